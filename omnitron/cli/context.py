@@ -1,0 +1,102 @@
+"""What every verb shares: the options about where and what, the facts of the host, and the plan."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omnitron.errors import UsageError
+
+if TYPE_CHECKING:
+    from omnitron.definition.loader import Ecosystem
+    from omnitron.install.scope import Scope
+    from omnitron.planner.facts import HostFacts
+    from omnitron.planner.plan import Plan
+
+OLDEST, NEWEST = 252, 999
+STABLE_PYTHON = Path("/usr/bin/python3")
+
+
+@dataclass
+class Options:
+    """The options in front of the verb."""
+
+    config: Path | None = None
+    json: bool = False
+    debug: bool = False
+
+
+options = Options()
+"""Set once, by the command line."""
+
+
+def load_ecosystem() -> Ecosystem:
+    """Find and read the definition that the command line means."""
+    from omnitron.definition.loader import find, load
+
+    return load(find(options.config, Path.cwd()))
+
+
+def make_scope(*, user: bool = False, runtime: bool = False, root: Path | None = None) -> Scope:
+    """Return the scope that the options name."""
+    from omnitron.install.scope import Scope
+
+    if root is not None and (user or runtime):
+        raise UsageError("cannot combine --root with --user or --runtime: it is another host's tree")
+    if root is not None:
+        root = root.resolve()
+    return Scope("user" if user or default_user() else "system", runtime, root)
+
+
+def default_user() -> bool:
+    """Whether OMNITRON_SCOPE=user makes a user's own manager the default."""
+    return os.environ.get("OMNITRON_SCOPE") == "user"
+
+
+def host_facts(scope: Scope, systemd_version: int | None) -> HostFacts:
+    """Return the facts that the planner needs, found here unless they are given."""
+    from omnitron.planner.facts import HostFacts
+    from omnitron.systemd import host
+
+    if systemd_version is not None and not OLDEST <= systemd_version <= NEWEST:
+        raise UsageError(f"cannot write units for systemd {systemd_version}: the oldest that will do is {OLDEST}")
+    helpers = Path(__file__).parents[1] / "supervision"
+    python = STABLE_PYTHON if STABLE_PYTHON.exists() else Path(sys.executable)
+    return HostFacts(systemd_version or host.version(), scope.name, helpers, python, _accounts(scope))
+
+
+def _accounts(scope: Scope) -> frozenset[str] | None:
+    if not scope.is_live:
+        return None
+    import pwd
+
+    return frozenset(entry.pw_name for entry in pwd.getpwall())
+
+
+def make_plan(scope: Scope, systemd_version: int | None = None, stacks: list[str] | None = None) -> Plan:
+    """Read the definition and return the plan of the chosen stacks (all when None or empty)."""
+    from omnitron.planner.plan import make_plan as plan
+
+    ecosystem = load_ecosystem()
+    for name in stacks or []:
+        check_stack(name, list(ecosystem.config.stacks))
+    return plan(ecosystem, host_facts(scope, systemd_version), stacks or None)
+
+
+def check_stack(name: str, known: list[str]) -> None:
+    """Raise UsageError when there is no such stack."""
+    if name not in known:
+        raise UsageError(f"cannot find the stack {name!r}: there is {', '.join(known) or 'none'}")
+
+
+def one_stack(name: str | None, known: list[str]) -> str:
+    """Return the stack that is meant: the named one, or the only one."""
+    if name is not None:
+        check_stack(name, known)
+        return name
+    if len(known) != 1:
+        raise UsageError(f"cannot choose a stack: name one of {', '.join(known) or 'none'}")
+    return known[0]

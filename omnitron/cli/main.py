@@ -1,0 +1,114 @@
+"""The command line: loads the verb that is asked for, and alone prints errors and ends the process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from omnitron.cli import output
+from omnitron.cli.context import options
+from omnitron.errors import OmnitronError
+
+if TYPE_CHECKING:
+    import typer
+
+VERBS = {
+    "init": "init",
+    "validate": "validate",
+    "schema": "schema",
+    "plan": "plan",
+    "generate": "generate",
+    "up": "up",
+    "down": "down",
+    "start": "start",
+    "stop": "stop",
+    "restart": "restart",
+    "scale": "scale",
+    "status": "status",
+    "list": "list",
+    "inspect": "inspect",
+    "health": "health",
+    "env": "env",
+    "logs": "logs",
+    "run": "run",
+    "graph": "graph",
+    "enable": "enable",
+    "disable": "disable",
+    "doctor": "doctor",
+    "import": "imports",
+    "sandbox": "sandbox",
+}
+"""Every verb and the module in this folder that has it: as a function of that name, or as `app`."""
+
+
+def build(verbs: list[str]) -> typer.Typer:
+    """Return the command line with the given verbs; what is not needed is not imported."""
+    import typer
+
+    app = typer.Typer(
+        name="omnitron",
+        help="Supervise whole systems with native systemd units.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_global_options)
+    for verb in verbs:
+        module = import_module(f"omnitron.cli.{VERBS[verb]}")
+        if hasattr(module, "app"):
+            app.add_typer(module.app, name=verb)
+        else:
+            settings = getattr(module, "CONTEXT_SETTINGS", None)
+            app.command(verb, context_settings=settings)(getattr(module, f"{verb}_command"))
+    return app
+
+
+def _global_options(version: bool = False, debug: bool = False) -> None:
+    """Supervise whole systems with native systemd units."""
+    options.debug = options.debug or debug
+    if version:
+        from omnitron.version import __version__
+
+        output.line(__version__)
+        raise SystemExit(0)
+
+
+def main() -> None:
+    """Run the command line and exit with its status."""
+    arguments = sys.argv[1:]
+    verb = next((word for word in arguments if not word.startswith("-")), None)
+    completing = "_OMNITRON_COMPLETE" in os.environ
+    verbs = [verb] if verb in VERBS and not completing else list(VERBS)
+    if arguments[:1] == ["--version"]:
+        _global_options(version=True)
+    try:
+        build(verbs)(prog_name="omnitron")
+    except OmnitronError as error:
+        _report(error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        output.note("interrupted")
+        sys.exit(128 + signal.SIGINT)
+    except BrokenPipeError:
+        # The reader has gone; Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
+
+
+def _report(error: OmnitronError) -> None:
+    if options.debug:
+        import traceback
+
+        traceback.print_exception(error)
+    if output.wants_json():
+        output.note(json.dumps({"ok": False, "error": "\n".join(error.lines()), "exitCode": error.exit_code}))
+        return
+    first, *rest = error.lines()
+    output.note(f"{output.paint('error:', 'red', sys.stderr)} {first}")
+    for text in rest:
+        output.note(f"       {text}")

@@ -1,0 +1,74 @@
+"""The one place that prints: text for people, one line of JSON for programs, colour only on a terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from omnitron.cli.context import options
+
+COLOURS = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "bold": "1", "dim": "2"}
+
+
+def wants_json() -> bool:
+    """Whether the output is for a program."""
+    return options.json or os.environ.get("OMNITRON_OUTPUT") == "json"
+
+
+def data(value: Any) -> None:
+    """Print data as one line of JSON."""
+    line(json.dumps(value, ensure_ascii=False))
+
+
+def line(text: str = "") -> None:
+    """Print one line on stdout."""
+    sys.stdout.write(text + "\n")
+
+
+def note(text: str) -> None:
+    """Print one line for the user beside the output: stderr."""
+    sys.stderr.write(text + "\n")
+
+
+def warn(text: str) -> None:
+    """Print one line of warning."""
+    note(f"{paint('warning:', 'yellow', sys.stderr)} {text}")
+
+
+def paint(text: str, colour: str, stream: Any = None) -> str:
+    """Return `text` in a colour when the stream is a terminal that wants it."""
+    stream = stream or sys.stdout
+    if not stream.isatty() or "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb":
+        return text
+    return f"\x1b[{COLOURS[colour]}m{text}\x1b[0m"
+
+
+def table(
+    headings: Sequence[str], rows: Iterable[Sequence[str]], colours: dict[tuple[int, int], str] | None = None
+) -> None:
+    """Print rows in columns as wide as they need; numbers stand to the right.
+
+    `colours` names the colour of a cell by (row, column).
+    """
+    body = [[str(cell) for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in [list(headings), *body]) for column in range(len(headings))]
+    numeric = [bool(body) and all(_is_number(row[column]) for row in body) for column in range(len(headings))]
+    line("  ".join(_cell(text, widths[i], numeric[i]) for i, text in enumerate(headings)).rstrip())
+    for number, row in enumerate(body):
+        cells = []
+        for column, text in enumerate(row):
+            colour = (colours or {}).get((number, column))
+            cell = _cell(text, widths[column], numeric[column])
+            cells.append(paint(cell, colour) if colour else cell)
+        line("  ".join(cells).rstrip())
+
+
+def _is_number(text: str) -> bool:
+    return text == "-" or text[:1].isdigit()
+
+
+def _cell(text: str, width: int, right: bool) -> str:
+    return text.rjust(width) if right else text.ljust(width)

@@ -1,0 +1,38 @@
+"""What a definition written in Python calls: it takes down what was said and where, and judges little.
+
+The models are not imported here: a definition is evaluated in a process of its own, and checked by
+the one that asked for it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from omnitron.definition.rules import DefineSystemError, broken_rules
+
+Kind = Literal["ecosystem", "system"]
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """A definition as it was written: keyword arguments or one mapping, and the line of the call."""
+
+    kind: Kind
+    values: Mapping[str, Any]
+    line: int
+
+
+def define_ecosystem(definition: Mapping[str, Any] | None = None, /, **fields: Any) -> Declaration:
+    """Declare the ecosystem of `omnitron.config.py`; see the field reference for what it takes."""
+    return Declaration("ecosystem", {**(definition or {}), **fields}, sys._getframe(1).f_lineno)
+
+
+def define_system(definition: Mapping[str, Any] | None = None, /, **fields: Any) -> Declaration:
+    """Declare the system of `bootstrap.py`; raises DefineSystemError when it cannot be one."""
+    values = {**(definition or {}), **fields}
+    for _, message in broken_rules(values):
+        raise DefineSystemError(message)
+    return Declaration("system", values, sys._getframe(1).f_lineno)

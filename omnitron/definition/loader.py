@@ -1,0 +1,205 @@
+"""Finds a definition, reads it with everything it refers to, and returns it checked as a whole."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from omnitron.definition import trust
+from omnitron.definition.authoring import Kind
+from omnitron.definition.ecosystem import AppEntry, EcosystemConfig
+from omnitron.definition.evaluate import evaluate
+from omnitron.definition.problems import validate
+from omnitron.definition.rules import broken_rules
+from omnitron.definition.source import Source, read_source
+from omnitron.definition.system import AppConfig, System
+from omnitron.errors import DefinitionError, OmnitronError, Problem
+
+ECOSYSTEM_STEM = "omnitron.config"
+SUFFIXES = (".py", ".toml", ".yaml", ".json")
+ALSO_READ = (".yml",)
+SOURCE_FOLDERS = ("src", "dist")
+"""Folders inside an app that may hold its bootstrap; `config/` lies beside them."""
+
+
+class NoDefinitionError(OmnitronError):
+    """There is no ecosystem file where one was looked for."""
+
+    exit_code = 3
+
+    def __init__(self, where: Path) -> None:
+        names = ", ".join(ECOSYSTEM_STEM + suffix for suffix in SUFFIXES)
+        super().__init__(
+            f"cannot find a definition: none of {names} is in {where} or a folder above it",
+            hint="write one with `omnitron init`, or name it with --config",
+        )
+
+
+@dataclass(frozen=True)
+class App:
+    """One app with what its entry refers to. All paths are absolute."""
+
+    entry: AppEntry
+    source: Source
+    """The ecosystem file."""
+    index: int
+    """Position of the entry in `apps`."""
+    folder: Path
+    """Base of its relative paths."""
+    system: System | None = None
+    """What its bootstrap defines; None for a script or command."""
+    system_source: Source | None = None
+    needs: AppConfig | None = None
+    """What its `config/default.json` asks for."""
+    needs_source: Source | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the app."""
+        return self.entry.name
+
+    @property
+    def working_directory(self) -> Path:
+        """Folder that its processes start in."""
+        if self.system and self.system.cwd and self.system_source and self.entry.cwd is None:
+            return absolute(self.system_source.path.parent, self.system.cwd)
+        return self.folder
+
+
+@dataclass(frozen=True)
+class Ecosystem:
+    """A definition that was found valid, with everything that it refers to."""
+
+    path: Path
+    config: EcosystemConfig
+    apps: tuple[App, ...]
+    owner: str
+    """User name of the file's owner."""
+    owner_is_root: bool
+
+    @property
+    def folder(self) -> Path:
+        """The project's folder."""
+        return self.path.parent
+
+    @cached_property
+    def by_name(self) -> dict[str, App]:
+        """The apps by name."""
+        return {app.name: app for app in self.apps}
+
+    def apps_of(self, stack: str) -> tuple[App, ...]:
+        """Return the apps of a stack, in the order of their declaration."""
+        chosen = self.config.stacks[stack].apps
+        return tuple(app for app in self.apps if chosen == "all" or app.name in chosen)
+
+
+def absolute(base: Path, path: str) -> Path:
+    """Return `path` made absolute against `base`, with `~` and dots taken out but symlinks kept."""
+    return Path(os.path.normpath(base / Path(path).expanduser()))
+
+
+def find(config: Path | None, start: Path) -> Path:
+    """Return the ecosystem file: `config` itself, else the nearest in `start` or a folder above it."""
+    if config is not None:
+        path = absolute(start, str(config))
+        if path.is_dir():
+            return next(_candidates(path), path)
+        return path
+    for folder in (start, *start.parents):
+        for path in _candidates(folder):
+            return path
+    raise NoDefinitionError(start)
+
+
+def _candidates(folder: Path) -> Iterator[Path]:
+    return (path for suffix in SUFFIXES + ALSO_READ if (path := folder / (ECOSYSTEM_STEM + suffix)).exists())
+
+
+def load(path: Path) -> Ecosystem:
+    """Read the ecosystem at `path` and all that it names; raises DefinitionError with every problem."""
+    from omnitron.definition.check import check
+
+    source = _read(path, "ecosystem")
+    config, problems = validate(EcosystemConfig, source, source.data)
+    if config is None:
+        raise DefinitionError(problems)
+    apps = []
+    for index, entry in enumerate(config.apps):
+        app, wrong = _load_app(entry, source, index)
+        apps.append(app)
+        problems += wrong
+    account = trust.owner(path)
+    ecosystem = Ecosystem(path, config, tuple(apps), account.pw_name, account.pw_uid == 0)
+    problems += check(ecosystem, source)
+    if problems:
+        raise DefinitionError(problems)
+    return ecosystem
+
+
+def load_system(path: Path) -> System:
+    """Read one bootstrap file; raises DefinitionError with every problem."""
+    source = _read(path, "system")
+    system, problems = _system(source)
+    if system is None or problems:
+        raise DefinitionError(problems)
+    return system
+
+
+def _read(path: Path, kind: Kind) -> Source:
+    try:
+        trust.check_trusted(path)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise DefinitionError([Problem(str(path), 0, "", f"cannot read: {reason}")]) from error
+    if path.suffix == ".py":
+        return evaluate(path, kind)
+    if path.suffix not in SUFFIXES + ALSO_READ:
+        known = ", ".join(SUFFIXES)
+        message = f"cannot tell the format: the name ends in {path.suffix or 'nothing'}, not in one of {known}"
+        raise DefinitionError([Problem(str(path), 0, "", message)])
+    return read_source(path)
+
+
+def _load_app(entry: AppEntry, source: Source, index: int) -> tuple[App, list[Problem]]:
+    project = source.path.parent
+    folder = absolute(project, entry.cwd) if entry.cwd else project
+    app = App(entry, source, index, folder)
+    if not entry.bootstrap:
+        return app, []
+    path = absolute(folder, entry.bootstrap)
+    if not path.is_file():
+        return app, [source.problem(("apps", index, "bootstrap"), f"cannot find the file {path}")]
+    try:
+        system_source = _read(path, "system")
+        system, problems = _system(system_source)
+        needs, needs_source, wrong = _needs(path, folder)
+    except DefinitionError as error:
+        return app, list(error.problems)
+    return App(entry, source, index, folder, system, system_source, needs, needs_source), problems + wrong
+
+
+def _system(source: Source) -> tuple[System | None, list[Problem]]:
+    rules = list(broken_rules(source.data)) if isinstance(source.data, dict) else []
+    said = {path for path, _ in rules} | {(*path, "name") for path, _ in rules}
+    problems = [source.problem(path, message) for path, message in rules]
+    system, wrong = validate(System, source, source.data)
+    covered = {str(source.problem(path, "")) for path in said}
+    return system, problems + [p for p in wrong if str(Problem(p.file, p.line, p.path, "")) not in covered]
+
+
+def _needs(bootstrap: Path, folder: Path) -> tuple[AppConfig | None, Source | None, list[Problem]]:
+    home = bootstrap.parent.parent if bootstrap.parent.name in SOURCE_FOLDERS else bootstrap.parent
+    for base in dict.fromkeys((bootstrap.parent, home, folder)):
+        path = base / "config" / "default.json"
+        if path.is_file():
+            break
+    else:
+        return None, None, []
+    source = _read(path, "system")
+    if not isinstance(source.data, dict) or "omnitron" not in source.data:
+        return None, source, []
+    needs, problems = validate(AppConfig, source, source.data["omnitron"], ("omnitron",))
+    return needs, source, problems

@@ -1,0 +1,129 @@
+"""Turns what the models refuse into problems: one line each, in the words of a definition."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from omnitron.definition.fields import Model
+from omnitron.definition.source import KeyPath, Source, same_key
+from omnitron.errors import Problem
+
+M = TypeVar("M", bound=Model)
+
+TYPES = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+}
+KINDS = {
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    str: "text",
+    list: "a list",
+    dict: "a mapping",
+    type(None): "nothing",
+}
+
+
+def validate(model: type[M], source: Source, data: Any, at: KeyPath = ()) -> tuple[M | None, list[Problem]]:
+    """Build `model` from `data`, found at `at` in the source; the problems are empty exactly on success."""
+    try:
+        return TypeAdapter(model).validate_python(data), []
+    except ValidationError as error:
+        return None, list(_translate(model, error, source, at))
+
+
+def _translate(model: type[Model], error: ValidationError, source: Source, at: KeyPath) -> Iterator[Problem]:
+    seen: set[KeyPath] = set()
+    for item in error.errors(include_url=False):
+        path = _real_path(item["loc"], source, at)
+        if path in seen:
+            continue  # the other members of a union say the same of the same place
+        seen.add(path)
+        message, hint = _wording(model, dict(item), path[len(at) :])
+        yield source.problem(path, message, hint)
+
+
+def _real_path(location: tuple[Any, ...], source: Source, at: KeyPath) -> KeyPath:
+    """Return the location without what pydantic adds: names of union members, '[key]'."""
+    data: Any = source.data
+    for key in at:
+        data = data[key]
+    path = list(at)
+    for position, key in enumerate(location):
+        if isinstance(data, dict):
+            actual = next((k for k in data if same_key(k, key)), None)
+            if actual is None:
+                if position == len(location) - 1 and not _is_union_tag(key):
+                    path.append(key)
+                continue
+            path.append(actual)
+            data = data[actual]
+        elif isinstance(data, list) and isinstance(key, int) and key < len(data):
+            path.append(key)
+            data = data[key]
+    return tuple(path)
+
+
+def _is_union_tag(key: Any) -> bool:
+    text = str(key)
+    return not text or text[0].isupper() or "[" in text or text in ("str", "int", "float", "bool")
+
+
+def _wording(model: type[Model], item: dict[str, Any], path: KeyPath) -> tuple[str, str | None]:
+    kind, value, context = item["type"], item.get("input"), item.get("ctx", {})
+    if kind == "extra_forbidden":
+        return "cannot use this key: it is unknown", _near_miss(path, _known_keys(model, path[:-1]))
+    if kind == "missing":
+        return "cannot do without this key: it is missing", None
+    if kind == "literal_error":
+        choices = [choice.strip("'") for choice in context["expected"].replace(" or ", ", ").split(", ")]
+        hint = _near_miss((str(value),), choices)
+        return f"cannot be {value!r}: it must be one of {', '.join(choices)}", hint
+    if kind == "value_error":
+        return f"cannot use this value: {context['error']}", None
+    if kind in TYPES:
+        return f"cannot be {KINDS.get(type(value), type(value).__name__)}: it must be {TYPES[kind]}", None
+    return f"cannot be {_short(value)}: {item['msg'][0].lower()}{item['msg'][1:]}", None
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def _near_miss(path: KeyPath, known: list[str]) -> str | None:
+    wrong = str(path[-1])
+    folded = {key.replace("_", "").lower(): key for key in known}
+    close = difflib.get_close_matches(wrong.replace("_", "").lower(), folded, n=1, cutoff=0.6)
+    return f"did you mean {folded[close[0]]!r}?" if close else None
+
+
+def _known_keys(model: type[Model], path: KeyPath) -> list[str]:
+    """Return the keys that the models at `path` take, in the reference's spelling."""
+    models: list[type[BaseModel]] = [model]
+    for key in path:
+        if isinstance(key, int):
+            continue
+        inner = []
+        for candidate in models:
+            for name, field in candidate.model_fields.items():
+                if same_key(field.alias or name, key):
+                    inner += _models_in(field.annotation)
+        models = inner or models
+    return [field.alias or name for candidate in models for name, field in candidate.model_fields.items()]
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for argument in get_args(annotation) for model in _models_in(argument)]

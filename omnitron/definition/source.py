@@ -1,0 +1,298 @@
+"""Reads a data file into plain values, and finds the line of any key in it.
+
+Positions are looked for only when a problem has to be reported, so a valid file is parsed once, fast.
+A key path is a tuple of mapping keys and list indexes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+import tomllib
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from omnitron.errors import DefinitionError, NotPermittedError, Problem
+
+MAX_BYTES = 4 << 20
+MAX_VALUES = 200_000
+"""Values after YAML aliases are expanded; a few lines of nested aliases can stand for billions."""
+
+KeyPath = tuple[str | int, ...]
+Locator = Callable[[KeyPath], int]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A definition file that was read: its values, and `line(path)`, 1-based, 0 when unknown."""
+
+    path: Path
+    data: Any
+    locate: Locator = field(compare=False)
+
+    def line(self, path: KeyPath) -> int:
+        """Return the line of the deepest part of `path` that the file holds."""
+        return self.locate(path)
+
+    def problem(self, path: KeyPath, message: str, hint: str | None = None) -> Problem:
+        """Say that `message` is true of the value at `path`."""
+        return Problem(str(self.path), self.line(path), dotted(path, self.data), message, hint)
+
+
+def dotted(path: KeyPath, data: Any) -> str:
+    """Return `path` as text, with the name of a list item, where it has one, in place of its index."""
+    parts = []
+    for key in path:
+        item = _child(data, key)
+        named = isinstance(key, int) and isinstance(item, dict) and isinstance(item.get("name"), str)
+        parts.append(str(item["name"] if named else key))
+        data = item
+    return ".".join(parts)
+
+
+def _child(data: Any, key: str | int) -> Any:
+    if isinstance(data, dict):
+        return data.get(key)
+    if isinstance(data, list) and isinstance(key, int) and key < len(data):
+        return data[key]
+    return None
+
+
+def same_key(left: object, right: object) -> bool:
+    """Whether two keys are one in camelCase and snake_case."""
+    return _folded(left) == _folded(right)
+
+
+def _folded(key: object) -> str:
+    return str(key).replace("_", "").lower()
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a definition file, or raise an error that says what it is instead."""
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            kind = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
+            raise DefinitionError([Problem(str(path), 0, "", f"cannot read: it is {kind}")])
+        if status.st_size > MAX_BYTES:
+            raise DefinitionError([Problem(str(path), 0, "", f"cannot read: larger than {MAX_BYTES >> 20} MiB")])
+        raw = path.read_bytes()
+    except PermissionError as error:
+        raise NotPermittedError(f"cannot read {path}: permission denied") from error
+    except OSError as error:
+        raise DefinitionError([Problem(str(path), 0, "", f"cannot read: {_reason(error)}")]) from error
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise DefinitionError([Problem(str(path), line, "", "cannot read: not UTF-8 text")]) from error
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise DefinitionError([Problem(str(path), line, "", "cannot read: a binary file, not text")])
+    return text
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
+
+
+def read_source(path: Path) -> Source:
+    """Parse a `.yaml`, `.yml`, `.toml` or `.json` file; raise DefinitionError when it is not well formed."""
+    text = read_text(path)
+    reader = {".json": _read_json, ".toml": _read_toml}.get(path.suffix, _read_yaml)
+    try:
+        return reader(path, text)
+    except RecursionError as error:
+        raise DefinitionError([Problem(str(path), 0, "", "cannot parse: nested too deeply")]) from error
+
+
+# YAML
+
+
+def _read_yaml(path: Path, text: str) -> Source:
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        node = yaml.compose(text, Loader=loader)
+        data = None if node is None else _YamlValues(loader("")).value(node, ())
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        reason = error.problem or error.context or "not YAML"
+        raise _syntax_error(path, mark.line + 1 if mark else 0, reason) from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise _syntax_error(path, 0, str(error).splitlines()[0]) from error
+    return Source(path, data, lambda keys: _locate_yaml(node, keys))
+
+
+def _syntax_error(path: Path, line: int, reason: str) -> DefinitionError:
+    return DefinitionError([Problem(str(path), line, "", f"cannot parse: {reason}")])
+
+
+class _YamlValues:
+    """Turns composed nodes into values; refuses loops, key collisions and runaway aliases."""
+
+    def __init__(self, loader: Any) -> None:
+        self.loader = loader
+        self.count = 0
+
+    def value(self, node: Any, above: tuple[int, ...]) -> Any:
+        self.count += 1
+        if id(node) in above:
+            raise yaml.MarkedYAMLError(problem="an alias that contains itself", problem_mark=node.start_mark)
+        if self.count > MAX_VALUES:
+            raise yaml.MarkedYAMLError(problem=f"more than {MAX_VALUES} values", problem_mark=node.start_mark)
+        if isinstance(node, yaml.MappingNode):
+            return dict(self.pairs(node, (*above, id(node))))
+        if isinstance(node, yaml.SequenceNode):
+            return [self.value(item, (*above, id(node))) for item in node.value]
+        return self.loader.construct_object(node)
+
+    def pairs(self, node: Any, above: tuple[int, ...]) -> Iterator[tuple[Hashable, Any]]:
+        seen: set[Hashable] = set()
+        merged: list[Any] = []
+        own: list[tuple[Hashable, Any]] = []
+        for key_node, value_node in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                merged += value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]
+                continue
+            key = self.key(key_node)
+            if key in seen:
+                raise yaml.MarkedYAMLError(problem=f"the key {key!r} is there twice", problem_mark=key_node.start_mark)
+            seen.add(key)
+            own.append((key, self.value(value_node, above)))
+        for base in merged:
+            inherited = self.value(base, above)
+            if not isinstance(inherited, dict):
+                raise yaml.MarkedYAMLError(problem="'<<' needs a mapping", problem_mark=base.start_mark)
+            yield from ((key, value) for key, value in inherited.items() if key not in seen)
+        yield from own
+
+    def key(self, node: Any) -> Hashable:
+        if not isinstance(node, yaml.ScalarNode):
+            raise yaml.MarkedYAMLError(problem="a key must be plain text", problem_mark=node.start_mark)
+        return str(node.value)
+
+
+def _locate_yaml(node: Any, path: KeyPath) -> int:
+    line = node.start_mark.line + 1 if node is not None else 0
+    for key in path:
+        if isinstance(node, yaml.MappingNode):
+            found = next(((k, v) for k, v in node.value if same_key(getattr(k, "value", None), key)), None)
+        elif isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
+            found = (node.value[key], node.value[key])
+        else:
+            found = None
+        if found is None:
+            break
+        line, node = found[0].start_mark.line + 1, found[1]
+    return line
+
+
+# JSON
+
+
+def _read_json(path: Path, text: str) -> Source:
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        values = dict(pairs)
+        if len(values) < len(pairs):
+            names = [key for key, _ in pairs]
+            twice = next(key for key in names if names.count(key) > 1)
+            raise _syntax_error(path, _last_line_of(text, twice), f"the key {twice!r} is there twice")
+        return values
+
+    try:
+        data = json.loads(text, object_pairs_hook=unique)
+    except json.JSONDecodeError as error:
+        raise _syntax_error(path, error.lineno, error.msg[0].lower() + error.msg[1:]) from error
+    return Source(path, data, lambda keys: _locate_json(text, keys))
+
+
+def _last_line_of(text: str, key: str) -> int:
+    return text.count("\n", 0, max(text.rfind(json.dumps(key)), 0)) + 1
+
+
+JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+')
+
+
+def _locate_json(text: str, path: KeyPath) -> int:
+    """Walk the tokens with a stack of the keys that lead to each; remember the deepest match."""
+    best, depth = 1, 0
+    keys: list[str | int] = []
+    tokens = list(JSON_TOKEN.finditer(text))
+    for position, token in enumerate(tokens):
+        word = token.group()
+        if word in "{[":
+            keys.append(0 if word == "[" else "")
+        elif word in "}]":
+            keys.pop()
+        elif word == "," and keys and isinstance(keys[-1], int):
+            keys[-1] += 1
+        elif word.startswith('"') and position + 1 < len(tokens) and tokens[position + 1].group() == ":":
+            keys[-1] = json.loads(word)
+        matched = len(keys)
+        if depth < matched <= len(path) and all(same_key(a, b) for a, b in zip(keys, path, strict=False)):
+            at = tokens[min(position + (word == ","), len(tokens) - 1)] if word != "[" else tokens[position + 1]
+            best, depth = text.count("\n", 0, at.start()) + 1, matched
+    return best
+
+
+# TOML
+
+
+def _read_toml(path: Path, text: str) -> Source:
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        where = re.search(r"\(at line (\d+),.*\)$", str(error))
+        reason = re.sub(r" \(at .*\)$", "", str(error))
+        line = int(where[1]) if where else text.count("\n") + 1
+        raise _syntax_error(path, line, reason[0].lower() + reason[1:]) from error
+    return Source(path, data, lambda keys: _locate_toml(text, keys))
+
+
+TOML_KEY = re.compile(
+    r"""\s*((?:"(?:[^"\\]|\\.)*"|'[^']*'|[A-Za-z0-9_-]+)(?:\s*\.\s*(?:"(?:[^"\\]|\\.)*"|'[^']*'|[A-Za-z0-9_-]+))*)\s*="""
+)
+TOML_HEADER = re.compile(r"\s*(\[{1,2})\s*([^\]]+?)\s*\]{1,2}\s*(?:#.*)?$")
+
+
+def _toml_keys(text: str) -> list[str]:
+    return [part.strip("\"'") for part in re.findall(r"\"(?:[^\"\\]|\\.)*\"|'[^']*'|[A-Za-z0-9_-]+", text)]
+
+
+def _locate_toml(text: str, path: KeyPath) -> int:
+    """Match table headers and `key =` lines; an inline table or array counts as one line."""
+    best, depth = 1, 0
+    table: list[str | int] = []
+    counts: dict[tuple[str | int, ...], int] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := TOML_HEADER.match(line):
+            table = _toml_table(_toml_keys(header[2]), header[1] == "[[", counts)
+            full = table
+        elif key := TOML_KEY.match(line):
+            full = [*table, *_toml_keys(key[1])]
+        else:
+            continue
+        common = 0
+        while common < min(len(full), len(path)) and same_key(full[common], path[common]):
+            common += 1
+        if common > depth and common == len(full):
+            best, depth = number, common
+    return best
+
+
+def _toml_table(keys: list[str], is_item: bool, counts: dict[tuple[str | int, ...], int]) -> list[str | int]:
+    """Return the key path of a header, with the index of the current item of each array on the way."""
+    path: list[str | int] = []
+    for position, key in enumerate(keys):
+        path.append(key)
+        last = position == len(keys) - 1
+        if last and is_item:
+            counts[tuple(path)] = counts.get(tuple(path), -1) + 1
+        if tuple(path) in counts:
+            path.append(counts[tuple(path)])
+    return path

@@ -1,0 +1,351 @@
+"""The system of one app: what `bootstrap.*` and `config/default.json` may say."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from omnitron.definition.fields import (
+    Argv,
+    Duration,
+    Environment,
+    Model,
+    Name,
+    Port,
+    Seconds,
+    Size,
+    Text,
+    later,
+)
+from omnitron.definition.infrastructure import ServiceRequirement
+from omnitron.definition.process import ProcessSettings, Scaling, Shutdown
+
+LogLevel = Literal["fatal", "error", "warn", "info", "debug", "trace"]
+
+Hook = Text
+"""A function: `file.py:function` or `package.module:function`; in Python the function itself."""
+
+
+class Jwt(Model):
+    """Checks of JSON Web Tokens."""
+
+    enabled: bool = False
+    """Whether a token is asked for."""
+    token_cache_ttl: Seconds = 60
+    """Seconds for which a verified token is remembered."""
+
+
+class Auth(Model):
+    """Who may call."""
+
+    manager: Hook | None = None
+    """A function that makes the auth manager."""
+    jwt: Jwt | None = None
+    """JSON Web Tokens."""
+    rls: Hook | None = None
+    """A function for row level security."""
+    invocation_wrapper: Hook | None = None
+    """A function around each call."""
+
+
+class Hooks(Model):
+    """Functions called in the life of a process."""
+
+    before_create: Hook | None = None
+    """Before the app is made."""
+    after_create: Hook | None = None
+    """When the app is made."""
+    before_start: Hook | None = None
+    """Before it starts."""
+    after_start: Hook | None = None
+    """When it has started, before it is ready."""
+    before_stop: Hook | None = None
+    """When it is asked to stop."""
+    after_stop: Hook | None = None
+    """When it has stopped."""
+    on_health_check: Hook | None = None
+    """Returns `healthy`, `degraded` or `unhealthy`."""
+
+
+class CustomRoute(Model):
+    """An HTTP route beside the services."""
+
+    method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+    """HTTP method."""
+    pattern: Text
+    """Path pattern."""
+    handler: Hook
+    """Function that answers."""
+
+
+class Topology(Model):
+    """What a process offers to its siblings and needs of them."""
+
+    expose: bool = False
+    """Offer this process's services."""
+    access: list[Text] = []
+    """Services of others that this process calls."""
+
+
+class ProcessLogging(Model):
+    """Logging of one process."""
+
+    level: LogLevel | None = None
+    """Least severe level that is kept."""
+
+
+class ProcessObservability(Model):
+    """What is recorded of one process."""
+
+    metrics: bool | None = later()
+    """Whether metrics are collected."""
+    logging: ProcessLogging | None = None
+    """Logging."""
+
+
+class Process(ProcessSettings):
+    """One process of an app: a service, or a pool of them. Give either `module` or `command`."""
+
+    name: Name
+    """Unique inside the app."""
+    module: Text | None = later()
+    """Python file or import path that the process host runs."""
+    command: Argv | None = None
+    """A program of any kind and its arguments, started as they are."""
+    topology: Topology | None = later()
+    """Services offered and needed."""
+    auth: Auth | Literal[False] | None = later()
+    """Overrides the app's; `false` switches it off."""
+    scaling: Scaling | None = later()
+    """How the pool grows and shrinks."""
+    custom_routes: list[CustomRoute] = later(list)
+    """HTTP routes beside the services."""
+    hooks: Hooks | None = later()
+    """Override the app's."""
+    observability: ProcessObservability | None = None
+    """Overrides the app's."""
+
+
+class PostgresRequirement(Model):
+    """Deprecated: a database."""
+
+    database: Text | None = None
+    """Name."""
+    pool: Annotated[int, Field(ge=1)] | None = None
+    """Connections."""
+    extensions: list[Text] = []
+    """Extensions."""
+    migrations: Text | None = None
+    """Folder of migrations."""
+
+
+class RedisRequirement(Model):
+    """Deprecated: a Redis database."""
+
+    db: Annotated[int, Field(ge=0)] | None = None
+    """Number."""
+    prefix: Text | None = None
+    """Key prefix."""
+    purpose: list[Text] = []
+    """What for."""
+
+
+class S3Requirement(Model):
+    """Deprecated: buckets."""
+
+    buckets: list[Text] = []
+    """Names."""
+    max_file_size: Size | None = None
+    """Largest object."""
+
+
+class CustomRequirement(Model):
+    """Deprecated: a container."""
+
+    image: Text
+    """Image."""
+    port: Port | None = None
+    """Port."""
+    env: Environment = {}
+    """Environment."""
+
+
+class Requirements(Model):
+    """Deprecated in favour of `omnitronConfig` in `config/default.json`."""
+
+    postgres: PostgresRequirement | bool | None = None
+    """Database."""
+    redis: RedisRequirement | bool | None = None
+    """Redis."""
+    s3: S3Requirement | bool | None = None
+    """Buckets."""
+    discovery: bool | None = None
+    """Service discovery."""
+    notifications: bool | None = None
+    """Notifications."""
+    custom: dict[Name, CustomRequirement] = {}
+    """Containers."""
+
+
+class ConfigSource(Model):
+    """Where configuration comes from."""
+
+    type: Literal["file", "env"]
+    """A file or the environment."""
+    path: Text | None = None
+    """Path of the file."""
+    prefix: Text | None = None
+    """Prefix of the variables."""
+    optional: bool = False
+    """Whether it may be missing."""
+
+
+class AppSettings(Model):
+    """Configuration given to the app's modules."""
+
+    sources: list[Text | ConfigSource] = []
+    """In order, later ones win."""
+    env_prefix: Text | None = None
+    """Prefix of environment variables that override."""
+
+
+class Dev(Model):
+    """Overrides for development."""
+
+    port: Port | None = None
+    """HTTP port."""
+    log_level: LogLevel | None = None
+    """Log level."""
+    source_maps: bool | None = None
+    """For programs that have them."""
+    env: Environment = {}
+    """Environment variables."""
+
+
+class MetricsExport(Model):
+    """How metrics leave a process."""
+
+    export: Literal["prometheus", "statsd"] = "prometheus"
+    """Format."""
+    interval: Duration | None = None
+    """Sample cadence."""
+
+
+class Tracing(Model):
+    """Distributed tracing."""
+
+    sampler: Any = None
+    """Which traces are kept."""
+    propagator: Literal["w3c", "jaeger"] = "w3c"
+    """How a trace is carried on."""
+
+
+class AppLogging(Model):
+    """Logging of one app; overrides the ecosystem's."""
+
+    level: LogLevel | None = None
+    """Least severe level that is kept."""
+    max_size: Size | None = later()
+    """Per stack only: a journal has no size per app."""
+    max_files: Annotated[int, Field(ge=1)] | None = later()
+    """Per stack only."""
+    compress: bool | None = later()
+    """Per stack only."""
+
+
+class Observability(Model):
+    """What is recorded of an app."""
+
+    metrics: bool | MetricsExport | None = later()
+    """Metrics."""
+    tracing: bool | Tracing | None = later()
+    """Traces."""
+    logging: AppLogging | None = None
+    """Logging."""
+
+
+class PoolSize(Model):
+    """Connections to a database."""
+
+    min: Annotated[int, Field(ge=0)] = 0
+    """Kept open."""
+    max: Annotated[int, Field(ge=1)] = 10
+    """At most."""
+
+
+class Database(Model):
+    """A database for the app."""
+
+    dialect: Literal["postgres", "mysql", "sqlite"] = "postgres"
+    """Kind."""
+    pool: PoolSize | None = None
+    """Connections."""
+    extensions: list[Text] = []
+    """To be installed in it."""
+    dedicated: bool = False
+    """A server of its own."""
+
+
+class RedisDatabase(Model):
+    """A Redis database for the app."""
+
+    prefix: Text | None = None
+    """Key prefix."""
+    dedicated: bool = False
+    """A server of its own."""
+
+
+class Bucket(Model):
+    """A bucket for the app."""
+
+    bucket: Text | None = None
+    """Name."""
+    quota: Size | None = None
+    """Largest size."""
+
+
+class AppConfig(Model):
+    """The infrastructure that one app needs (`OmnitronAppConfig`): key `omnitron` of `config/default.json`."""
+
+    database: bool | Database | None = later()
+    """A database, its address in DATABASE_URL."""
+    redis: bool | RedisDatabase | None = later()
+    """Redis, its address in REDIS_URL."""
+    s3: bool | Bucket | None = later()
+    """A bucket, its address in S3_*."""
+    services: dict[Text, bool] = later(dict)
+    """Services of the ecosystem: discovery, notifications and others."""
+    infrastructure: dict[Name, ServiceRequirement] = later(dict)
+    """Services of the app's own."""
+
+
+class System(Model):
+    """The system of one app (`IAppDefinition`): what `define_system` takes, and a bootstrap file holds."""
+
+    name: Text
+    """Name of the app."""
+    version: Text | None = None
+    """Version of the app."""
+    processes: list[Process]
+    """At least one."""
+    requires: Requirements | None = later()
+    """Deprecated: infrastructure."""
+    auth: Auth | None = later()
+    """Who may call."""
+    config: AppSettings | None = later()
+    """Configuration for the modules."""
+    shutdown: Shutdown = Shutdown()
+    """How it is asked to end."""
+    hooks: Hooks | None = later()
+    """Functions called in its life."""
+    omnitron_config: AppConfig | None = None
+    """Infrastructure that it needs."""
+    env: Environment = {}
+    """Environment variables of all its processes."""
+    cwd: Text | None = None
+    """Working directory, relative to the bootstrap's folder; the app's entry decides if omitted."""
+    dev: Dev | None = later()
+    """Overrides for development."""
+    observability: Observability | None = None
+    """What is recorded."""

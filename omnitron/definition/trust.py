@@ -1,0 +1,55 @@
+"""Whose file a definition is, and whether root may act on it."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import stat
+from pathlib import Path
+
+from omnitron.errors import NotPermittedError, OmnitronError
+
+
+class UntrustedPathError(OmnitronError):
+    """Root was asked to act on a definition that somebody else could have changed."""
+
+    exit_code = 5
+
+    def __init__(self, definition: Path, path: Path, who: str) -> None:
+        super().__init__(
+            f"cannot trust {definition}: {path} can be written by {who}",
+            hint=f"as root, take that away first: chmod go-w {path}",
+        )
+
+
+def check_trusted(definition: Path) -> None:
+    """Refuse, when root runs, a definition that group or others can write, or can replace.
+
+    A sticky folder such as /tmp is fine: only a file's owner can replace it there.
+    """
+    if os.geteuid() != 0:
+        return
+    for path in (definition, *definition.parents):
+        status = path.stat()
+        who = _writers(status.st_mode)
+        sticky = stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX
+        if who and not sticky:
+            raise UntrustedPathError(definition, path, who)
+
+
+def _writers(mode: int) -> str | None:
+    if mode & stat.S_IWOTH:
+        return "everybody"
+    return "its group" if mode & stat.S_IWGRP else None
+
+
+def owner(definition: Path) -> pwd.struct_passwd:
+    """Return the account that owns `definition`; raise when it has no account."""
+    uid = definition.stat().st_uid
+    try:
+        return pwd.getpwuid(uid)
+    except KeyError:
+        raise NotPermittedError(
+            f"cannot use {definition}: its owner, uid {uid}, has no account",
+            hint="chown it to the user that the apps shall run as",
+        ) from None

@@ -1,0 +1,118 @@
+"""What would change: the files of a plan against those installed, each with its reason. Pure."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from omnitron.install.manifest import Entry, Manifest
+from omnitron.install.store import Transaction, digest
+from omnitron.render.files import File
+from omnitron.render.unitfile import parse
+
+Kind = Literal["create", "change", "remove", "keep"]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One file that would change. `keep`: it should go, but its unit still runs."""
+
+    kind: Kind
+    path: Path
+    reason: str
+
+    @property
+    def unit(self) -> str:
+        """Name of the file."""
+        return self.path.name
+
+
+@dataclass(frozen=True)
+class Difference:
+    """All changes of one stack, and the transaction that makes them."""
+
+    changes: tuple[Change, ...]
+    transaction: Transaction
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to write or remove."""
+        return not self.transaction.writes and not self.transaction.removes
+
+
+def compare(
+    wanted: Mapping[Path, File],
+    present: Mapping[Path, str | None],
+    installed: Manifest | None,
+    manifest: Manifest,
+    running: frozenset[str],
+    now: int | None = None,
+) -> Difference:
+    """Compare what is wanted with what is on disk.
+
+    `present` has the text of every wanted or installed path, None where there is no file; `manifest`
+    names the project, without files; `running` are the units that are active; `now` is in microseconds.
+    """
+    known = installed.files if installed else {}
+    now = now if now is not None else time.time_ns() // 1000
+    changes, writes, entries = [], {}, {}
+    for path, file in wanted.items():
+        entries[str(path)] = _entry(file, known.get(str(path)), now)
+        change = _change(path, file, present.get(path), known.get(str(path)))
+        if change:
+            changes.append(change)
+            writes[path] = file.text
+    removes = []
+    for name, entry in known.items():
+        path = Path(name)
+        if path in wanted:
+            continue
+        if is_running(path.name, running):
+            changes.append(
+                Change("keep", path, "no longer in the definition, but still running: `omnitron up` stops it")
+            )
+            entries[name] = entry
+        else:
+            changes.append(Change("remove", path, "no longer in the definition"))
+            removes.append(path)
+    return Difference(tuple(changes), Transaction(writes, tuple(removes), replace(manifest, files=entries)))
+
+
+def is_running(unit: str, running: frozenset[str]) -> bool:
+    """Whether a unit runs, or an instance of it when it is a template."""
+    if "@." not in unit:
+        return unit in running
+    stem, suffix = unit.split("@.")
+    return any(name.startswith(f"{stem}@") and name.endswith(f".{suffix}") for name in running)
+
+
+def _entry(file: File, known: Entry | None, now: int) -> Entry:
+    same_run = known is not None and known.run_digest == file.run_digest
+    return Entry(digest(file.text), file.run_digest, known.since if known and same_run else now)
+
+
+def _change(path: Path, file: File, present: str | None, known: Entry | None) -> Change | None:
+    if present == file.text:
+        return None
+    if present is None:
+        return Change("create", path, "new" if known is None else "somebody removed it")
+    if known and digest(present) != known.digest:
+        return Change("change", path, f"edited by hand, which is undone; `systemctl edit {path.name}` would last")
+    return Change("change", path, _why(present, file))
+
+
+def _why(present: str, file: File) -> str:
+    if file.place != "units":
+        return "its contents differ"
+    before, after = parse(present), parse(file.text)
+    differ: list[str] = []
+    for section in dict.fromkeys([*before, *after]):
+        if section == "X-Omnitron":
+            continue
+        old, new = before.get(section, []), after.get(section, [])
+        keys = dict.fromkeys(key for key, value in [*old, *new] if (key, value) not in old or (key, value) not in new)
+        differ += keys
+    return f"{', '.join(differ)} changed" if differ else "the text around its directives changed"

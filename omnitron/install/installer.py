@@ -1,0 +1,88 @@
+"""Installs a plan: compares it with what is there, and commits the difference of each stack."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from omnitron.install.diff import Difference, compare
+from omnitron.install.manifest import Manifest, check_owner
+from omnitron.install.scope import Scope
+from omnitron.install.store import Reload, Store
+from omnitron.planner.plan import Plan, StackPlan
+from omnitron.render.files import File, render
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One stack, compared with what is installed."""
+
+    stem: str
+    """`omnitron-dev`."""
+    stack: str
+    files: dict[Path, File]
+    difference: Difference
+
+
+def prepare(plan: Plan, scope: Scope, running: frozenset[str]) -> list[Prepared]:
+    """Compare every stack of `plan` with the disk. Reads, and refuses what must not be overwritten.
+
+    Stacks of the project that the definition no longer has are compared with nothing.
+    """
+    store = Store(scope)
+    prepared = [_prepare(plan, stack, store, running) for stack in plan.stacks]
+    chosen = {stack.names.stem for stack in plan.stacks}
+    defined = set(plan.ecosystem.config.stacks)
+    for manifest in manifests(scope):
+        if manifest.source == str(plan.ecosystem.path) and manifest.stack not in defined:
+            stem = _stem(manifest)
+            if stem not in chosen:
+                empty = Manifest(manifest.project, manifest.source, manifest.prefix, manifest.stack)
+                prepared.append(_compared(stem, manifest.stack, {}, store, empty, running))
+    return prepared
+
+
+def _prepare(plan: Plan, stack: StackPlan, store: Store, running: frozenset[str]) -> Prepared:
+    source = str(plan.ecosystem.path)
+    manifest = Manifest(stack.names.project, source, stack.names.prefix, stack.names.stack)
+    check_owner(store.manifest(stack.names.stem), manifest.project, source)
+    files = {store.scope.path(file): file for file in render(stack)}
+    return _compared(stack.names.stem, stack.names.stack, files, store, manifest, running)
+
+
+def _compared(
+    stem: str, stack: str, files: dict[Path, File], store: Store, manifest: Manifest, running: frozenset[str]
+) -> Prepared:
+    installed = store.manifest(stem)
+    store.check_places({path: file.text for path, file in files.items()}, installed)
+    paths = [*files, *(Path(name) for name in (installed.files if installed else {}))]
+    present = {path: _read(path) for path in paths}
+    return Prepared(stem, stack, files, compare(files, present, installed, manifest, running))
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text(errors="replace")
+    except FileNotFoundError:
+        return None
+
+
+def commit(prepared: Iterable[Prepared], store: Store, reload: Reload) -> None:
+    """Write what differs; `reload` runs once for each stack that changed, and not when nothing did."""
+    for stack in prepared:
+        if not stack.difference.is_empty:
+            store.apply(stack.stem, stack.difference.transaction, reload)
+
+
+def manifests(scope: Scope) -> list[Manifest]:
+    """Return what is installed in a scope, by the name of the file."""
+    store = Store(scope)
+    found = (store.manifest(path.stem) for path in sorted(scope.state.glob("*.json")))
+    return [manifest for manifest in found if manifest]
+
+
+def _stem(manifest: Manifest) -> str:
+    from omnitron import names
+
+    return names.unit_stem(manifest.prefix, manifest.stack)

@@ -1,0 +1,75 @@
+"""Where files go: the system or a user's manager, for good or until reboot, on this host or below a folder."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from omnitron.planner.facts import ScopeName
+from omnitron.render.files import File
+
+
+@dataclass(frozen=True)
+class Scope:
+    """One place to install to. `root` other than None means another host's tree: no bus is touched."""
+
+    name: ScopeName = "system"
+    runtime: bool = False
+    """Under /run, gone at reboot."""
+    root: Path | None = None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether a manager of this host reads these folders."""
+        return self.root is None
+
+    @property
+    def units(self) -> Path:
+        """Folder of unit files."""
+        if self.name == "user":
+            return (_runtime() if self.runtime else _config()) / "systemd/user"
+        return self._below("/run/systemd/system" if self.runtime else "/etc/systemd/system")
+
+    @property
+    def policies(self) -> Path:
+        """Folder of compiled policies."""
+        if self.name == "user":
+            return _runtime() / "omnitron/.policy" if self.runtime else _config() / "omnitron"
+        return self._below("/run/omnitron/.policy" if self.runtime else "/etc/omnitron")
+
+    @property
+    def state(self) -> Path:
+        """Folder of manifests, journals and the lock. Its name can be no stack's: those have no leading dot."""
+        if self.name == "user":
+            return (_runtime() if self.runtime else _state()) / "omnitron/.installed"
+        return self._below("/run/omnitron/.installed" if self.runtime else "/var/lib/omnitron/.installed")
+
+    def path(self, file: File) -> Path:
+        """Return where `file` goes."""
+        if file.place == "units":
+            return self.units / file.name
+        if file.place == "policy":
+            return self.policies / file.name
+        base = "/run/systemd" if self.runtime else "/etc/systemd"
+        return self._below(f"{base}/journald@{file.name}.conf.d") / "omnitron.conf"
+
+    def _below(self, path: str) -> Path:
+        return self.root / path.lstrip("/") if self.root else Path(path)
+
+    @property
+    def records(self) -> Path:
+        """Folder of crash records: `%t/omnitron` of the units."""
+        return (_runtime() if self.name == "user" else Path("/run")) / "omnitron"
+
+
+def _config() -> Path:
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+
+
+def _state() -> Path:
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state")
+
+
+def _runtime() -> Path:
+    return Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}")

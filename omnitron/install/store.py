@@ -1,0 +1,215 @@
+"""Changes a set of files as one step: after a kill at any moment, all of it is done or none.
+
+New files are staged beside their places, then a journal that names every step is synced: the commit.
+Then files are renamed and removed. Whoever comes next finishes a journal that is there, and sweeps
+away what was staged without one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from omnitron.errors import NotPermittedError, OmnitronError
+from omnitron.install.manifest import Manifest, load
+from omnitron.install.scope import Scope
+
+STAGED = ".omnitron-staged-"
+"""Begins the name of every staged file; neither systemd nor journald reads such a name."""
+
+Reload = Callable[[], None]
+
+
+class ForeignFileError(OmnitronError):
+    """A file that is not ours stands where one of ours should go."""
+
+    def __init__(self, path: Path) -> None:
+        masked = path.is_symlink() and path.readlink() == Path("/dev/null")
+        what = "it is masked" if masked else "a file is there that omnitron did not write"
+        cure = f"systemctl unmask {path.name}" if masked else f"move it away: mv {path} {path}.old"
+        super().__init__(f"cannot write {path}: {what}", hint=cure)
+
+
+class SymlinkError(OmnitronError):
+    """A symbolic link below --root would lead out of it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"cannot write below {path}: it is a symbolic link", hint="name a --root without links in it")
+
+
+@dataclass(frozen=True)
+class Transaction:
+    """What is to change: texts by path, paths to remove, and the manifest that is true afterwards."""
+
+    writes: Mapping[Path, str]
+    removes: tuple[Path, ...]
+    manifest: Manifest
+
+
+class Store:
+    """The installed files of one scope. Use inside `with store.locked():`."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+
+    def manifest_path(self, stem: str) -> Path:
+        """Return where the manifest of a stack lies; `stem` is `omnitron-dev`."""
+        return self.scope.state / f"{stem}.json"
+
+    def manifest(self, stem: str) -> Manifest | None:
+        """Return what is installed for a stack."""
+        return load(self.manifest_path(stem))
+
+    @contextmanager
+    def locked(self, reload: Reload) -> Iterator[None]:
+        """Keep others out, and first finish or undo what a killed one left; `reload` is called if that matters."""
+        with _explained(self.scope.state):
+            self._make_folder(self.scope.state)
+            descriptor = os.open(
+                self.scope.state / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644
+            )
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            with _explained(self.scope.state):
+                self._recover(reload)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def is_interrupted(self) -> bool:
+        """Whether a killed change waits to be finished."""
+        with contextlib.suppress(OSError):
+            return any(self.scope.state.glob("*.journal"))
+        return False
+
+    def apply(self, stem: str, change: Transaction, reload: Reload) -> None:
+        """Make `change`, then call `reload`; on any error before the commit nothing has changed."""
+        final = dict(change.writes) | {self.manifest_path(stem): change.manifest.dump()}
+        staged: dict[Path, Path] = {}
+        journal = self.scope.state / f"{stem}.journal"
+        with _explained(self.scope.units):
+            try:
+                for path, text in final.items():
+                    self._make_folder(path.parent)
+                    staged[path] = path.with_name(STAGED + path.name)
+                    _write_new(staged[path], text)
+                renames = [[str(temporary), str(path)] for path, temporary in staged.items()]
+                steps = {"renames": renames, "removes": [str(path) for path in change.removes]}
+                _sync_filesystems({path.parent for path in final})
+                _write_new(journal.with_suffix(".journal-new"), json.dumps(steps), sync=True)
+                os.replace(journal.with_suffix(".journal-new"), journal)
+                _sync_folder(journal.parent)
+            except BaseException:
+                if not journal.exists():
+                    for temporary in (*staged.values(), journal.with_suffix(".journal-new")):
+                        with contextlib.suppress(OSError):
+                            temporary.unlink(missing_ok=True)
+                raise
+            self._finish(journal, reload)
+
+    def _recover(self, reload: Reload) -> None:
+        for journal in sorted(self.scope.state.glob("*.journal")):
+            self._finish(journal, reload)
+        folders = {self.scope.units, self.scope.policies, self.scope.state}
+        folders |= set(self.scope.units.parent.glob("journald@*.conf.d"))
+        for folder in folders:
+            for leftover in folder.glob(STAGED + "*") if folder.is_dir() else ():
+                leftover.unlink(missing_ok=True)
+        for leftover in self.scope.state.glob("*.journal-new"):
+            leftover.unlink(missing_ok=True)
+
+    def _finish(self, journal: Path, reload: Reload) -> None:
+        """Do every step of a journal that is not done yet. Each can be repeated."""
+        steps = json.loads(journal.read_text())
+        for temporary, path in steps["renames"]:
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(temporary, path)
+        for path in steps["removes"]:
+            Path(path).unlink(missing_ok=True)
+        _sync_filesystems({Path(path).parent for _, path in steps["renames"]})
+        reload()
+        journal.unlink()
+
+    def check_places(self, paths: Mapping[Path, str], installed: Manifest | None) -> None:
+        """Raise when a file that is not ours stands at one of `paths`."""
+        known = installed.files if installed else {}
+        for path in paths:
+            self._refuse_links(path.parent)
+            if os.path.lexists(path) and (str(path) not in known or path.is_symlink()):
+                raise ForeignFileError(path)
+
+    def _make_folder(self, folder: Path) -> None:
+        self._refuse_links(folder)
+        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+
+    def _refuse_links(self, folder: Path) -> None:
+        root = self.scope.root
+        for path in (folder, *folder.parents) if root else ():
+            if path == root:
+                return
+            if path.is_symlink():
+                raise SymlinkError(path)
+
+
+def digest(text: str) -> str:
+    """Return the digest of a file's text, as the manifest keeps it."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    """Turn what the operating system refuses into an error for the user."""
+    try:
+        yield
+    except PermissionError as error:
+        raise NotPermittedError(
+            f"cannot write {error.filename or folder}: permission denied",
+            hint="use sudo for the system's units, or --user for your own",
+        ) from error
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise OmnitronError(f"cannot write {error.filename or folder}: {reason}; nothing was changed") from error
+
+
+def _write_new(path: Path, text: str, *, sync: bool = False) -> None:
+    """Write a file that did not exist, through no link that somebody laid in its place."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(path, flags, 0o644)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        if sync:
+            file.flush()
+            os.fsync(descriptor)
+
+
+def _sync_filesystems(folders: set[Path]) -> None:
+    """Sync each file system once: a thousand files one by one would take seconds."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    seen: set[int] = set()
+    for folder in folders:
+        if not folder.is_dir() or folder.stat().st_dev in seen:
+            continue
+        seen.add(folder.stat().st_dev)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            if libc.syncfs(descriptor):
+                code = ctypes.get_errno()
+                raise OSError(code, os.strerror(code), str(folder))
+        finally:
+            os.close(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,74 @@
+"""Names of stacks, apps, processes and instances, and what they become in systemd's name space."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+MAX_LENGTH = 40
+NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?")
+RESERVED_APPS = frozenset({"infra", "gateway", "health"})
+ADDRESS = re.compile(r"(?:(?P<stack>[^/:@]+)/)?(?P<app>[^/:@]+)(?::(?P<process>[^/:@]+))?(?:@(?P<instance>\d+))?")
+
+SINGLE_PROCESS = "main"
+"""The process name of an app that is a single script or command."""
+
+
+def why_not_a_name(text: str) -> str | None:
+    """Say what keeps `text` from being a name, or None when it is one."""
+    if not text:
+        return "is empty"
+    if len(text) > MAX_LENGTH:
+        return f"is longer than {MAX_LENGTH} characters"
+    if not NAME.fullmatch(text):
+        return "may hold letters, digits, '_', '-' and '.', and must begin and end with a letter, digit or '_'"
+    return None
+
+
+def unit_part(name: str) -> str:
+    """Return `name` as one dash-free part of a unit name: systemd reads '-' as a parent slice."""
+    return name.replace("-", "_")
+
+
+def unit_stem(*parts: str) -> str:
+    """Return a unit name without its type suffix: `unit_stem('omnitron', 'dev', 'api')`."""
+    return "-".join(unit_part(part) for part in parts)
+
+
+@dataclass(frozen=True, order=True)
+class Address:
+    """Which app, process or instance is meant: `dev/api:worker@2`, or a shorter form of it.
+
+    A part that was not given is None.
+    """
+
+    stack: str | None
+    app: str
+    process: str | None = None
+    instance: int | None = None
+
+    def __str__(self) -> str:
+        stack = f"{self.stack}/" if self.stack else ""
+        process = f":{self.process}" if self.process else ""
+        instance = f"@{self.instance}" if self.instance is not None else ""
+        return f"{stack}{self.app}{process}{instance}"
+
+    def matches(self, other: Address) -> bool:
+        """Whether every part that this address names is the same in `other`."""
+        mine = (self.stack, self.app, self.process, self.instance)
+        theirs = (other.stack, other.app, other.process, other.instance)
+        return all(part is None or part == their for part, their in zip(mine, theirs, strict=True))
+
+    @property
+    def of_app(self) -> Address:
+        """The same address, of the whole app."""
+        return replace(self, process=None, instance=None)
+
+
+def parse_address(text: str) -> Address | None:
+    """Read `[stack/]app[:process][@instance]`; None when `text` has another form."""
+    match = ADDRESS.fullmatch(text)
+    if not match:
+        return None
+    instance = match["instance"]
+    return Address(match["stack"], match["app"], match["process"], int(instance) if instance else None)

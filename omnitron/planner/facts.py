@@ -1,0 +1,38 @@
+"""What the planner must know about the host that the units are for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+OLDEST_SYSTEMD = 252
+RESTART_MODE = 254
+"""First version with `RestartMode=`."""
+
+ScopeName = Literal["system", "user"]
+
+
+@dataclass(frozen=True)
+class HostFacts:
+    """The target of a plan: facts, found on this host or given for another."""
+
+    systemd_version: int
+    """Major version: 252."""
+    scope: ScopeName
+    """Whose manager runs the units."""
+    helpers: Path
+    """Folder of the helpers that systemd runs (`omnitron/supervision`)."""
+    helper_python: Path
+    """Interpreter for them; any Python 3 with its standard library will do."""
+    accounts: frozenset[str] | None = None
+    """Users of the target, None when they are not known (another host)."""
+
+    @property
+    def is_user(self) -> bool:
+        """Whether the units are for a user's own manager."""
+        return self.scope == "user"
+
+    def has(self, version: int) -> bool:
+        """Whether the target has what came with systemd `version`."""
+        return self.systemd_version >= version

@@ -1,0 +1,77 @@
+"""The units that hold others together: targets, slices, health gates, and the end of a critical app."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from omnitron.planner.facts import HostFacts
+from omnitron.planner.layout import StackNames
+from omnitron.planner.processes import PlannedProcess
+from omnitron.planner.values import Command, Literal, Unit, Value
+
+Apps = dict[str, tuple[PlannedProcess, ...]]
+"""The processes of each app of a stack, in the order of declaration."""
+
+
+def units_of_stack(stack: StackNames, apps: Apps, disabled: frozenset[str], facts: HostFacts) -> Iterator[Unit]:
+    """Yield the target and slice of a stack and, where an app is critical, what ends the stack."""
+    started = {name: processes for name, processes in apps.items() if name not in disabled}
+    wanted_by = "default.target" if facts.is_user else "multi-user.target"
+    target: dict[str, Value] = {
+        "description": Literal(f"stack {stack.stack} of {stack.project}"),
+        "wants": _lines(member for name, processes in started.items() for member in members(stack, name, processes)),
+        "wanted_by": wanted_by,
+    }
+    yield _unit(stack, stack.stack_target, "stack-target", target)
+    yield _unit(stack, stack.stack_slice, "slice", {"description": Literal(f"stack {stack.stack} of {stack.project}")})
+    if any(process.critical for processes in apps.values() for process in processes):
+        values: dict[str, Value] = {
+            "description": Literal(f"end of stack {stack.stack} of {stack.project}: a critical app has failed"),
+            "conflicts": stack.stack_target,
+        }
+        yield _unit(stack, stack.critical_target, "critical-target", values)
+
+
+def members(stack: StackNames, app: str, processes: tuple[PlannedProcess, ...]) -> tuple[str, ...]:
+    """Return the units that the stack's target starts for one app."""
+    if len(processes) > 1:
+        return (stack.app_target(app),)
+    return tuple(unit for process in processes for unit in (*process.socket_units, *process.services))
+
+
+def units_of_app(stack: StackNames, app: str, processes: tuple[PlannedProcess, ...]) -> Iterator[Unit]:
+    """Yield the target and slice of an app of several processes."""
+    if len(processes) > 1:
+        units = [unit for process in processes for unit in (*process.socket_units, *process.services)]
+        description = Literal(f"{stack.stack}/{app}")
+        values: dict[str, Value] = {
+            "description": description,
+            "part_of": stack.stack_target,
+            "wants": _lines(units),
+        }
+        yield _unit(stack, stack.app_target(app), "app-target", values, app)
+        yield _unit(stack, stack.app_slice(app), "slice", {"description": description}, app)
+
+
+def gate(stack: StackNames, app: str, processes: tuple[PlannedProcess, ...], facts: HostFacts) -> Unit:
+    """Return the unit that opens when every process of `app` is active, for those that depend on it."""
+    services = [service for process in processes for service in process.services]
+    user = ("--user",) if facts.is_user else ()
+    values: dict[str, Value] = {
+        "description": Literal(f"{stack.stack}/{app} is healthy"),
+        "part_of": stack.stack_target,
+        "wants": _lines(services),
+        "after": _lines(services),
+        "slice": stack.stack_slice,
+        "exec_start": Command(("/bin/sh", str(facts.helpers / "gate.sh"), *user, *services)) if services else None,
+    }
+    return _unit(stack, stack.gate(app), "gate", values, app)
+
+
+def _unit(stack: StackNames, name: str, template: str, values: dict[str, Value], app: str | None = None) -> Unit:
+    return Unit(name, template, {"source": stack.source, **values, **stack.identity(app)}, app)
+
+
+def _lines(units: Iterable[str]) -> tuple[str, ...] | None:
+    """One line per unit: a long list reads, and compares, better."""
+    return tuple(units) or None

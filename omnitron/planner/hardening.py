@@ -1,0 +1,107 @@
+"""How far a process is shut in: the sandboxing directives of each level, for each scope and version.
+
+`strict` is what a network service can live with, with a JIT or without. What it must write is declared
+(`paths`), and what it must read under a hidden folder (the project, its interpreter) is bound there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from omnitron.planner.facts import HostFacts
+from omnitron.planner.processes import PlannedProcess
+from omnitron.planner.values import Bind, Value, Word
+
+HOMES = (Path("/home"), Path("/root"), Path("/run/user"))
+TEMPORARY = (Path("/tmp"), Path("/var/tmp"))
+FIRST_FREE_PORT = 1024
+
+Directives = dict[str, Value]
+
+STANDARD: Directives = {
+    "no_new_privileges": True,
+    "private_tmp": True,
+    "protect_system": "full",
+    "protect_kernel_tunables": True,
+    "protect_kernel_modules": True,
+    "protect_control_groups": True,
+    "restrict_suid_sgid": True,
+    "restrict_realtime": True,
+    "lock_personality": True,
+}
+
+STRICT: Directives = {
+    **STANDARD,
+    "protect_system": "strict",
+    "protect_home": "tmpfs",
+    "private_devices": True,
+    "protect_kernel_logs": True,
+    "protect_clock": True,
+    "protect_hostname": True,
+    "protect_proc": "invisible",
+    "restrict_namespaces": True,
+    "restrict_address_families": "AF_UNIX AF_INET AF_INET6 AF_NETLINK",
+    "system_call_filter": "@system-service",
+    # An errno and not a signal: runtimes try a call and do without it.
+    "system_call_error_number": "EPERM",
+    "system_call_architectures": "native",
+    "capability_bounding_set": "",
+    "remove_ipc": True,
+    "umask": "0027",
+}
+
+REFUSED_BY_USER_MANAGERS = (
+    "capability_bounding_set",
+    "private_devices",
+    "protect_kernel_logs",
+    "protect_clock",
+    "protect_kernel_modules",
+    "remove_ipc",
+)
+
+
+def directives(process: PlannedProcess, facts: HostFacts) -> Directives:
+    """Return the sandboxing directives of a process, by their key in the template."""
+    if process.hardening == "off":
+        return {"read_write_paths": None}
+    chosen = dict(STRICT if process.hardening == "strict" else STANDARD)
+    if facts.is_user:
+        for key in REFUSED_BY_USER_MANAGERS:
+            chosen.pop(key, None)
+        # Without a user namespace, 252 silently ignores the file-system directives of a user's services.
+        chosen["private_users"] = True
+    elif _needs_low_port(process):
+        chosen["capability_bounding_set"] = chosen["ambient_capabilities"] = "CAP_NET_BIND_SERVICE"
+    hidden = TEMPORARY + (HOMES if process.hardening == "strict" else ())
+    writable = [_absolute(process, path) for path in process.paths.write]
+    chosen["bind_read_only_paths"] = _bound(_reads(process, facts), hidden, writable)
+    chosen["bind_paths"] = tuple(Bind(str(p)) for p in writable if _below(p, hidden)) or None
+    chosen["read_write_paths"] = tuple(Word(str(p)) for p in writable if not _below(p, hidden)) or None
+    return chosen
+
+
+def _needs_low_port(process: PlannedProcess) -> bool:
+    return any(listener.port < FIRST_FREE_PORT and not listener.activated for listener in process.listeners)
+
+
+def _absolute(process: PlannedProcess, path: str) -> Path:
+    return process.project / path
+
+
+def _reads(process: PlannedProcess, facts: HostFacts) -> list[Path]:
+    paths = [process.project, process.folder, *process.program.reads]
+    if process.probe:
+        paths.append(facts.helpers)
+    return paths
+
+
+def _bound(paths: Iterable[Path], hidden: tuple[Path, ...], writable: list[Path]) -> tuple[Bind, ...] | None:
+    """Return those of `paths` that are hidden, without those that lie in another or are writable anyway."""
+    wanted = sorted({path for path in paths if _below(path, hidden)} - set(writable))
+    outermost = [p for p in wanted if not any(other in p.parents for other in wanted)]
+    return tuple(Bind(str(path)) for path in outermost) or None
+
+
+def _below(path: Path, folders: tuple[Path, ...]) -> bool:
+    return any(folder in path.parents for folder in folders)

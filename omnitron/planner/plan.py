@@ -1,0 +1,148 @@
+"""From a definition to what should be: every unit and file of every stack, as one value."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from omnitron.definition.later import without_effect
+from omnitron.definition.loader import App, Ecosystem
+from omnitron.errors import DefinitionError, Problem
+from omnitron.planner import groups, journal, services
+from omnitron.planner.facts import HostFacts
+from omnitron.planner.layout import StackNames
+from omnitron.planner.policy import compile_policy
+from omnitron.planner.processes import PlannedProcess, of_app
+from omnitron.planner.values import Literal, Unit
+
+
+@dataclass(frozen=True)
+class StackPlan:
+    """All that belongs to one stack."""
+
+    names: StackNames
+    apps: groups.Apps
+    units: tuple[Unit, ...]
+    policy: dict[str, Any]
+    journal_settings: tuple[tuple[str, str], ...]
+    """Settings of the stack's journal namespace, empty without one."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a definition means on a host."""
+
+    ecosystem: Ecosystem
+    facts: HostFacts
+    stacks: tuple[StackPlan, ...]
+    warnings: tuple[str, ...]
+    """One line each, for the user."""
+
+
+def make_plan(ecosystem: Ecosystem, facts: HostFacts, chosen: Iterable[str] | None = None) -> Plan:
+    """Return the plan of the chosen stacks, all when None; raises DefinitionError when one cannot be made."""
+    selected = list(ecosystem.config.stacks if chosen is None else chosen)
+    local = [name for name in selected if ecosystem.config.stacks[name].type == "local"]
+    plans = [_stack(ecosystem, name, facts) for name in local]
+    problems = [problem for plan in plans for problem in _problems(ecosystem, plan, facts)]
+    if problems:
+        raise DefinitionError(problems)
+    warnings = [str(problem) for problem in without_effect(ecosystem)]
+    warnings += [_not_local(ecosystem, name) for name in selected if name not in local]
+    warnings += [line for plan in plans for line in _advice(ecosystem, plan, facts)]
+    return Plan(ecosystem, facts, tuple(plans), tuple(dict.fromkeys(warnings)))
+
+
+def _stack(ecosystem: Ecosystem, stack: str, facts: HostFacts) -> StackPlan:
+    config = ecosystem.config
+    with_namespace = journal.wants_namespace(config.logging) and not facts.is_user
+    prefix = config.unit_prefix
+    plain = StackNames(config.project, prefix, stack, Literal(str(ecosystem.path)), None, None)
+    names = StackNames(
+        config.project,
+        prefix,
+        stack,
+        plain.source,
+        plain.stem if with_namespace else None,
+        None if config.supervision.strategy == "one_for_one" else plain.stem,
+    )
+    members = ecosystem.apps_of(stack)
+    apps = {app.name: of_app(ecosystem, stack, app) for app in members}
+    needed = frozenset(name for app in members for name in app.entry.depends_on if name in apps)
+    disabled = frozenset(app.name for app in members if not app.entry.enabled)
+    units = list(groups.units_of_stack(names, apps, disabled, facts))
+    for app in members:
+        units += groups.units_of_app(names, app.name, apps[app.name])
+        if app.name in needed:
+            units.append(groups.gate(names, app.name, apps[app.name], facts))
+        needs = _needs(names, app, apps)
+        for process in apps[app.name]:
+            units += services.units_of(process, names, needs, facts)
+    settings = tuple(journal.namespace_settings(config.logging)) if with_namespace else ()
+    return StackPlan(names, apps, tuple(units), compile_policy(ecosystem, names, apps, needed), settings)
+
+
+def _needs(names: StackNames, app: App, apps: groups.Apps) -> tuple[str, ...]:
+    """Return what the processes of `app` start after: the gate of each dependency, and its services."""
+    needs: list[str] = []
+    for name in app.entry.depends_on:
+        needs.append(names.gate(name))
+        needs += [service for process in apps.get(name, ()) for service in process.services]
+    return tuple(needs)
+
+
+def _problems(ecosystem: Ecosystem, plan: StackPlan, facts: HostFacts) -> list[Problem]:
+    problems = []
+    for name, processes in plan.apps.items():
+        app = ecosystem.by_name[name]
+        for process in processes:
+            message = None if facts.is_user else _account_problem(process, ecosystem, facts)
+            if message:
+                problems.append(app.source.problem(("apps", app.index, *message[0]), message[1]))
+    counts = Counter(unit.name for unit in plan.units)
+    for unit in plan.units:
+        if counts[unit.name] > 1 and unit.app:
+            app = ecosystem.by_name[unit.app]
+            message_text = f"cannot name its units: {unit.name} would be there twice"
+            problems.append(app.source.problem(("apps", app.index), message_text))
+    return problems
+
+
+def _account_problem(
+    process: PlannedProcess, ecosystem: Ecosystem, facts: HostFacts
+) -> tuple[tuple[str, ...], str] | None:
+    if process.user is None:
+        return (), (
+            f"cannot choose the user of {process.stack}/{process.app}:{process.name}: the definition belongs to root; "
+            "say which, such as user: www-data (or user: root)"
+        )
+    known = facts.accounts is None or process.user in facts.accounts or process.user == services.DYNAMIC_USER
+    return None if known else (("user",), f"cannot run as {process.user!r}: this host has no such user")
+
+
+def _not_local(ecosystem: Ecosystem, stack: str) -> str:
+    source = ecosystem.apps[0].source if ecosystem.apps else None
+    kind = ecosystem.config.stacks[stack].type
+    message = f"has no effect in this version: no units are made for a {kind} stack"
+    return str(source.problem(("stacks", stack, "type"), message)) if source else f"stacks.{stack}.type: {message}"
+
+
+def _advice(ecosystem: Ecosystem, plan: StackPlan, facts: HostFacts) -> list[str]:
+    """Return what is allowed, and yet probably not meant."""
+    lines = []
+    if facts.is_user and journal.wants_namespace(ecosystem.config.logging):
+        lines.append(
+            f"{ecosystem.path}: logging: a user's manager has no journal namespaces; "
+            "logs go to the user's journal, without limits of their own"
+        )
+    for processes in plan.apps.values():
+        for process in processes:
+            shared = [listener for listener in process.listeners if not listener.activated]
+            if (process.pool or 1) > 1 and shared:
+                lines.append(
+                    f"{ecosystem.path}: {process.app}:{process.name}: {process.pool} instances cannot all listen on "
+                    f"port {shared[0].port} by themselves; with socketActivation: true they share one socket"
+                )
+    return lines

@@ -1,0 +1,76 @@
+"""The compiled policy of a stack: what runs, supervised how, for every part that must not load a definition.
+
+A plain JSON document, written beside the units by `generate`; the runtime verbs and the watcher read
+nothing else of a definition. Times are in milliseconds.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from omnitron.definition.loader import App, Ecosystem
+from omnitron.planner.groups import Apps
+from omnitron.planner.layout import StackNames
+from omnitron.planner.order import start_order
+from omnitron.planner.processes import PlannedProcess
+
+VERSION = 1
+
+
+def compile_policy(ecosystem: Ecosystem, names: StackNames, apps: Apps, needed: frozenset[str]) -> dict[str, Any]:
+    """Return the policy of one stack; apps are in the order in which they start."""
+    supervision = ecosystem.config.supervision
+    order = start_order({name: ecosystem.by_name[name].entry.depends_on for name in apps})
+    return {
+        "version": VERSION,
+        "project": names.project,
+        "stack": names.stack,
+        "type": ecosystem.config.stacks[names.stack].type,
+        "prefix": names.prefix,
+        "source": str(ecosystem.path),
+        "target": names.stack_target,
+        "slice": names.stack_slice,
+        "criticalTarget": names.critical_target,
+        "logNamespace": names.log_namespace,
+        "strategy": supervision.strategy,
+        "maxRestarts": supervision.max_restarts,
+        "window": supervision.window,
+        "apps": [_app(ecosystem.by_name[name], names, apps[name], name in needed) for name in order],
+    }
+
+
+def _app(app: App, names: StackNames, processes: tuple[PlannedProcess, ...], is_needed: bool) -> dict[str, Any]:
+    return {
+        "name": app.name,
+        "mode": "bootstrap" if app.system else "classic",
+        "enabled": app.entry.enabled,
+        "critical": any(process.critical for process in processes),
+        "dependsOn": list(app.entry.depends_on),
+        "priority": processes[0].stop_priority if processes else 0,
+        "target": names.app_target(app.name) if len(processes) > 1 else None,
+        "gate": names.gate(app.name) if is_needed else None,
+        "processes": [_process(process, names) for process in processes],
+    }
+
+
+def _process(process: PlannedProcess, names: StackNames) -> dict[str, Any]:
+    policy = process.restarts
+    record = f"{names.prefix_part}/{names.record or process.unit}.json"
+    return {
+        "name": process.name,
+        "unit": process.unit,
+        "instances": process.pool,
+        "slice": process.slice,
+        "sockets": list(process.socket_units),
+        "port": process.listeners[0].port if process.listeners else None,
+        "critical": process.critical,
+        "stopTimeout": process.stop_timeout,
+        "restarts": {
+            "enabled": policy.enabled,
+            "restart": policy.restart,
+            "maxRestarts": policy.max_restarts,
+            "window": policy.window,
+            "backoff": policy.backoff_text,
+            "record": record if policy.has_helpers else None,
+        },
+    }

@@ -1,0 +1,253 @@
+"""Resolves every process of a stack: all levels of a definition merged into one flat value each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from omnitron import names
+from omnitron.definition.ecosystem import Stack
+from omnitron.definition.loader import App, Ecosystem, absolute
+from omnitron.definition.process import Health, Limits, Paths, ProcessSettings, RawUnit, Shutdown
+from omnitron.definition.system import Process
+from omnitron.planner import programs
+from omnitron.planner.programs import Program
+from omnitron.planner.restarts import Restarts, resolve
+
+Hardening = Literal["strict", "standard", "off"]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Listener:
+    """An address that a process listens on."""
+
+    kind: str
+    """`http` or `websocket`."""
+    host: str
+    port: int
+    activated: bool
+    """Whether systemd holds the socket."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A readiness probe: `http` or `tcp` with a target, or a command. Times in milliseconds."""
+
+    kind: Literal["http", "tcp", "command"]
+    argv: tuple[str, ...]
+    """The one target, or the command."""
+    timeout: int
+
+
+@dataclass(frozen=True)
+class PlannedProcess:
+    """One process of an app in one stack. Times in milliseconds, paths absolute."""
+
+    prefix: str
+    stack: str
+    app: str
+    name: str
+    alone: bool
+    """Whether it is the only process of its app."""
+    pool: int | None
+    """Number of instances of a pool, None for a single process."""
+    program: Program
+    folder: Path
+    """Working directory."""
+    project: Path
+    environment: tuple[tuple[str, str], ...]
+    critical: bool
+    restarts: Restarts
+    startup_timeout: int
+    stop_timeout: int
+    stop_priority: int
+    """Lower stops first."""
+    probe: Probe | None
+    listeners: tuple[Listener, ...]
+    user: str | None
+    group: str | None
+    paths: Paths
+    limits: Limits
+    hardening: Hardening
+    raw: RawUnit
+    log_level: str
+
+    @property
+    def stem(self) -> str:
+        """Unit name without suffix."""
+        return names.unit_stem(self.prefix, self.stack, self.app, self.name)
+
+    @property
+    def unit(self) -> str:
+        """File name of its service, a template for a pool."""
+        return f"{self.stem}@.service" if self.pool else f"{self.stem}.service"
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """Names of the services that run: one, or one per instance."""
+        if self.pool is None:
+            return (self.unit,)
+        return tuple(f"{self.stem}@{number}.service" for number in range(1, self.pool + 1))
+
+    @property
+    def slice(self) -> str:
+        """The slice that its cgroup lies in."""
+        parts = (self.prefix, self.stack) if self.alone else (self.prefix, self.stack, self.app)
+        return f"{names.unit_stem(*parts)}.slice"
+
+    @property
+    def socket_units(self) -> tuple[str, ...]:
+        """Names of the sockets that systemd holds for it; more than one needs telling apart."""
+        activated = [listener for listener in self.listeners if listener.activated]
+        if len(activated) == 1:
+            return (f"{self.stem}.socket",)
+        return tuple(f"{self.stem}-{listener.kind}.socket" for listener in activated)
+
+
+def of_app(ecosystem: Ecosystem, stack_name: str, app: App) -> tuple[PlannedProcess, ...]:
+    """Return the processes of `app` in a stack; those that only a later version can run are left out."""
+    sources = list(_settings(app))
+    return tuple(
+        _process(ecosystem, stack_name, app, name, settings, program, alone=len(sources) == 1)
+        for name, settings, program in sources
+    )
+
+
+def _settings(app: App) -> Iterator[tuple[str, Process | None, Program]]:
+    entry, project = app.entry, app.source.path.parent
+    if entry.script:
+        yield (
+            names.SINGLE_PROCESS,
+            None,
+            programs.script(absolute(app.folder, entry.script), app.folder, project),
+        )
+    if entry.command:
+        yield names.SINGLE_PROCESS, None, programs.command(entry.command, app.folder)
+    for process in app.system.processes if app.system else []:
+        if process.command:
+            yield process.name, process, programs.command(process.command, app.working_directory)
+
+
+def _process(
+    ecosystem: Ecosystem,
+    stack_name: str,
+    app: App,
+    name: str,
+    own: Process | None,
+    program: Program,
+    *,
+    alone: bool,
+) -> PlannedProcess:
+    entry, stack = app.entry, ecosystem.config.stacks[stack_name]
+    settings: ProcessSettings = own or entry
+    levels: list[ProcessSettings] = [entry] if own is None else [own, entry]
+    user, group = _account(ecosystem, levels)
+    said = app.system if app.system and "shutdown" in app.system.model_fields_set else entry
+    shutdown = said.shutdown or Shutdown()
+    return PlannedProcess(
+        prefix=ecosystem.config.unit_prefix,
+        stack=stack_name,
+        app=app.name,
+        name=name,
+        alone=alone,
+        pool=_pool(app, own, alone),
+        program=program,
+        folder=app.working_directory,
+        project=ecosystem.folder,
+        environment=_environment(ecosystem, stack_name, stack, app, own, program),
+        critical=any(level.critical for level in levels),
+        restarts=resolve(ecosystem.config.supervision, [level.restart_policy for level in reversed(levels)]),
+        startup_timeout=_first_set(levels, "startup_timeout", 30_000),
+        stop_timeout=shutdown.timeout,
+        stop_priority=shutdown.priority,
+        probe=_probe(_first(levels, "health", None), settings),
+        listeners=tuple(_listeners(settings)),
+        user=user,
+        group=group,
+        paths=_first(levels, "paths", None) or Paths(),
+        limits=_first(levels, "limits", None) or Limits(),
+        hardening=_first(levels, "hardening", "strict"),
+        raw=_first(levels, "systemd", None) or RawUnit(),
+        log_level=_log_level(ecosystem, stack, app, own),
+    )
+
+
+def _first(levels: list[ProcessSettings], key: str, default: Any) -> Any:
+    """Return the value of the innermost level that has one."""
+    return next((getattr(level, key) for level in levels if getattr(level, key) is not None), default)
+
+
+def _first_set(levels: list[ProcessSettings], key: str, default: T) -> T:
+    """Return the value of the innermost level that was given one."""
+    return next((getattr(level, key) for level in levels if key in level.model_fields_set), default)
+
+
+def _account(ecosystem: Ecosystem, levels: list[ProcessSettings]) -> tuple[str | None, str | None]:
+    user = _first(levels, "user", None)
+    if user is None and not ecosystem.owner_is_root:
+        user = ecosystem.owner
+    return user, _first(levels, "group", None)
+
+
+def _pool(app: App, own: Process | None, alone: bool) -> int | None:
+    """Return the number of instances of a pool. An entry's count overrides what the system says of pools."""
+    declared = own.instances if own else None
+    is_pool = (declared or 1) > 1 or bool(own and own.scaling)
+    count = app.entry.instances if app.entry.instances and (alone or is_pool) else declared
+    return (count or 1) if (count or 1) > 1 or is_pool else None
+
+
+def _environment(
+    ecosystem: Ecosystem, stack_name: str, stack: Stack, app: App, own: Process | None, program: Program
+) -> tuple[tuple[str, str], ...]:
+    merged = dict(program.environment)
+    for level in (
+        own.env if own else {},
+        app.system.env if app.system else {},
+        app.entry.env,
+        stack.settings.env,
+    ):
+        merged.update(level)
+    merged.update(
+        OMNITRON_PROJECT=ecosystem.config.project,
+        OMNITRON_STACK=stack_name,
+        OMNITRON_STACK_TYPE=stack.type,
+        OMNITRON_APP_NAME=app.name,
+    )
+    return tuple(merged.items())
+
+
+def _listeners(settings: ProcessSettings) -> Iterator[Listener]:
+    transports = settings.transports
+    for kind in ("http", "websocket"):
+        listener = getattr(transports, kind) if transports else None
+        if listener:
+            yield Listener(kind, listener.host, listener.port, bool(listener.socket_activation))
+
+
+def _probe(health: Health | None, settings: ProcessSettings) -> Probe | None:
+    probe = health.probe if health and health.enabled else None
+    if probe is None or health is None:
+        return None
+    if probe.type == "command":
+        return Probe("command", tuple(probe.command or ()), health.timeout)
+    target = probe.target or ("/" if probe.type == "http" else "")
+    if not target or target.startswith("/"):
+        own = next(_listeners(settings))
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(own.host, own.host)
+        target = f"http://{host}:{own.port}{target}" if probe.type == "http" else f"{host}:{own.port}"
+    return Probe(probe.type, (target,), health.timeout)
+
+
+def _log_level(ecosystem: Ecosystem, stack: Stack, app: App, own: Process | None) -> str:
+    levels = [
+        own.observability.logging.level if own and own.observability and own.observability.logging else None,
+        app.system.observability.logging.level
+        if app.system and app.system.observability and app.system.observability.logging
+        else None,
+        stack.settings.log_level,
+    ]
+    return next((level for level in levels if level), ecosystem.config.logging.level)

@@ -1,0 +1,57 @@
+"""Works out the restart policy of a process from every level that says something about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from omnitron.definition.ecosystem import Supervision
+from omnitron.definition.process import Backoff, RestartPolicy
+
+
+@dataclass(frozen=True)
+class Restarts:
+    """When, how often and how soon a crashed process starts again. Times in milliseconds."""
+
+    enabled: bool
+    restart: Literal["on-failure", "always"]
+    max_restarts: int
+    window: int
+    backoff: Backoff
+
+    @property
+    def has_helpers(self) -> bool:
+        """Whether budget and delay are kept by helpers; without a delay systemd's own limit will do."""
+        return self.enabled and (self.backoff.initial > 0 or self.backoff.max == 0)
+
+    @property
+    def budget_text(self) -> str:
+        """`5:60000`, as the helpers read it."""
+        return f"{self.max_restarts}:{self.window}"
+
+    @property
+    def backoff_text(self) -> str:
+        """`exponential:1000:30000:2`, as the helpers read it."""
+        return f"{self.backoff.type}:{self.backoff.initial}:{self.backoff.max}:{self.backoff.factor:g}"
+
+
+def resolve(supervision: Supervision, policies: Iterable[RestartPolicy | None]) -> Restarts:
+    """Merge policies over the ecosystem's supervision, field by field, the last one winning.
+
+    A `delay` without a `backoff` beside it is a fixed delay.
+    """
+    merged = Restarts(True, "on-failure", supervision.max_restarts, supervision.window, supervision.backoff)
+    for policy in policies:
+        if policy is None:
+            continue
+        fixed = None if policy.delay is None else Backoff(type="fixed", initial=policy.delay, max=policy.delay)
+        fields: dict[str, Any] = {
+            "enabled": policy.enabled,
+            "restart": policy.restart,
+            "max_restarts": policy.max_restarts,
+            "window": policy.window,
+            "backoff": policy.backoff or fixed,
+        }
+        merged = replace(merged, **{name: value for name, value in fields.items() if value is not None})
+    return merged

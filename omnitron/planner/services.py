@@ -1,0 +1,205 @@
+"""The units of one process: its service, the sockets that systemd holds for it, and their holder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from omnitron import names
+from omnitron.definition.directives import raw_lines
+from omnitron.planner import hardening
+from omnitron.planner.facts import RESTART_MODE, HostFacts
+from omnitron.planner.layout import StackNames
+from omnitron.planner.processes import PlannedProcess
+from omnitron.planner.values import Assignment, Command, Literal, Own, Unit, Value, Word
+
+DYNAMIC_USER = "dynamic"
+
+SYSLOG_LEVELS = {
+    "fatal": "crit",
+    "error": "err",
+    "warn": "warning",
+    "info": "info",
+    "debug": "debug",
+    "trace": "debug",
+}
+"""`LogLevelMax=` for each level of a definition."""
+
+NATIVE_START_LIMIT = (10, 20)
+"""Seconds and starts: guards only against helpers that are missing."""
+
+CLEAN_SIGNALS = "143 SIGTERM SIGINT SIGHUP SIGPIPE"
+"""systemd takes these for a clean end; from outside, they are a crash."""
+
+
+def units_of(process: PlannedProcess, stack: StackNames, needs: tuple[str, ...], facts: HostFacts) -> Iterator[Unit]:
+    """Yield the units of `process`; `needs` are the units that it must be started after."""
+    yield _service(process, stack, needs, facts)
+    for name in process.socket_units:
+        yield from _socket(process, stack, name)
+
+
+def _service(process: PlannedProcess, stack: StackNames, needs: tuple[str, ...], facts: HostFacts) -> Unit:
+    gates = tuple(name for name in needs if stack.is_gate(name))
+    values: dict[str, Value] = {
+        "description": Literal(_description(process)),
+        "source": stack.source,
+        "part_of": stack.stack_target if process.alone else f"{stack.stack_target} {stack.app_target(process.app)}",
+        "requires": _words((*gates, *process.socket_units)),
+        "after": _words((*(() if facts.is_user else ("network.target",)), *needs, *process.socket_units)),
+        "sockets": _words(process.socket_units),
+        "slice": process.slice,
+        "on_failure": stack.critical_target if process.critical else None,
+        "on_failure_job_mode": "replace-irreversibly" if process.critical else None,
+        "working_directory": Literal(str(process.folder)),
+        "environment": _environment(process),
+        "exec_start": Command(process.program.argv),
+        "log_level_max": SYSLOG_LEVELS[process.log_level],
+        "log_namespace": None if facts.is_user else stack.log_namespace,
+        "syslog_identifier": names.unit_stem(process.app, *([] if process.alone else [process.name])),
+        **_account(process, facts),
+        **_start(process, facts),
+        **_restart(process, stack, facts),
+        **_stop(process),
+        **_limits(process),
+        **_folders(process),
+        **hardening.directives(process, facts),
+        **stack.identity(process.app, process.name),
+    }
+    raw = {"Unit": tuple(raw_lines(process.raw.unit)), "Service": tuple(raw_lines(process.raw.service))}
+    return Unit(process.unit, "service", values, process.app, process.name, raw)
+
+
+def _words(names: tuple[str, ...]) -> str | None:
+    return " ".join(dict.fromkeys(names)) or None
+
+
+def _description(process: PlannedProcess) -> str:
+    return f"{process.stack}/{process.app}" + ("" if process.alone else f":{process.name}")
+
+
+def _environment(process: PlannedProcess) -> tuple[Value, ...]:
+    assignments: list[Value] = [Assignment(name, value) for name, value in process.environment]
+    return (*assignments, "OMNITRON_INSTANCE=%i") if process.pool else tuple(assignments)
+
+
+def _account(process: PlannedProcess, facts: HostFacts) -> dict[str, Value]:
+    if facts.is_user:
+        return {}
+    if process.user == DYNAMIC_USER:
+        return {"dynamic_user": True}
+    return {"user": process.user, "group": process.group}
+
+
+def _start(process: PlannedProcess, facts: HostFacts) -> dict[str, Value]:
+    values: dict[str, Value] = {"type": "exec", "timeout_start_sec": _seconds(process.startup_timeout)}
+    if process.probe is None:
+        return values
+    own = [facts.helper_python, "-I", "-S", facts.helpers / "probe.py"]
+    flags = [
+        "--deadline-ms",
+        process.startup_timeout,
+        "--timeout-ms",
+        process.probe.timeout,
+        f"--{process.probe.kind}",
+    ]
+    words = (*(str(item) for item in own), *(str(flag) for flag in flags), *process.probe.argv)
+    # The probe ends by its own deadline, with a reason; systemd's comes after it.
+    return values | {
+        "exec_start_post": Command(words),
+        "timeout_start_sec": _seconds(process.startup_timeout + 5_000),
+    }
+
+
+def _restart(process: PlannedProcess, stack: StackNames, facts: HostFacts) -> dict[str, Value]:
+    policy = process.restarts
+    if not policy.enabled:
+        return {"restart": "no", "start_limit_interval_sec": 0}
+    values: dict[str, Value] = {
+        "restart": policy.restart,
+        "restart_sec": 0,
+        "restart_mode": "direct" if facts.has(RESTART_MODE) else None,
+        "success_exit_status": "143",
+        "restart_force_exit_status": CLEAN_SIGNALS,
+    }
+    if not policy.has_helpers:
+        return values | {
+            "start_limit_interval_sec": _seconds(policy.window),
+            "start_limit_burst": policy.max_restarts + 1,
+        }
+    seconds, burst = NATIVE_START_LIMIT
+    return values | {
+        "start_limit_interval_sec": seconds,
+        "start_limit_burst": burst,
+        "notify_access": "exec",
+        "exec_start_pre": _helper("before_start.sh", process, stack, facts, ["--window", str(policy.window)]),
+        "exec_stop_post": _helper("after_stop.sh", process, stack, facts, ["--budget", policy.budget_text]),
+    }
+
+
+def _helper(file: str, process: PlannedProcess, stack: StackNames, facts: HostFacts, flags: list[str]) -> Command:
+    record = Own(f"%t/omnitron/{stack.prefix_part}/{stack.record or '%n'}.json")
+    user = ("--user",) if facts.is_user else ()
+    always = ("--restart", "always") if process.restarts.restart == "always" and file == "after_stop.sh" else ()
+    program = ("/bin/sh", str(facts.helpers / file), str(facts.helper_python), Own("%n"))
+    words = (*program, *user, "--record", record, *flags, "--backoff", process.restarts.backoff_text, *always)
+    return Command(words, prefix="-+")
+
+
+def _stop(process: PlannedProcess) -> dict[str, Value]:
+    return {"kill_mode": "mixed", "timeout_stop_sec": _seconds(process.stop_timeout)}
+
+
+def _seconds(milliseconds: int) -> str:
+    """Return a time span as systemd writes it; zero, which means no limit there, becomes the least span."""
+    if milliseconds % 1000 == 0 and milliseconds:
+        return f"{milliseconds // 1000}s"
+    return f"{max(milliseconds, 1)}ms"
+
+
+def _limits(process: PlannedProcess) -> dict[str, Value]:
+    limits = process.limits
+    return {
+        "memory_max": limits.memory_max,
+        "memory_high": limits.memory_high,
+        "cpu_quota": limits.cpu_quota,
+        "cpu_weight": limits.cpu_weight,
+        "tasks_max": limits.tasks_max,
+        "io_weight": limits.io_weight,
+    }
+
+
+def _folders(process: PlannedProcess) -> dict[str, Value]:
+    def folder(said: bool | str) -> Value:
+        if said is False:
+            return None
+        return Word("/".join((process.prefix, process.stack, process.app if said is True else said)))
+
+    return {"state_directory": folder(process.paths.state), "cache_directory": folder(process.paths.cache)}
+
+
+def _socket(process: PlannedProcess, stack: StackNames, name: str) -> Iterator[Unit]:
+    activated = [listener for listener in process.listeners if listener.activated]
+    listener = activated[process.socket_units.index(name)]
+    holder = name.removesuffix(".socket") + "-hold.service"
+    identity = stack.identity(process.app, process.name)
+    host = f"[{listener.host}]" if ":" in listener.host and not listener.host.startswith("[") else listener.host
+    target = stack.stack_target if process.alone else f"{stack.stack_target} {stack.app_target(process.app)}"
+    socket: dict[str, Value] = {
+        "description": Literal(f"{listener.kind} socket of {_description(process)}"),
+        "source": stack.source,
+        "part_of": target,
+        "slice": process.slice,
+        "listen_stream": Literal(f"{host}:{listener.port}"),
+        "file_descriptor_name": listener.kind,
+        "service": holder,
+        **identity,
+    }
+    hold: dict[str, Value] = {
+        "description": Literal(f"holder of the {listener.kind} socket of {_description(process)}"),
+        "source": stack.source,
+        "part_of": name,
+        "slice": process.slice,
+        **identity,
+    }
+    yield Unit(name, "socket", socket, process.app, process.name)
+    yield Unit(holder, "hold", hold, process.app, process.name)

@@ -1,0 +1,1 @@
+"""How it reads: templates, escaping, and the parser for round trips."""

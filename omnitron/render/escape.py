@@ -1,0 +1,91 @@
+"""Writes values so that systemd reads back exactly what was meant. The one place that quotes.
+
+Rules: systemd.syntax(7) for quotes and C escapes, systemd.unit(5) for `%`, systemd.service(5) for `$`.
+What a directive cannot hold is refused, never altered.
+"""
+
+from __future__ import annotations
+
+import re
+
+from omnitron.errors import OmnitronError
+from omnitron.planner.values import Assignment, Bind, Command, Literal, Own, Value, Word
+
+PLAIN_WORD = re.compile(r"[A-Za-z0-9_/.,:=@+-]+")
+C_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
+
+
+class UnsayableError(OmnitronError):
+    """A text of a definition that a unit file has no way to hold."""
+
+    exit_code = 3
+
+    def __init__(self, text: str, why: str) -> None:
+        super().__init__(f"cannot write {text!r} into a unit file: {why}", hint="rename it, or move it elsewhere")
+
+
+def lines(value: Value) -> tuple[str, ...] | None:
+    """Return what stands behind `Directive=`, one item per line; None leaves the directive out."""
+    if value is None:
+        return None
+    if isinstance(value, tuple):
+        return tuple(_one(item) for item in value)
+    return (_one(value),)
+
+
+def _one(value: Value) -> str:
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case str() | int():
+            return str(value)
+        case Literal(text):
+            return literal(text)
+        case Word(text):
+            return word(text)
+        case Bind(path):
+            return bind(path)
+        case Assignment(name, text):
+            return _quoted(f"{name}={text}")
+        case Command():
+            return command(value)
+    raise TypeError(f"not a single value: {value!r}")
+
+
+def literal(text: str) -> str:
+    """Write text for a directive that unquotes nothing: only specifiers are doubled."""
+    if text != text.strip() or text.endswith("\\"):
+        raise UnsayableError(text, "it ends in white space or a backslash")
+    if any(character < " " or character == "\x7f" for character in text):
+        raise UnsayableError(text, "it holds a control character")
+    return text.replace("%", "%%")
+
+
+def word(text: str) -> str:
+    """Write one word of a list; quoted only where that is needed."""
+    return text if PLAIN_WORD.fullmatch(text) else _quoted(text)
+
+
+def _quoted(text: str) -> str:
+    escaped = "".join(C_ESCAPES.get(character) or _control(character) for character in text)
+    return f'"{escaped}"'.replace("%", "%%")
+
+
+def _control(character: str) -> str:
+    return f"\\x{ord(character):02x}" if character < " " or character == "\x7f" else character
+
+
+def bind(path: str) -> str:
+    """Write a path where `:` separates a source from its destination and no C escapes are known."""
+    if "\\" in path or '"' in path or not path.isprintable():
+        raise UnsayableError(path, "it holds a quote, a backslash or a control character")
+    quoted = path if PLAIN_WORD.fullmatch(path) and ":" not in path else f'"{path}"'
+    return quoted.replace("%", "%%")
+
+
+def command(line: Command) -> str:
+    """Write a command line. `:` in front keeps systemd from expanding `$` in it."""
+    given = [item for item in line.words if isinstance(item, str)]
+    literally = ":" if any("$" in item for item in given) else ""
+    words = [item.text if isinstance(item, Own) else word(item) for item in line.words]
+    return line.prefix + literally + " ".join(words)

@@ -1,0 +1,63 @@
+"""From a plan to the texts of every file, each with the place that it belongs to."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from omnitron.planner.plan import StackPlan
+from omnitron.planner.values import Unit
+from omnitron.render.templates import fill
+
+Place = Literal["units", "policy", "journald"]
+
+
+@dataclass(frozen=True)
+class File:
+    """A file to install: its place, its name there, its text, and what a running service depends on."""
+
+    place: Place
+    name: str
+    text: str
+    run_digest: str | None = None
+    """Digest of the `[Service]` section; a service that runs with another one is out of date."""
+
+
+def render(stack: StackPlan) -> tuple[File, ...]:
+    """Return all files of a stack: units, the compiled policy, the settings of its journal."""
+    policy = json.dumps(stack.policy, indent=1, ensure_ascii=False) + "\n"
+    files = [*map(render_unit, stack.units), File("policy", f"{stack.names.stem}.json", policy)]
+    if stack.journal_settings:
+        source = stack.names.source.text
+        files.append(File("journald", stack.names.stem, _journald(stack.journal_settings, source)))
+    return tuple(files)
+
+
+def render_unit(unit: Unit) -> File:
+    """Return the file of one unit; its digest stands in the text."""
+    text = fill(unit)
+    digest = service_digest(text)
+    return File("units", unit.name, text.replace("\nDigest=@\n", f"\nDigest={digest or _short(text)}\n"), digest)
+
+
+def service_digest(text: str) -> str | None:
+    """Return the digest of what a service is run with, None for a unit that runs nothing."""
+    if "\n[Service]\n" not in text:
+        return None
+    return _short(text.partition("\n[Service]\n")[2].partition("\n[X-Omnitron]\n")[0])
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _journald(settings: Iterable[tuple[str, str]], source: str) -> str:
+    lines = [
+        f"# Made by omnitron from {source}.",
+        "[Journal]",
+        *(f"{key}={value}" for key, value in settings),
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,67 @@
+"""Fills the templates in `unit_templates/`. A template is the unit as it reads, with names for values.
+
+A line whose value is None or was not given is left out; a tuple repeats its line.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import jinja2
+
+from omnitron.planner.values import Unit
+from omnitron.render.escape import lines
+
+OMIT = "\0"
+REPEAT = "\1"
+DIGEST_KEY = "digest"
+
+PACKAGE = Path(__file__).parents[1]
+
+
+class _Missing(jinja2.Undefined):
+    """A value that a unit does not have."""
+
+    def __str__(self) -> str:
+        return OMIT
+
+
+@cache
+def environment() -> jinja2.Environment:
+    """Return the templates: beside the package when installed, else at the top of the source tree."""
+    installed = PACKAGE / "unit_templates"
+    folder = installed if installed.is_dir() else PACKAGE.parent / "unit_templates"
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder),
+        undefined=_Missing,
+        keep_trailing_newline=True,
+        auto_reload=False,
+    )
+
+
+def fill(unit: Unit) -> str:
+    """Return the text of `unit`, still without its digest."""
+    context = {key: _text(lines(value)) for key, value in unit.values.items()}
+    for section, pairs in unit.raw.items():
+        context[f"raw_{section.lower()}"] = _text(tuple(f"{key}={value}" for key, value in pairs) or None)
+    context[DIGEST_KEY] = "@"
+    return _laid_out(environment().get_template(f"{unit.template}.j2").render(context))
+
+
+def _text(values: tuple[str, ...] | None) -> str:
+    if not values:
+        return OMIT
+    return values[0] if len(values) == 1 else REPEAT + REPEAT.join(values)
+
+
+def _laid_out(filled: str) -> str:
+    kept: list[str] = []
+    for line in filled.split("\n"):
+        if OMIT in line:
+            continue
+        key, *values = line.split(REPEAT)
+        for text in [key + value for value in values] or [line]:
+            if text or (kept and kept[-1]):
+                kept.append(text)
+    return "\n".join(kept).rstrip("\n") + "\n"

@@ -1,0 +1,1 @@
+"""On the bus: the manager, its units and jobs, and the journal."""

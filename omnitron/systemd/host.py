@@ -1,0 +1,52 @@
+"""Facts about the systemd of this host that need no bus."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from functools import cache
+from pathlib import Path
+
+from omnitron.errors import SystemdUnreachableError
+
+
+@cache
+def version() -> int:
+    """Return the major version of the installed systemd; raises SystemdUnreachableError without one."""
+    try:
+        result = subprocess.run(["systemctl", "--version"], capture_output=True, text=True, check=True, timeout=10)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise SystemdUnreachableError(
+            "cannot find out the version of systemd: systemctl does not run",
+            hint="install systemd, or name the version of the target with --systemd-version",
+        ) from error
+    match = re.match(r"systemd (\d+)", result.stdout)
+    return int(match[1]) if match else 0
+
+
+def is_booted() -> bool:
+    """Whether systemd is PID 1 here (sd_booted(3))."""
+    return Path("/run/systemd/system").is_dir()
+
+
+def bus_path(is_user: bool) -> Path:
+    """Return the socket of the bus that the manager is on."""
+    if not is_user:
+        return Path("/run/dbus/system_bus_socket")
+    address = os.environ.get("DBUS_SESSION_BUS_ADDRESS", "")
+    match = re.match(r"unix:path=([^,;]+)", address)
+    runtime = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
+    return Path(match[1]) if match else Path(runtime) / "bus"
+
+
+def unreachable(is_user: bool, why: str) -> SystemdUnreachableError:
+    """Return the error for a manager that does not answer, with the cure that fits this host."""
+    whose = "your user's systemd" if is_user else "systemd"
+    if not is_booted():
+        hint = "systemd does not run here: try `omnitron sandbox up`, or write units for elsewhere with --root"
+    elif is_user:
+        hint = "log in through PAM (not su), or keep your manager running: loginctl enable-linger"
+    else:
+        hint = "the system bus must run: systemctl start dbus"
+    return SystemdUnreachableError(f"cannot reach {whose}: {why}", hint=hint)

@@ -1,0 +1,199 @@
+"""The systemd manager on the bus: units, jobs and their ends. Everything is asked for with few calls in flight.
+
+Subscribe, then act: the match for the end of jobs stands before the first job is queued, so no end
+can be missed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from dbus_fast import BusType, Message, MessageType
+from dbus_fast.aio import MessageBus
+
+from omnitron.errors import NotPermittedError, OmnitronError
+from omnitron.systemd import host
+
+NAME = "org.freedesktop.systemd1"
+PATH = "/org/freedesktop/systemd1"
+MANAGER = f"{NAME}.Manager"
+PROPERTIES = "org.freedesktop.DBus.Properties"
+
+MAX_IN_FLIGHT = 32
+"""More calls than a socket's buffer takes would cost the connection."""
+
+NO_SUCH_UNIT = f"{NAME}.NoSuchUnit"
+REFUSED = (
+    "org.freedesktop.DBus.Error.AccessDenied",
+    "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired",
+)
+
+
+class BusError(OmnitronError):
+    """systemd answered with an error; `name` is the error's name on the bus."""
+
+    def __init__(self, doing: str, name: str, text: str) -> None:
+        super().__init__(f"cannot {doing}: {text[:1].lower()}{text[1:]}".rstrip("."))
+        self.name = name
+
+
+@dataclass(frozen=True)
+class UnitState:
+    """A loaded unit, in systemd's own words."""
+
+    name: str
+    load: str
+    active: str
+    sub: str
+    job: str
+    """Type of its pending job, empty without one."""
+    path: str
+    """Object path."""
+
+
+@dataclass(frozen=True)
+class JobEnd:
+    """How a job ended: `done`, `failed`, `dependency`, `timeout`, `canceled` or `skipped`."""
+
+    unit: str
+    result: str
+
+
+class Manager:
+    """A connection to one manager. Use as `async with Manager(is_user=False) as manager`."""
+
+    def __init__(self, *, is_user: bool) -> None:
+        self.is_user = is_user
+        self._slots = asyncio.Semaphore(MAX_IN_FLIGHT)
+        self._jobs: dict[str, asyncio.Future[JobEnd]] = {}
+        self._early_ends: dict[str, JobEnd] = {}
+
+    async def __aenter__(self) -> Self:
+        path = host.bus_path(self.is_user)
+        try:
+            self._bus = await MessageBus(f"unix:path={path}", BusType.SYSTEM).connect()
+        except (OSError, EOFError) as error:
+            reason = (getattr(error, "strerror", None) or str(error) or "the bus closed the connection").lower()
+            raise host.unreachable(self.is_user, f"{path}: {reason}") from error
+        self._bus.add_message_handler(self._on_message)
+        rule = f"type='signal',sender='{NAME}',path='{PATH}',interface='{MANAGER}',member='JobRemoved'"
+        await self._call(
+            "listen on the bus",
+            "AddMatch",
+            "s",
+            rule,
+            to=("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus"),
+        )
+        await self._call("subscribe to systemd", "Subscribe")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bus.disconnect()
+        await self._bus.wait_for_disconnect()  # type: ignore[no-untyped-call] # untyped in dbus-fast
+
+    async def list_units(self, *patterns: str) -> list[UnitState]:
+        """Return the loaded units whose names match one of the glob patterns."""
+        rows = await self._call("list units", "ListUnitsByPatterns", "asas", [], list(patterns))
+        return [UnitState(row[0], row[2], row[3], row[4], row[8], row[6]) for row in rows]
+
+    async def properties(self, state: UnitState, interface: str = "Service") -> dict[str, Any]:
+        """Return all properties of a loaded unit on one interface (`Service`, `Unit`)."""
+        answer = await self._call(
+            f"read {state.name}", "GetAll", "s", f"{NAME}.{interface}", to=(NAME, state.path, PROPERTIES)
+        )
+        return {name: variant.value for name, variant in answer.items()}
+
+    async def start(self, unit: str) -> asyncio.Future[JobEnd]:
+        """Queue a start job; the future is done when the job is."""
+        return await self._job("start", "StartUnit", unit)
+
+    async def stop(self, unit: str) -> asyncio.Future[JobEnd]:
+        """Queue a stop job."""
+        return await self._job("stop", "StopUnit", unit)
+
+    async def restart(self, unit: str) -> asyncio.Future[JobEnd]:
+        """Queue a restart job; starts a unit that is not active."""
+        return await self._job("restart", "RestartUnit", unit)
+
+    async def reset_failed(self, unit: str) -> None:
+        """Forget that a unit failed; one that is not loaded has nothing to forget."""
+        try:
+            await self._call(f"reset {unit}", "ResetFailedUnit", "s", unit)
+        except BusError as error:
+            if error.name != NO_SUCH_UNIT:
+                raise
+
+    async def reload(self) -> None:
+        """Make the manager read all unit files again."""
+        await self._call("reload systemd", "Reload")
+
+    async def enable(self, units: Iterable[str], *, runtime: bool) -> None:
+        """Link units into what they are wanted by."""
+        await self._call("enable units", "EnableUnitFiles", "asbb", list(units), runtime, True)
+        await self.reload()
+
+    async def disable(self, units: Iterable[str], *, runtime: bool) -> None:
+        """Remove the links that `enable` made."""
+        await self._call("disable units", "DisableUnitFiles", "asb", list(units), runtime)
+        await self.reload()
+
+    async def kill(self, unit: str, signal: int) -> None:
+        """Send a signal to the main process of a unit."""
+        await self._call(f"signal {unit}", "KillUnit", "ssi", unit, "main", signal)
+
+    async def _job(self, verb: str, member: str, unit: str) -> asyncio.Future[JobEnd]:
+        path = await self._call(f"{verb} {unit}", member, "ss", unit, "replace")
+        future = asyncio.get_running_loop().create_future()
+        if end := self._early_ends.pop(path, None):
+            future.set_result(end)
+        else:
+            self._jobs[path] = future
+        return future
+
+    def _on_message(self, message: Message) -> bool:
+        if message.message_type is MessageType.SIGNAL and message.member == "JobRemoved":
+            _, path, unit, result = message.body
+            end = JobEnd(unit, result)
+            future = self._jobs.pop(path, None)
+            if future is None:
+                # The answer that names the job may still be on its way; keep the end for it.
+                self._early_ends[path] = end
+            elif not future.done():
+                future.set_result(end)
+        return False
+
+    async def _call(
+        self,
+        doing: str,
+        member: str,
+        signature: str = "",
+        *body: Any,
+        to: tuple[str, str, str] = (NAME, PATH, MANAGER),
+    ) -> Any:
+        message = Message(
+            destination=to[0],
+            path=to[1],
+            interface=to[2],
+            member=member,
+            signature=signature,
+            body=list(body),
+        )
+        async with self._slots:
+            try:
+                answer = await self._bus.call(message)
+            except (OSError, EOFError) as error:
+                raise host.unreachable(self.is_user, "the bus closed the connection") from error
+        if answer is None:
+            raise host.unreachable(self.is_user, "the bus did not answer")
+        if answer.message_type is MessageType.ERROR:
+            text = str(answer.body[0]) if answer.body else str(answer.error_name)
+            if answer.error_name in REFUSED:
+                raise NotPermittedError(f"cannot {doing}: not permitted", hint="use sudo, or --user for your own units")
+            raise BusError(doing, str(answer.error_name), text)
+        return answer.body[0] if answer.body else None
