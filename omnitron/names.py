@@ -72,3 +72,12 @@ def parse_address(text: str) -> Address | None:
         return None
     instance = match["instance"]
     return Address(match["stack"], match["app"], match["process"], int(instance) if instance else None)
+
+
+SECRET = re.compile(r"secret|passw|token|key|credential|auth", re.IGNORECASE)
+"""A variable whose name says so is not shown."""
+
+
+def is_secret(variable: str) -> bool:
+    """Whether the name of an environment variable says that its value is a secret."""
+    return bool(SECRET.search(variable))

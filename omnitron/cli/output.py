@@ -72,3 +72,28 @@ def _is_number(text: str) -> bool:
 
 def _cell(text: str, width: int, right: bool) -> str:
     return text.rjust(width) if right else text.ljust(width)
+
+
+def size(count: int) -> str:
+    """Return bytes as people read them: `12.3M`."""
+    value = float(count)
+    for unit in ("B", "K", "M", "G"):
+        if value < 1024:
+            return f"{value:.0f}{unit}" if unit == "B" else f"{value:.1f}{unit}"
+        value /= 1024
+    return f"{value:.1f}T"
+
+
+def duration(seconds: float) -> str:
+    """Return a duration as people read it: `3m 5s`, its two largest units."""
+    whole = int(seconds)
+    parts = [(whole // 86400, "d"), (whole // 3600 % 24, "h"), (whole // 60 % 60, "m"), (whole % 60, "s")]
+    shown = [f"{count}{unit}" for count, unit in parts]
+    first = next((index for index, (count, _) in enumerate(parts) if count), 3)
+    return " ".join(shown[first : first + 2])
+
+
+def clear() -> None:
+    """Clear the terminal, for a view that refreshes."""
+    if sys.stdout.isatty():
+        sys.stdout.write("\x1b[H\x1b[2J")

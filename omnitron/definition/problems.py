@@ -35,22 +35,39 @@ KINDS = {
 
 
 def validate(model: type[M], source: Source, data: Any, at: KeyPath = ()) -> tuple[M | None, list[Problem]]:
-    """Build `model` from `data`, found at `at` in the source; the problems are empty exactly on success."""
-    try:
-        return TypeAdapter(model).validate_python(data), []
-    except ValidationError as error:
-        return None, list(_translate(model, error, source, at))
+    """Build `model` from `data`, found at `at` in the source, and say everything that is wrong with it.
+
+    With problems, the model is built from the parts that have none; it is None when no part has.
+    """
+    problems: list[Problem] = []
+    while True:
+        try:
+            return TypeAdapter(model).validate_python(data), problems
+        except ValidationError as error:
+            wrong = _wrong(error, source, at)
+        problems = problems or [_problem(model, source, path, len(at), item) for path, item in wrong.items()]
+        left = without(data, [path[len(at) :] for path in wrong])
+        if left == data:
+            return None, problems
+        data = left
 
 
-def _translate(model: type[Model], error: ValidationError, source: Source, at: KeyPath) -> Iterator[Problem]:
-    seen: set[KeyPath] = set()
+def _wrong(error: ValidationError, source: Source, at: KeyPath) -> dict[KeyPath, dict[str, Any]]:
+    """Return the first error at each place; the members of a union all say theirs."""
+    found: dict[KeyPath, dict[str, Any]] = {}
     for item in error.errors(include_url=False):
-        path = _real_path(item["loc"], source, at)
-        if path in seen:
-            continue  # the other members of a union say the same of the same place
-        seen.add(path)
-        message, hint = _wording(model, dict(item), path[len(at) :])
-        yield source.problem(path, message, hint)
+        found.setdefault(_real_path(item["loc"], source, at), dict(item))
+    # Where one member of a union got further than another, it is the one that was meant.
+    outer = {path[:length] for path in found for length in range(len(path))}
+    return {path: item for path, item in found.items() if path not in outer}
+
+
+def _problem(model: type[Model], source: Source, path: KeyPath, start: int, item: dict[str, Any]) -> Problem:
+    message, hint = _wording(model, item, path[start:])
+    if item["type"] == "extra_forbidden":
+        same = [key for key in _siblings(source.data, path) if same_key(key, path[-1]) and key != path[-1]]
+        message, hint = (f"cannot use this key: it is there twice, once as {same[0]!r}", None) if same else (message, hint)
+    return source.problem(path, message, hint)
 
 
 def _real_path(location: tuple[Any, ...], source: Source, at: KeyPath) -> KeyPath:

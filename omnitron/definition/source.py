@@ -10,8 +10,9 @@ import json
 import re
 import stat
 import tomllib
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from omnitron.errors import DefinitionError, NotPermittedError, Problem
 MAX_BYTES = 4 << 20
 MAX_VALUES = 200_000
 """Values after YAML aliases are expanded; a few lines of nested aliases can stand for billions."""
+MAX_DEPTH = 100
+"""Collections inside each other; libyaml's composer has no limit but the stack."""
 
 KeyPath = tuple[str | int, ...]
 Locator = Callable[[KeyPath], int]
@@ -37,11 +40,11 @@ class Source:
 
     def line(self, path: KeyPath) -> int:
         """Return the line of the deepest part of `path` that the file holds."""
-        return self.locate(path)
+        return self.locate(spelled(path, self.data))
 
     def problem(self, path: KeyPath, message: str, hint: str | None = None) -> Problem:
         """Say that `message` is true of the value at `path`."""
-        return Problem(str(self.path), self.line(path), dotted(path, self.data), message, hint)
+        return Problem(str(self.path), self.line(path), dotted(spelled(path, self.data), self.data), message, hint)
 
 
 def dotted(path: KeyPath, data: Any) -> str:
@@ -61,6 +64,22 @@ def _child(data: Any, key: str | int) -> Any:
     if isinstance(data, list) and isinstance(key, int) and key < len(data):
         return data[key]
     return None
+
+
+def spelled(path: KeyPath, data: Any) -> KeyPath:
+    """Return `path` with its keys as the file has them: what is `dependsOn` here may be `depends_on` there."""
+    keys: list[str | int] = []
+    for key in path:
+        keys.append(own_key(data, key))
+        data = _child(data, keys[-1])
+    return tuple(keys)
+
+
+def own_key(data: Any, key: Any) -> Any:
+    """Return the key of `data` that stands for `key`: the same, else one in the other style, else `key` itself."""
+    if not isinstance(data, dict) or key in data:
+        return key
+    return next((own for own in data if same_key(own, key)), key)
 
 
 def same_key(left: object, right: object) -> bool:
@@ -108,7 +127,9 @@ def read_source(path: Path) -> Source:
     try:
         return reader(path, text)
     except RecursionError as error:
-        raise DefinitionError([Problem(str(path), 0, "", "cannot parse: nested too deeply")]) from error
+        raise _syntax_error(path, 0, "nested too deeply") from error
+    except ValueError as error:  # a number with thousands of digits
+        raise _syntax_error(path, 0, str(error).partition(":")[0].lower()) from error
 
 
 # YAML
@@ -117,15 +138,24 @@ def read_source(path: Path) -> Source:
 def _read_yaml(path: Path, text: str) -> Source:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
+        _check_depth(yaml.parse(text, Loader=loader))
         node = yaml.compose(text, Loader=loader)
         data = None if node is None else _YamlValues(loader("")).value(node, ())
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         reason = error.problem or error.context or "not YAML"
         raise _syntax_error(path, mark.line + 1 if mark else 0, reason) from error
-    except (yaml.YAMLError, ValueError) as error:
+    except yaml.YAMLError as error:
         raise _syntax_error(path, 0, str(error).splitlines()[0]) from error
     return Source(path, data, lambda keys: _locate_yaml(node, keys))
+
+
+def _check_depth(events: Iterable[Any]) -> None:
+    depth = 0
+    for event in events:
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise yaml.MarkedYAMLError(problem="nested too deeply", problem_mark=event.start_mark)
 
 
 def _syntax_error(path: Path, line: int, reason: str) -> DefinitionError:
@@ -149,7 +179,10 @@ class _YamlValues:
             return dict(self.pairs(node, (*above, id(node))))
         if isinstance(node, yaml.SequenceNode):
             return [self.value(item, (*above, id(node))) for item in node.value]
-        return self.loader.construct_object(node)
+        try:
+            return self.loader.construct_object(node)
+        except ValueError as error:  # a date with a 13th month
+            raise yaml.MarkedYAMLError(problem=str(error).partition(":")[0], problem_mark=node.start_mark) from error
 
     def pairs(self, node: Any, above: tuple[int, ...]) -> Iterator[tuple[Hashable, Any]]:
         seen: set[Hashable] = set()
@@ -164,7 +197,7 @@ class _YamlValues:
                 raise yaml.MarkedYAMLError(problem=f"the key {key!r} is there twice", problem_mark=key_node.start_mark)
             seen.add(key)
             own.append((key, self.value(value_node, above)))
-        for base in merged:
+        for base in reversed(merged):  # of several, the first one wins
             inherited = self.value(base, above)
             if not isinstance(inherited, dict):
                 raise yaml.MarkedYAMLError(problem="'<<' needs a mapping", problem_mark=base.start_mark)
@@ -181,7 +214,7 @@ def _locate_yaml(node: Any, path: KeyPath) -> int:
     line = node.start_mark.line + 1 if node is not None else 0
     for key in path:
         if isinstance(node, yaml.MappingNode):
-            found = next(((k, v) for k, v in node.value if same_key(getattr(k, "value", None), key)), None)
+            found = next(((k, v) for k, v in node.value if k.value == key), None)
         elif isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
             found = (node.value[key], node.value[key])
         else:
@@ -199,9 +232,7 @@ def _read_json(path: Path, text: str) -> Source:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         values = dict(pairs)
         if len(values) < len(pairs):
-            names = [key for key, _ in pairs]
-            twice = next(key for key in names if names.count(key) > 1)
-            raise _syntax_error(path, _last_line_of(text, twice), f"the key {twice!r} is there twice")
+            raise _syntax_error(path, *_repeated_key(text))
         return values
 
     try:
@@ -211,11 +242,24 @@ def _read_json(path: Path, text: str) -> Source:
     return Source(path, data, lambda keys: _locate_json(text, keys))
 
 
-def _last_line_of(text: str, key: str) -> int:
-    return text.count("\n", 0, max(text.rfind(json.dumps(key)), 0)) + 1
-
-
 JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+')
+
+
+def _repeated_key(text: str) -> tuple[int, str]:
+    """Return the line of the first key that its object already has, and what to say of it."""
+    objects: list[set[str]] = []
+    for token, following in pairwise(JSON_TOKEN.finditer(text)):
+        word = token.group()
+        if word in "{[":
+            objects.append(set())
+        elif word in "}]":
+            objects.pop()
+        elif following.group() == ":":
+            key = json.loads(word)
+            if key in objects[-1]:
+                return text.count("\n", 0, token.start()) + 1, f"the key {key!r} is there twice"
+            objects[-1].add(key)
+    return 0, "a key is there twice"
 
 
 def _locate_json(text: str, path: KeyPath) -> int:
@@ -234,7 +278,7 @@ def _locate_json(text: str, path: KeyPath) -> int:
         elif word.startswith('"') and position + 1 < len(tokens) and tokens[position + 1].group() == ":":
             keys[-1] = json.loads(word)
         matched = len(keys)
-        if depth < matched <= len(path) and all(same_key(a, b) for a, b in zip(keys, path, strict=False)):
+        if depth < matched <= len(path) and all(a == b for a, b in zip(keys, path, strict=False)):
             at = tokens[min(position + (word == ","), len(tokens) - 1)] if word != "[" else tokens[position + 1]
             best, depth = text.count("\n", 0, at.start()) + 1, matched
     return best
@@ -260,6 +304,18 @@ TOML_KEY = re.compile(
 TOML_HEADER = re.compile(r"\s*(\[{1,2})\s*([^\]]+?)\s*\]{1,2}\s*(?:#.*)?$")
 
 
+TOML_TEXT = re.compile(
+    r"""#[^\n]*|\"{3}(?:\\.|.)*?\"{3}|'{3}.*?'{3}|"(?:\\.|[^"\\\n])*"|'[^'\n]*'""",
+    re.DOTALL,
+)
+"""A comment or a string: what may hold what looks like a key, and the end of another."""
+
+
+def _only_newlines(found: re.Match[str]) -> str:
+    """Take away text of several lines, and keep its place."""
+    return "\n" * found.group().count("\n") or found.group()
+
+
 def _toml_keys(text: str) -> list[str]:
     return [part.strip("\"'") for part in re.findall(r"\"(?:[^\"\\]|\\.)*\"|'[^']*'|[A-Za-z0-9_-]+", text)]
 
@@ -269,7 +325,7 @@ def _locate_toml(text: str, path: KeyPath) -> int:
     best, depth = 1, 0
     table: list[str | int] = []
     counts: dict[tuple[str | int, ...], int] = {}
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(TOML_TEXT.sub(_only_newlines, text).split("\n"), 1):
         if header := TOML_HEADER.match(line):
             table = _toml_table(_toml_keys(header[2]), header[1] == "[[", counts)
             full = table
@@ -278,7 +334,7 @@ def _locate_toml(text: str, path: KeyPath) -> int:
         else:
             continue
         common = 0
-        while common < min(len(full), len(path)) and same_key(full[common], path[common]):
+        while common < min(len(full), len(path)) and full[common] == path[common]:
             common += 1
         if common > depth and common == len(full):
             best, depth = number, common

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from omnitron.install.diff import Difference, compare
 from omnitron.install.manifest import Manifest, check_owner
 from omnitron.install.scope import Scope
-from omnitron.install.store import Reload, Store
+from omnitron.install.store import Reload, Store, Transaction
 from omnitron.planner.plan import Plan, StackPlan
 from omnitron.render.files import File, render
 
@@ -73,6 +73,14 @@ def commit(prepared: Iterable[Prepared], store: Store, reload: Reload) -> None:
     for stack in prepared:
         if not stack.difference.is_empty:
             store.apply(stack.stem, stack.difference.transaction, reload)
+
+
+def remove(store: Store, stem: str, reload: Reload) -> None:
+    """Remove every file of a stack, its manifest last; an operator's drop-ins stay."""
+    installed = store.manifest(stem)
+    if installed is not None:
+        paths = tuple(Path(name) for name in installed.files)
+        store.apply(stem, Transaction({}, paths, replace(installed, files={})), reload)
 
 
 def manifests(scope: Scope) -> list[Manifest]:

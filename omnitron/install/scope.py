@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from omnitron.planner.facts import ScopeName
-from omnitron.render.files import File
+if TYPE_CHECKING:
+    from omnitron.planner.facts import ScopeName
+    from omnitron.render.files import File
 
 
 @dataclass(frozen=True)

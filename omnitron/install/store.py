@@ -47,7 +47,10 @@ class SymlinkError(OmnitronError):
 
 @dataclass(frozen=True)
 class Transaction:
-    """What is to change: texts by path, paths to remove, and the manifest that is true afterwards."""
+    """What is to change: texts by path, paths to remove, and the manifest that is true afterwards.
+
+    A manifest without files is removed: the stack is no longer installed.
+    """
 
     writes: Mapping[Path, str]
     removes: tuple[Path, ...]
@@ -92,7 +95,12 @@ class Store:
 
     def apply(self, stem: str, change: Transaction, reload: Reload) -> None:
         """Make `change`, then call `reload`; on any error before the commit nothing has changed."""
-        final = dict(change.writes) | {self.manifest_path(stem): change.manifest.dump()}
+        final = dict(change.writes)
+        removes = [*change.removes]
+        if change.manifest.files:
+            final[self.manifest_path(stem)] = change.manifest.dump()
+        else:
+            removes.append(self.manifest_path(stem))
         staged: dict[Path, Path] = {}
         journal = self.scope.state / f"{stem}.journal"
         with _explained(self.scope.units):
@@ -102,7 +110,7 @@ class Store:
                     staged[path] = path.with_name(STAGED + path.name)
                     _write_new(staged[path], text)
                 renames = [[str(temporary), str(path)] for path, temporary in staged.items()]
-                steps = {"renames": renames, "removes": [str(path) for path in change.removes]}
+                steps = {"renames": renames, "removes": [str(path) for path in removes]}
                 _sync_filesystems({path.parent for path in final})
                 _write_new(journal.with_suffix(".journal-new"), json.dumps(steps), sync=True)
                 os.replace(journal.with_suffix(".journal-new"), journal)

@@ -1,0 +1,29 @@
+# make demo   see it work: a small shop under a real systemd; make demo-down ends it
+# make test   every check: format, lint, types, unit, golden and system tests
+# make bench  measurements, beside a peer where there is one
+# make docs   write the generated pages of docs/ anew
+
+.PHONY: demo demo-down test lint bench docs venv
+
+venv:
+	@packaging/setup.sh
+
+demo: venv
+	@examples/demo.sh up
+
+demo-down: venv
+	@examples/demo.sh down
+
+test:
+	@packaging/setup.sh test
+	.venv/bin/pytest $(TESTS)
+
+lint: venv
+	.venv/bin/pytest tests/unit/test_linters.py
+
+bench:
+	@packaging/setup.sh test
+	.venv/bin/python -m tests.bench
+
+docs: venv
+	.venv/bin/python docs/generate.py

@@ -1,0 +1,85 @@
+#!/bin/sh
+# Shows omnitron at work on examples/shop, and leaves nothing behind: in a sandbox, or for a user without
+# root on a host that runs systemd, in the user's own manager under its runtime directory.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+omnitron=$here/../.venv/bin/omnitron
+omnitron=$(cd "$(dirname "$omnitron")" && pwd)/omnitron
+page=http://127.0.0.1:8480/
+
+if [ "$(id -u)" = 0 ]; then
+    place=sandbox
+elif [ -d /run/systemd/system ]; then
+    place=user
+    OMNITRON_SCOPE=user
+    export OMNITRON_SCOPE
+else
+    echo "the demo needs root (for a sandbox) or a host that runs systemd: try sudo make demo" >&2
+    exit 1
+fi
+
+inside() {
+    if [ $place = sandbox ]; then "$omnitron" sandbox exec -- "$@"; else "$@"; fi
+}
+
+show() {
+    printf '\n\033[1m$ %s\033[0m\n' "$(echo "$*" | sed "s|$omnitron|omnitron|")" | if [ -t 1 ]; then cat; else sed 's/\x1b\[[0-9;]*m//g'; fi
+    inside "$@"
+}
+
+user_flag() { [ $place = user ] && echo --user || true; }
+
+up() {
+    cd "$here/shop"
+    if [ $place = sandbox ]; then
+        echo "booting a disposable systemd from this machine's own files"
+        "$omnitron" sandbox up
+    fi
+    runtime=$([ $place = user ] && echo --runtime || true)
+    # shellcheck disable=SC2046,SC2086 # nothing, or one flag
+    show "$omnitron" generate $runtime
+    show systemctl $(user_flag) start omnitron-dev.target
+    show "$omnitron" status
+    show curl -s $page
+    victim=$(inside systemctl $(user_flag) show -P MainPID omnitron-dev-prices-main.service)
+    show kill -9 "$victim"
+    echo "waiting for systemd to start it again (the first delay is one second)"
+    tries=0
+    until [ "$(inside systemctl $(user_flag) show -P ActiveState omnitron-dev-prices-main.service)" = active ] &&
+        [ "$(inside systemctl $(user_flag) show -P MainPID omnitron-dev-prices-main.service)" != "$victim" ]; do
+        tries=$((tries + 1))
+        [ $tries -lt 60 ] || { echo "prices did not come back" >&2; exit 1; }
+        sleep 0.25
+    done
+    show "$omnitron" status
+    next
+}
+
+next() {
+    enter=$([ $place = sandbox ] && echo "  omnitron sandbox shell               # step into the sandbox; then:" || true)
+    cat <<TEXT
+
+prices was killed and is back: no process of omnitron's own runs, systemd did it.
+What to type next (with .venv/bin/ in front of omnitron, or: PATH=$(dirname "$omnitron"):\$PATH):
+$enter
+  systemctl $(user_flag) status 'omnitron-dev-*'
+  journalctl $(user_flag) -f -u 'omnitron-dev-*'
+  omnitron logs orders -f
+  curl -d '3 apples' $page
+  omnitron scale orders:packer 5
+The page is at $page; \`make demo-down\` ends the demo.
+TEXT
+}
+
+down() {
+    if [ $place = sandbox ]; then
+        "$omnitron" sandbox down
+    else
+        "$omnitron" down --remove
+    fi
+}
+
+case "${1:-}" in
+up | down) "$1" ;;
+*) echo "usage: $0 up|down" >&2 && exit 2 ;;
+esac

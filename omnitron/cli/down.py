@@ -1,0 +1,55 @@
+"""`omnitron down`: stop a stack in order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from omnitron.cli import changes, jobs, output
+from omnitron.cli.arguments import Debug, Json, OptionalStack, User
+from omnitron.cli.context import one_stack
+from omnitron.cli.stacks import installed, is_user_scope, scopes
+
+if TYPE_CHECKING:
+    from omnitron.observe.policies import StackPolicy
+
+Remove = Annotated[bool, typer.Option("--remove", help="Remove its units too.")]
+
+
+def down_command(
+    stack: OptionalStack = None,
+    remove: Remove = False,
+    user: User = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Stop every app of a stack: lower `shutdown.priority` first, dependents before what they need.
+
+    The units stay installed, unless --remove is given: `systemctl start` starts the stack again.
+    """
+    from omnitron.control.steps import stop_steps
+
+    is_user = is_user_scope(user)
+    policies = installed(is_user=is_user)
+    name = one_stack(stack, [policy.stack for policy in policies])
+    (policy,) = [policy for policy in policies if policy.stack == name]
+    steps = stop_steps(policy)
+    if not output.wants_json():
+        output.line(f"stopping {policy.stack} of {policy.project}")
+    failed = jobs.carry_out(steps, is_user=is_user)
+    if remove and not failed:
+        _remove(policy, is_user=is_user)
+    done = [] if failed else [f"{policy.stack} of {policy.project}"]
+    jobs.finish("stopped", done, failed, [policy], is_user=is_user)
+
+
+def _remove(policy: StackPolicy, *, is_user: bool) -> None:
+    """Remove the files of a stack that has stopped."""
+    from omnitron.install.installer import remove
+    from omnitron.install.store import Store
+
+    (scope,) = [scope for scope in scopes(is_user) if scope.policies == policy.path.parent]
+    store = Store(scope)
+    with store.locked(lambda: changes.reload_manager(scope)):
+        remove(store, policy.target.removesuffix(".target"), lambda: changes.reload_manager(scope))

@@ -1,0 +1,104 @@
+"""`omnitron inspect`: all that is known of one app."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from omnitron.cli import output
+from omnitron.cli.arguments import App, Debug, Json, User
+from omnitron.cli.stacks import is_user_scope, reports, scopes, targets
+
+if TYPE_CHECKING:
+    from omnitron.observe.policies import ProcessPolicy
+    from omnitron.observe.report import AppReport, ServiceReport
+    from omnitron.supervision.record import UnitRecord
+
+
+def inspect_command(app: App, user: User = False, json: Json = False, debug: Debug = False) -> None:
+    """Show all that is known of an app: each service, its unit, budget, last exit, and last lines of its log."""
+    from omnitron.observe.dto import diagnostics
+
+    is_user = is_user_scope(user)
+    (one,) = targets(app, is_user=is_user)
+    (stack,) = reports([one.stack], is_user=is_user)
+    (report,) = [found for found in stack.apps if found.policy == one.app]
+    records = _records(report, is_user=is_user)
+    if output.wants_json():
+        exits = [exit for record in records.values() if (exit := _last_exit(record, report, is_user=is_user))]
+        last = max(exits, key=lambda exit: str(exit["atIso"]), default=None)
+        output.data(diagnostics(report, str(one.address.of_app), source=str(one.stack.source), last_exit=last))
+        return
+    _print(report, records, is_user=is_user)
+
+
+def _records(report: AppReport, *, is_user: bool) -> dict[str, UnitRecord]:
+    """Return the crash records of the app's services, by service."""
+    from omnitron.observe.readings import record_path
+    from omnitron.supervision.record import read
+
+    found = {}
+    for process in report.processes:
+        for service in process.services:
+            path = record_path(scopes(is_user)[0].records, process.policy, service.unit)
+            units = read(path).units if path else {}
+            if service.unit in units:
+                found[service.unit] = units[service.unit]
+    return found
+
+
+def _last_exit(record: UnitRecord, report: AppReport, *, is_user: bool) -> dict[str, Any] | None:
+    """Return `lastExit` of an `AppDiagnosticsDto`."""
+    exit = record.last_exit
+    if exit is None:
+        return None
+    killed = exit.code in ("killed", "dumped")
+    unit = report.services[0].unit
+    return {
+        "atIso": datetime.fromtimestamp(exit.at, UTC).isoformat(),
+        "code": int(exit.status) if exit.status.isdigit() and not killed else None,
+        "signal": f"SIG{exit.status}" if killed else None,
+        "expected": False,
+        "stderrTail": _tail(unit, is_user=is_user),
+        "message": record.final.reason if record.final else exit.result,
+    }
+
+
+def _tail(unit: str, *, is_user: bool) -> list[str]:
+    """Return the last lines that a service wrote."""
+    from omnitron.systemd.journal import tail
+
+    return tail(unit, lines=20, is_user=is_user)
+
+
+def _print(report: AppReport, records: dict[str, UnitRecord], *, is_user: bool) -> None:
+    policy = report.policy
+    output.line(f"{output.paint(f'{report.stack.stack}/{policy.name}', 'bold')} of {report.stack.project}")
+    output.line(f"  definition   {report.stack.source}")
+    output.line(f"  depends on   {', '.join(policy.depends_on) or 'nothing'}")
+    output.line(f"  critical     {'yes: its final failure ends the stack' if policy.critical else 'no'}")
+    for process in report.processes:
+        for service in process.services:
+            output.line()
+            _print_service(process.policy, service, records.get(service.unit), is_user=is_user)
+
+
+def _print_service(process: ProcessPolicy, service: ServiceReport, record: UnitRecord | None, *, is_user: bool) -> None:
+    restarts = process.restarts
+    output.line(f"{service.unit}")
+    output.line(f"  state        {service.status}" + (f": {service.note}" if service.note else ""))
+    if service.pid:
+        use = f"{service.cpu:.1f} % CPU, {output.size(service.memory)}"
+        output.line(f"  main PID     {service.pid}, up {output.duration(service.uptime)}, {use}")
+    if restarts.enabled:
+        within = output.duration(restarts.window / 1000)
+        output.line(f"  restarts     {service.restarts}; at most {restarts.max_restarts} in {within}")
+    else:
+        output.line("  restarts     never")
+    if record and record.last_exit:
+        at = datetime.fromtimestamp(record.last_exit.at).astimezone().isoformat(" ", "seconds")
+        how = f"{record.last_exit.code} {record.last_exit.status} ({record.last_exit.result})"
+        output.line(f"  last exit    {at}: {how}")
+        for text in _tail(service.unit, is_user=is_user):
+            output.line(f"               {output.paint(text, 'dim')}")
+    output.line(f"  more         systemctl{' --user' if is_user else ''} status {service.unit}")

@@ -1,0 +1,61 @@
+"""Shared by the verbs that act on what is installed: which scope, which stacks, which units."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omnitron.cli.context import default_user, one_stack
+
+if TYPE_CHECKING:
+    from omnitron.install.scope import Scope
+    from omnitron.observe.policies import StackPolicy, Target
+    from omnitron.observe.report import StackReport
+
+
+def is_user_scope(user: bool) -> bool:
+    """Whether the user's own manager is meant."""
+    return user or default_user()
+
+
+def scopes(is_user: bool) -> list[Scope]:
+    """Return the places where stacks of one manager can be installed: for good, and until reboot."""
+    from omnitron.install.scope import Scope
+
+    name = "user" if is_user else "system"
+    return [Scope(name, runtime=False), Scope(name, runtime=True)]  # type: ignore[arg-type]
+
+
+def installed(*, is_user: bool, stack: str | None = None) -> list[StackPolicy]:
+    """Return the installed stacks, all or those of one name; raises when there is none."""
+    from omnitron.observe.policies import nothing_installed, read_policies
+
+    found = read_policies([scope.policies for scope in scopes(is_user)])
+    if not found:
+        raise nothing_installed()
+    if stack is not None:
+        one_stack(stack, [policy.stack for policy in found])
+    return [policy for policy in found if stack in (None, policy.stack)]
+
+
+def targets(text: str | None, *, is_user: bool) -> list[Target]:
+    """Return what an address means; without one, every enabled app of the only stack."""
+    from omnitron.observe.policies import Target, resolve
+
+    policies = installed(is_user=is_user)
+    if text is not None:
+        return resolve(text, policies, Path.cwd())
+    name = one_stack(None, [policy.stack for policy in policies])
+    (policy,) = [policy for policy in policies if policy.stack == name]
+    return [Target(policy, app, None, None) for app in policy.apps if app.enabled]
+
+
+def reports(policies: Iterable[StackPolicy], *, is_user: bool) -> list[StackReport]:
+    """Read the present state of the stacks."""
+    from omnitron.observe.readings import take
+    from omnitron.observe.report import report_stack
+
+    policies = list(policies)
+    readings = take(policies, is_user=is_user, records=scopes(is_user)[0].records)
+    return [report_stack(policy, readings) for policy in policies]

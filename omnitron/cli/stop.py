@@ -1,0 +1,26 @@
+"""`omnitron stop`: stop apps."""
+
+from __future__ import annotations
+
+from omnitron.cli import jobs
+from omnitron.cli.arguments import Debug, Json, OptionalApp, User
+from omnitron.cli.stacks import is_user_scope, targets
+
+
+def stop_command(app: OptionalApp = None, user: User = False, json: Json = False, debug: Debug = False) -> None:
+    """Stop an app with its sockets, a process or an instance; without one, every app of the stack.
+
+    Apps that depend on it are left alone. It stays stopped until somebody starts it, or its stack.
+    """
+    from omnitron.control.steps import Step, stop_steps, units_to_stop
+
+    is_user = is_user_scope(user)
+    wanted = targets(app, is_user=is_user)
+    if app is None:
+        steps = stop_steps(wanted[0].stack) if wanted else []
+    else:
+        units = tuple(unit for one in wanted for unit in units_to_stop(one.app, one.process, one.instance))
+        steps = [Step("stop", units, "asked for")]
+    failed = jobs.carry_out(steps, is_user=is_user)
+    stacks = [one.stack for one in wanted]
+    jobs.finish("stopped", [str(one.address) for one in wanted] if not failed else [], failed, stacks, is_user=is_user)

@@ -1,0 +1,147 @@
+"""`omnitron up`: make a stack run as the definition says."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from omnitron.cli import output
+from omnitron.cli.arguments import Config, Debug, Json, OptionalStack, Runtime, User
+from omnitron.cli.context import load_ecosystem, make_plan, make_scope, one_stack
+from omnitron.cli.generate import install
+from omnitron.cli.stacks import installed, reports
+
+if TYPE_CHECKING:
+    from omnitron.control.steps import Step
+    from omnitron.install.installer import Prepared
+    from omnitron.install.scope import Scope
+    from omnitron.observe.policies import StackPolicy
+    from omnitron.observe.report import ServiceReport, StackReport
+    from omnitron.planner.plan import Plan
+    from omnitron.systemd.manager import JobEnd, Manager
+
+Timeout = Annotated[float, typer.Option("--timeout", help="Longest time to wait until it is healthy, in seconds.")]
+
+
+def up_command(
+    stack: OptionalStack = None,
+    user: User = False,
+    runtime: Runtime = False,
+    timeout: Timeout = 300.0,
+    config: Config = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Generate, then stop what was removed, restart what changed and start what is new.
+
+    Returns when the stack is healthy; else says what is not, and exits with 1.
+    """
+    scope = make_scope(user=user, runtime=runtime)
+    name = one_stack(stack, _local_stacks())
+    plan = make_plan(scope, None, [name])
+    prepared = install(plan, scope)
+    for text in plan.warnings:
+        output.warn(text)
+    is_user = scope.name == "user"
+    (policy,) = [p for p in installed(is_user=is_user, stack=name) if p.target == f"{prepared[0].stem}.target"]
+    failed = asyncio.run(_apply(plan, prepared, policy, scope))
+    report = _settle(policy, timeout, is_user=is_user)
+    _finish(report, failed)
+
+
+def _local_stacks() -> list[str]:
+    return [name for name, stack in load_ecosystem().config.stacks.items() if stack.type == "local"]
+
+
+async def _apply(plan: Plan, prepared: list[Prepared], policy: StackPolicy, scope: Scope) -> list[JobEnd]:
+    """Stop, restart and start; return the jobs that did not end well."""
+    from omnitron.control.perform import perform
+    from omnitron.control.steps import Step, restart_steps
+    from omnitron.systemd.manager import Manager
+
+    removed = [change.unit for stack in prepared for change in stack.difference.changes if change.kind == "keep"]
+    async with Manager(is_user=scope.name == "user") as manager:
+        if removed:
+            names = await _running(manager, removed)
+            failed = await _say(manager, [Step("stop", tuple(names), "no longer in the definition")])
+            await asyncio.to_thread(install, plan, scope)
+        else:
+            failed = []
+        stale = await _stale(manager, policy, scope)
+        failed += await _say(manager, restart_steps(policy, stale.__contains__))
+        await asyncio.gather(*(manager.reset_failed(service) for service in policy.services))
+        failed += await perform(manager, [Step("start", (policy.target,), "the stack starts")])
+    return failed
+
+
+async def _say(manager: Manager, steps: list[Step]) -> list[JobEnd]:
+    from omnitron.control.perform import perform
+
+    for step in steps:
+        for unit in step.units if not output.wants_json() else ():
+            output.line(f"  {step.verb} {unit}: {step.reason}")
+    return await perform(manager, steps)
+
+
+async def _running(manager: Manager, units: list[str]) -> list[str]:
+    """Return the units, with the running instances in place of templates."""
+    patterns = [unit.replace("@.", "@*.") for unit in units]
+    states = await manager.list_units(*patterns)
+    return [state.name for state in states if state.active not in ("inactive", "failed")]
+
+
+async def _stale(manager: Manager, policy: StackPolicy, scope: Scope) -> set[str]:
+    """Return the services that started before what they are run with last changed."""
+    from omnitron.install.store import Store
+
+    manifest = Store(scope).manifest(policy.target.removesuffix(".target"))
+    since = {path.rpartition("/")[2]: entry.since for path, entry in (manifest.files if manifest else {}).items()}
+    stale = set()
+    states = await manager.list_units(*policy.services) if policy.services else []
+    for state in states:
+        if state.active not in ("active", "activating", "reloading"):
+            continue
+        template = state.name.partition("@")[0] + "@.service" if "@" in state.name else state.name
+        properties = await manager.properties(state)
+        started = properties.get("ExecMainStartTimestamp", 0)
+        if started and started < since.get(template, 0):
+            stale.add(state.name)
+    return stale
+
+
+def _settle(policy: StackPolicy, timeout: float, *, is_user: bool) -> StackReport:
+    from omnitron.control.perform import settle
+
+    began = time.monotonic()
+
+    def take() -> StackReport:
+        return reports([policy], is_user=is_user)[0]
+
+    def progress(service: ServiceReport) -> None:
+        if not output.wants_json():
+            note = f": {service.note}" if service.note else ""
+            output.line(f"  {time.monotonic() - began:5.1f} s  {service.unit} is {service.status}{note}")
+
+    return asyncio.run(settle(take, timeout_s=timeout, progress=progress))
+
+
+def _finish(report: StackReport, failed: list[JobEnd]) -> None:
+    from omnitron.control.perform import services_of
+    from omnitron.observe.dto import daemon_status
+
+    wrong = [service for service in services_of(report) if service.status != "online"]
+    if output.wants_json():
+        output.data(daemon_status([report], uptime=0, pid=1)["apps"])
+    elif wrong:
+        for service in wrong:
+            output.note(f"{output.paint('error:', 'red')} {service.unit} is {service.status}: {service.note}")
+        output.note(f"       see: journalctl -e -u {wrong[0].unit}")
+    else:
+        output.line(f"{report.policy.stack} of {report.policy.project} is up: {len(services_of(report))} services")
+        if report.policy.log_namespace:
+            output.line(f"logs: journalctl --namespace={report.policy.log_namespace} -e")
+    if wrong or (failed and not report.apps):
+        raise typer.Exit(1)

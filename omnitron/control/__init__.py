@@ -1,0 +1,1 @@
+"""What to do now: from what should run and what does, to jobs on the bus in the right order."""

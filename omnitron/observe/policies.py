@@ -1,0 +1,328 @@
+"""The compiled policies that `generate` wrote: what is installed, for the verbs that load no definition.
+
+The files are made by `omnitron.planner.policy`. Times are in milliseconds. Keys that this version does
+not know are passed over.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from omnitron.errors import NotPermittedError, OmnitronError, UsageError
+from omnitron.names import Address, parse_address
+
+T = TypeVar("T")
+
+VERSION = 1
+"""The newest format that is understood."""
+
+
+@dataclass(frozen=True)
+class RestartsPolicy:
+    """When, how often and how soon a crashed process starts again."""
+
+    enabled: bool
+    restart: str
+    max_restarts: int
+    window: int
+    backoff: str
+    """`exponential:1000:30000:2`: type, initial, max, factor."""
+    record: str | None
+    """Its crash record, below the folder of records; None where systemd alone counts."""
+
+
+@dataclass(frozen=True)
+class ProcessPolicy:
+    """One process of an app."""
+
+    name: str
+    unit: str
+    """Its service, a template for a pool."""
+    instances: int | None
+    """Number of instances of a pool, None for a single process."""
+    slice: str
+    sockets: tuple[str, ...]
+    port: int | None
+    critical: bool
+    stop_timeout: int
+    restarts: RestartsPolicy
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """Names of the services that run: one, or one per instance."""
+        if self.instances is None:
+            return (self.unit,)
+        return tuple(self.service(number) for number in range(1, self.instances + 1))
+
+    def service(self, instance: int | None = None) -> str:
+        """Return the name of its service, of an instance of a pool."""
+        return self.unit if instance is None else self.unit.replace("@.", f"@{instance}.", 1)
+
+
+@dataclass(frozen=True)
+class AppPolicy:
+    """One app of a stack."""
+
+    name: str
+    mode: str
+    """`bootstrap` or `classic`."""
+    enabled: bool
+    critical: bool
+    depends_on: tuple[str, ...]
+    priority: int
+    """Lower stops first."""
+    target: str | None
+    """Unit that starts and stops all processes, None for an app with one."""
+    gate: str | None
+    """Unit that opens when the app is healthy, None where nothing depends on it."""
+    processes: tuple[ProcessPolicy, ...]
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """Names of the services of all processes."""
+        return tuple(service for process in self.processes for service in process.services)
+
+
+@dataclass(frozen=True)
+class StackPolicy:
+    """One installed stack; its apps are in the order in which they start."""
+
+    path: Path
+    """The file that this was read from."""
+    project: str
+    stack: str
+    type: str
+    prefix: str
+    source: Path
+    """The definition."""
+    target: str
+    slice: str
+    critical_target: str
+    log_namespace: str | None
+    """Its journal namespace, None for the host's journal."""
+    strategy: str
+    max_restarts: int
+    window: int
+    apps: tuple[AppPolicy, ...]
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """Names of the services of all apps."""
+        return tuple(service for app in self.apps for service in app.services)
+
+
+class Target(NamedTuple):
+    """What an address means: an app, one process of it, or one instance of that."""
+
+    stack: StackPolicy
+    app: AppPolicy
+    process: ProcessPolicy | None
+    instance: int | None
+
+    @property
+    def address(self) -> Address:
+        """Its full address."""
+        process = self.process.name if self.process else None
+        return Address(self.stack.stack, self.app.name, process, self.instance)
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """Names of the services that are meant."""
+        if self.process is None:
+            return self.app.services
+        if self.instance is not None:
+            return (self.process.service(self.instance),)
+        return self.process.services
+
+
+def read_policies(folders: Iterable[Path]) -> list[StackPolicy]:
+    """Return what is installed, by name of the file; the first folder that has a stack wins, as for unit files.
+
+    Raises OmnitronError for a damaged file; a folder that is not there is empty.
+    """
+    found: dict[str, Path] = {}
+    for folder in folders:
+        for path in _files(folder):
+            found.setdefault(path.name, path)
+    return [_read(found[name]) for name in sorted(found)]
+
+
+def _files(folder: Path) -> list[Path]:
+    try:
+        return [path for path in folder.iterdir() if path.suffix == ".json" and not path.name.startswith(".")]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except PermissionError as error:
+        raise NotPermittedError(f"cannot list {folder}: permission denied", hint="use sudo") from error
+
+
+def _read(path: Path) -> StackPolicy:
+    try:
+        data = json.loads(path.read_bytes())
+        if data["version"] <= VERSION:
+            return _stack(path, data)
+    except PermissionError as error:
+        raise NotPermittedError(f"cannot read {path}: permission denied", hint="use sudo") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise OmnitronError(
+            f"cannot tell what is installed: {path} is damaged", hint="`omnitron generate` writes it again"
+        ) from error
+    raise OmnitronError(
+        f"cannot tell what is installed: a newer omnitron wrote {path}", hint="use that one, or generate again"
+    )
+
+
+def _stack(path: Path, data: Mapping[str, Any]) -> StackPolicy:
+    return StackPolicy(
+        path=path,
+        project=str(data["project"]),
+        stack=str(data["stack"]),
+        type=str(data["type"]),
+        prefix=str(data["prefix"]),
+        source=Path(data["source"]),
+        target=str(data["target"]),
+        slice=str(data["slice"]),
+        critical_target=str(data["criticalTarget"]),
+        log_namespace=_optional(str, data["logNamespace"]),
+        strategy=str(data["strategy"]),
+        max_restarts=int(data["maxRestarts"]),
+        window=int(data["window"]),
+        apps=tuple(_app(app) for app in data["apps"]),
+    )
+
+
+def _app(data: Mapping[str, Any]) -> AppPolicy:
+    return AppPolicy(
+        name=str(data["name"]),
+        mode=str(data["mode"]),
+        enabled=bool(data["enabled"]),
+        critical=bool(data["critical"]),
+        depends_on=tuple(data["dependsOn"]),
+        priority=int(data["priority"]),
+        target=_optional(str, data["target"]),
+        gate=_optional(str, data["gate"]),
+        processes=tuple(_process(process) for process in data["processes"]),
+    )
+
+
+def _process(data: Mapping[str, Any]) -> ProcessPolicy:
+    restarts = data["restarts"]
+    return ProcessPolicy(
+        name=str(data["name"]),
+        unit=str(data["unit"]),
+        instances=_optional(int, data["instances"]),
+        slice=str(data["slice"]),
+        sockets=tuple(data["sockets"]),
+        port=_optional(int, data["port"]),
+        critical=bool(data["critical"]),
+        stop_timeout=int(data["stopTimeout"]),
+        restarts=RestartsPolicy(
+            enabled=bool(restarts["enabled"]),
+            restart=str(restarts["restart"]),
+            max_restarts=int(restarts["maxRestarts"]),
+            window=int(restarts["window"]),
+            backoff=str(restarts["backoff"]),
+            record=_optional(str, restarts["record"]),
+        ),
+    )
+
+
+def _optional(kind: Callable[[Any], T], value: Any) -> T | None:
+    return None if value is None else kind(value)
+
+
+def resolve(text: str, policies: Iterable[StackPolicy], here: Path | None = None) -> list[Target]:
+    """Return what the address `text` means: one app, process or instance, in a list.
+
+    Where an address means several, those whose definition lies in the folder `here` or above it are
+    preferred. Raises UsageError for one that is still ambiguous, with the candidates, and for an unknown
+    one. Any number is an instance of a pool: a scaled one has more than were declared.
+    """
+    address = parse_address(text)
+    if address is None:
+        raise UsageError(
+            f"cannot read {text!r} as an address: it has the form [stack/]app[:process][@instance]",
+            hint="for example api, api:worker, dev/api:worker@2",
+        )
+    policies = list(policies)
+    found = _matches(address, policies)
+    if len(found) > 1 and here is not None:
+        found = [target for target in found if target.stack.source.parent in (here, *here.parents)] or found
+    if not found:
+        raise _unknown(text, address, policies)
+    if len(found) > 1:
+        raise _ambiguous(text, found)
+    return found
+
+
+def _matches(address: Address, policies: list[StackPolicy]) -> list[Target]:
+    """Return everything that fits; an instance alone (`api@2`) means that of each pool of the app."""
+    found = []
+    for stack in policies:
+        for app in stack.apps:
+            if address.of_app.matches(Address(stack.stack, app.name)):
+                found += [Target(stack, app, process, address.instance) for process in _chosen(address, app)]
+    return found
+
+
+def _chosen(address: Address, app: AppPolicy) -> list[ProcessPolicy | None]:
+    if address.process is None and address.instance is None:
+        return [None]
+    return [
+        process
+        for process in app.processes
+        if address.process in (None, process.name) and (address.instance is None or process.instances is not None)
+    ]
+
+
+def _ambiguous(text: str, found: list[Target]) -> UsageError:
+    addresses = [str(target.address) for target in found]
+    if len(set(addresses)) < len(addresses):
+        named = [f"{target.address} of {target.stack.source}" for target in found]
+        return UsageError(
+            f"cannot tell which {text!r} is meant: {', '.join(named)}",
+            hint="call it from the folder of that definition",
+        )
+    return UsageError(f"cannot tell which {text!r} is meant: {', '.join(addresses)}", hint="name one of these")
+
+
+def _unknown(text: str, address: Address, policies: list[StackPolicy]) -> UsageError:
+    import difflib
+
+    if not policies:
+        return nothing_installed()
+    plain = _matches(Address(address.stack, address.app, address.process), policies)
+    if address.instance is not None and plain:
+        return UsageError(f"cannot find {text!r}: {plain[0].address} is no pool, it has no instances")
+    near = _near_names(policies)
+    names = difflib.get_close_matches(text, near, 3, 0.6) or difflib.get_close_matches(address.app, near, 3, 0.6)
+    guesses = list(dict.fromkeys(near[name] for name in names))[:3]
+    if guesses:
+        return UsageError(f"cannot find {text!r}", hint=f"did you mean {' or '.join(guesses)}?")
+    known = [f"{stack.stack}/{app.name}" for stack in policies for app in stack.apps]
+    return UsageError(f"cannot find {text!r}", hint=f"there is {', '.join(known)}")
+
+
+def _near_names(policies: list[StackPolicy]) -> dict[str, str]:
+    """Return every form in which an app or process could have been meant, with the address to suggest."""
+    near: dict[str, str] = {}
+    for stack in policies:
+        for app in stack.apps:
+            full = f"{stack.stack}/{app.name}"
+            near |= {app.name: full, full: full}
+            for process in app.processes if len(app.processes) > 1 else ():
+                for form in (process.name, f"{app.name}:{process.name}", f"{full}:{process.name}"):
+                    near.setdefault(form, f"{full}:{process.name}")
+    return near
+
+
+def nothing_installed() -> UsageError:
+    """Return the error for a host on which nothing is installed."""
+    return UsageError(
+        "cannot find any app: no stack is installed here",
+        hint="`omnitron generate` installs one; --user shows those of your own manager",
+    )

@@ -1,0 +1,93 @@
+"""Everything that a report needs to know of one moment: unit states, cgroups and crash records.
+
+Taken once, then handed to the pure functions of `omnitron.observe.report`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from omnitron.observe.cgroups import NOTHING, Usage, folder_of, read_usage
+from omnitron.observe.policies import ProcessPolicy, StackPolicy
+from omnitron.supervision import record
+from omnitron.supervision.record import UnitRecord
+from omnitron.systemd.listing import Listed, list_units
+
+ABSENT = Listed("not-found", "inactive", "dead")
+
+
+@dataclass(frozen=True)
+class Readings:
+    """The state of some stacks at one moment."""
+
+    boot_time: float
+    """Now: seconds since boot, suspended time included."""
+    monotonic: float
+    """Now: CLOCK_MONOTONIC, as crash records use it."""
+    units: dict[str, Listed]
+    usage: dict[str, Usage]
+    """By service name; only of those that run."""
+    records: dict[str, UnitRecord]
+    """By service name; only of those that have crashed."""
+    recent: dict[str, int]
+    """Crashes inside the window, by service name (of the whole stack under a group strategy)."""
+
+    def unit(self, name: str) -> Listed:
+        """Return the state of a unit; one that is not loaded is inactive."""
+        return self.units.get(name, ABSENT)
+
+
+def take(stacks: Iterable[StackPolicy], *, is_user: bool, records: Path) -> Readings:
+    """Read the present state of `stacks`; `records` is the folder of crash records."""
+    stacks = list(stacks)
+    stems = [stack.target.removesuffix(".target") for stack in stacks]
+    patterns = [f"{stem}{rest}" for stem in stems for rest in (".target", "-*")]
+    units = list_units(patterns, is_user=is_user) if stacks else {}
+    monotonic = time.clock_gettime(time.CLOCK_MONOTONIC)
+    usage: dict[str, Usage] = {}
+    crashed: dict[str, UnitRecord] = {}
+    recent: dict[str, int] = {}
+    files: dict[Path, record.Record] = {}
+    for process in (process for stack in stacks for app in stack.apps for process in app.processes):
+        for service in services_of(process, units):
+            if units.get(service, ABSENT).active in ("active", "activating", "reloading", "deactivating"):
+                usage[service] = read_usage(folder_of(process.slice, service, is_user=is_user))
+            file = record_path(records, process, service)
+            if file is not None and (file in files or file.exists()):
+                content = files.setdefault(file, record.read(file))
+                if service in content.units:
+                    crashed[service] = content.units[service]
+                since = monotonic - process.restarts.window / 1000
+                recent[service] = sum(crash.at > since for crash in content.crashes)
+    boot_time = time.clock_gettime(time.CLOCK_BOOTTIME)
+    return Readings(boot_time, monotonic, units, usage, crashed, recent)
+
+
+def services_of(process: ProcessPolicy, units: dict[str, Listed]) -> list[str]:
+    """Return the services of a process: those of its definition, and instances that `scale` has added."""
+    stem, at, suffix = process.unit.partition("@.")
+    if not at:
+        return [process.unit]
+    running = {name for name in units if name.startswith(f"{stem}@") and name.endswith(f".{suffix}")}
+    return sorted(running | set(process.services), key=lambda name: instance_number(name) or 0)
+
+
+def instance_number(service: str) -> int | None:
+    """Return which instance of a pool a service is, None for one that is no instance of ours."""
+    number = service.rpartition("@")[2].removesuffix(".service")
+    return int(number) if "@" in service and number.isdigit() else None
+
+
+def record_path(records: Path, process: ProcessPolicy, service: str) -> Path | None:
+    """Return the crash record of a service; None when it has none. A template's is one for each instance."""
+    if process.restarts.record is None:
+        return None
+    return records / process.restarts.record.replace(process.unit, service)
+
+
+def usage_of(readings: Readings, service: str) -> Usage:
+    """Return what a service uses, nothing when it does not run."""
+    return readings.usage.get(service, NOTHING)

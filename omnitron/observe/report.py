@@ -1,0 +1,184 @@
+"""Status reports, pure over readings: the states of processes and apps, and why something does not run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from omnitron.observe.policies import AppPolicy, ProcessPolicy, StackPolicy
+from omnitron.observe.readings import Readings, instance_number, services_of, usage_of
+
+Status = Literal["stopped", "starting", "online", "stopping", "errored", "crashed"]
+
+WORST_FIRST: tuple[Status, ...] = ("crashed", "errored", "starting", "stopping", "online", "stopped")
+"""What an operator stopped does not make the rest look stopped."""
+
+
+@dataclass(frozen=True)
+class ServiceReport:
+    """One running service, or one that should be. Times in seconds, memory in bytes."""
+
+    unit: str
+    instance: int | None
+    status: Status
+    pid: int | None
+    cpu: float
+    """Share of one CPU since it started, in per cent."""
+    cpu_time: float
+    """CPU time used so far, in seconds."""
+    memory: int
+    uptime: float
+    restarts: int
+    note: str
+    """Why it is not online, or what it waits for; empty when there is nothing to say."""
+
+
+@dataclass(frozen=True)
+class ProcessReport:
+    """One process of an app: a service, or all instances of a pool."""
+
+    policy: ProcessPolicy
+    services: tuple[ServiceReport, ...]
+
+    @property
+    def status(self) -> Status:
+        """The worst state of its instances."""
+        return worst([service.status for service in self.services])
+
+
+@dataclass(frozen=True)
+class AppReport:
+    """One app of a stack."""
+
+    stack: StackPolicy
+    policy: AppPolicy
+    processes: tuple[ProcessReport, ...]
+
+    @property
+    def services(self) -> list[ServiceReport]:
+        """All services of the app."""
+        return [service for process in self.processes for service in process.services]
+
+    @property
+    def status(self) -> Status:
+        """The worst state of its processes."""
+        return worst([process.status for process in self.processes])
+
+    @property
+    def note(self) -> str:
+        """The first thing that is to be said of it."""
+        return next((service.note for service in self.services if service.note), "")
+
+
+@dataclass(frozen=True)
+class StackReport:
+    """One stack, as systemd sees it."""
+
+    policy: StackPolicy
+    active: str
+    """ActiveState of its target."""
+    ended_by: str | None
+    """The critical app whose final failure ended it."""
+    apps: tuple[AppReport, ...]
+
+
+def worst(states: list[Status]) -> Status:
+    """Return the state that matters most; no states are stopped."""
+    return next((status for status in WORST_FIRST if status in states), "stopped")
+
+
+def report_stack(stack: StackPolicy, readings: Readings) -> StackReport:
+    """Return the report of one stack."""
+    apps = tuple(_app(stack, app, readings) for app in stack.apps)
+    ended_by = None
+    if readings.unit(stack.critical_target).active == "active":
+        failed = (app.policy.name for app in apps if app.policy.critical and app.status in ("crashed", "errored"))
+        ended_by = next(failed, None)
+    return StackReport(stack, readings.unit(stack.target).active, ended_by, apps)
+
+
+def with_cpu(report: StackReport, shares: dict[str, float]) -> StackReport:
+    """Return the report with the given shares of a CPU, by service name."""
+
+    def process(of: ProcessReport) -> ProcessReport:
+        services = (replace(service, cpu=shares.get(service.unit, service.cpu)) for service in of.services)
+        return replace(of, services=tuple(services))
+
+    apps = (replace(app, processes=tuple(map(process, app.processes))) for app in report.apps)
+    return replace(report, apps=tuple(apps))
+
+
+def _app(stack: StackPolicy, app: AppPolicy, readings: Readings) -> AppReport:
+    blocker = blocked_by(stack, app, readings)
+    processes = []
+    for process in app.processes:
+        services = [
+            _service(process, unit, instance_number(unit), blocker, readings)
+            for unit in services_of(process, readings.units)
+        ]
+        processes.append(ProcessReport(process, tuple(services)))
+    return AppReport(stack, app, tuple(processes))
+
+
+def blocked_by(stack: StackPolicy, app: AppPolicy, readings: Readings) -> str | None:
+    """Return the dependency that keeps `app` from starting: the first one down the chain that has failed."""
+    by_name = {other.name: other for other in stack.apps}
+    for name in app.depends_on:
+        needed = by_name.get(name)
+        if needed is None or needed.gate is None or readings.unit(needed.gate).active != "failed":
+            continue
+        return blocked_by(stack, needed, readings) or name
+    for name in app.depends_on:
+        if name in by_name and (root := blocked_by(stack, by_name[name], readings)):
+            return root
+    return None
+
+
+def _service(
+    process: ProcessPolicy, unit: str, instance: int | None, blocker: str | None, readings: Readings
+) -> ServiceReport:
+    usage = usage_of(readings, unit)
+    status = _status(unit, readings)
+    online = status == "online" and usage.started is not None
+    uptime = max(0.0, readings.boot_time - (usage.started or 0.0)) if online else 0.0
+    crashed = readings.records.get(unit)
+    return ServiceReport(
+        unit=unit,
+        instance=instance,
+        status=status,
+        pid=usage.pid if status in ("online", "stopping") else None,
+        cpu=100 * usage.cpu / uptime if uptime > 0 else 0.0,
+        cpu_time=usage.cpu,
+        memory=usage.memory if status in ("online", "stopping", "starting") else 0,
+        uptime=uptime,
+        restarts=crashed.restarts if crashed else 0,
+        note=_note(process, unit, status, blocker, readings),
+    )
+
+
+def _status(unit: str, readings: Readings) -> Status:
+    state = readings.unit(unit)
+    if state.active == "failed":
+        record = readings.records.get(unit)
+        never_up = record is not None and record.last_exit is not None and record.last_exit.result == "timeout"
+        return "errored" if never_up else "crashed"
+    known: dict[str, Status] = {
+        "active": "online",
+        "reloading": "online",
+        "activating": "starting",
+        "deactivating": "stopping",
+    }
+    return known.get(state.active, "stopped")
+
+
+def _note(process: ProcessPolicy, unit: str, status: Status, blocker: str | None, readings: Readings) -> str:
+    record = readings.records.get(unit)
+    if status in ("crashed", "errored"):
+        return record.final.reason if record and record.final else "failed: see `omnitron logs`"
+    if status == "stopped" and blocker:
+        return f"blocked by {blocker}"
+    if status == "starting" and record and record.next and record.next > readings.monotonic:
+        left = process.restarts.max_restarts - readings.recent.get(unit, 0)
+        wait = record.next - readings.monotonic
+        return f"crashed; next start in {wait:.0f} s, {max(left, 0)} more until it is given up"
+    return ""

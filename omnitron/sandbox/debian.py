@@ -1,0 +1,98 @@
+"""Root directories of Debian releases, for machines with another systemd than the host's."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omnitron.errors import NotPermittedError, OmnitronError
+from omnitron.sandbox.state import RunDirectory, machines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# A systemd to boot, the interpreter with what omnitron imports, and what its demos and tests run.
+PACKAGES = (
+    *("systemd", "systemd-sysv", "dbus", "dbus-user-session", "libpam-systemd", "passwd"),
+    *("python3", "python3-dbus-fast", "python3-jinja2", "python3-pydantic", "python3-pystemd"),
+    *("python3-typer", "python3-yaml"),
+    *("curl", "iproute2", "nodejs", "procps"),
+)
+
+
+def debian_root(suite: str = "trixie", include: Sequence[str] = PACKAGES, cache: Path | None = None) -> Path:
+    """A root directory of the Debian release `suite` with the packages `include`, made if need be.
+
+    It is kept below `cache` (`~/.cache/omnitron`) under a name that says what is in it; one of the same
+    release with other packages is removed, unless a machine runs on it. Packages come from where the
+    host's apt gets them. OmnitronError when it cannot be made, with what mmdebstrap said last.
+    """
+    cache = cache or Path.home() / ".cache" / "omnitron"
+    key = hashlib.sha256(" ".join(sorted(set(include))).encode()).hexdigest()[:12]
+    root = cache / f"debian-{suite}-{key}"
+    if root.is_dir():
+        return root
+    _require(suite)
+    cache.mkdir(parents=True, exist_ok=True)
+    with _locked(cache):
+        if not root.is_dir():
+            _build(suite, include, root)
+        _remove_others(root)
+    return root
+
+
+def _require(suite: str) -> None:
+    if os.geteuid() != 0:
+        raise NotPermittedError(f"cannot make a Debian {suite}: only root can", hint="run it with sudo")
+    if not shutil.which("mmdebstrap"):
+        raise OmnitronError(
+            f"cannot make a Debian {suite}: mmdebstrap is not installed", hint="apt-get install mmdebstrap"
+        )
+
+
+def _build(suite: str, include: Sequence[str], root: Path) -> None:
+    for left in root.parent.glob(".build-*"):
+        shutil.rmtree(left)
+    # Its own mode, 0700, would be that of `/`: so the root is one level below.
+    with tempfile.TemporaryDirectory(prefix=".build-", dir=root.parent) as draft:
+        target = Path(draft) / "root"
+        command = ["mmdebstrap", "--variant=minbase", f"--include={','.join(include)}", suite, str(target)]
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+        if done.returncode:
+            raise _failure(suite, done.stderr)
+        target.rename(root)
+
+
+def _failure(suite: str, said: str) -> OmnitronError:
+    errors = [line for line in said.splitlines() if line.startswith("E:")] or said.splitlines()[-1:]
+    why = errors[0].removeprefix("E: ") if errors else "mmdebstrap failed"
+    full = "No space left on device" in said
+    return OmnitronError(
+        f"cannot make a Debian {suite}: {'the disk is full' if full else why}",
+        hint="free 1 GB in the cache directory" if full else f"try it: mmdebstrap {suite} /tmp/root",
+    )
+
+
+def _remove_others(root: Path) -> None:
+    used = [record.options.root for name in machines() if (record := RunDirectory(name).running())]
+    for other in root.parent.glob(f"{root.name.rpartition('-')[0]}-*"):
+        if other != root and str(other.resolve()) not in used:
+            shutil.rmtree(other)
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

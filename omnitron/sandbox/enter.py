@@ -1,0 +1,86 @@
+"""The command line that runs a command inside a machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_NAMESPACES = ("--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd")
+# The process moves into the machine's group, so that the systemd there knows where it is. Only the one
+# inside the pid namespace may: a process of ours would have pid 0 there, and `systemctl status` fails on
+# that. The file is opened before, as the machine's cgroup namespace may not let anyone in from outside.
+_OPEN = 'exec 3>"$1"; shift; exec "$@"'
+_MOVE = '{ echo 0 >&3; } 2>/dev/null; exec 3>&-; exec "$@"'
+
+
+@dataclass(frozen=True)
+class Account:
+    """A user account of the machine."""
+
+    name: str
+    uid: int
+    gid: int
+    home: str
+
+    @classmethod
+    def parse(cls, line: str) -> Account:
+        """The account of a line of passwd(5)."""
+        name, _, uid, gid, _, home, _ = line.rstrip("\n").split(":")
+        return cls(name, int(uid), int(gid), home)
+
+
+ROOT = Account("root", 0, 0, "/root")
+
+
+def command_line(
+    leader: int,
+    group: Path,
+    argv: Sequence[str],
+    *,
+    account: Account = ROOT,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> list[str]:
+    """The argv, to be run as root on the host, that runs `argv` in the machine whose init is `leader`.
+
+    `group` is the `cgroup.procs` of the group to join. The environment is PATH, HOME, USER, LANG, TERM, the
+    addresses of the account's user manager where one runs, and `env`; `cwd` is a path inside, `/` by
+    default. The exit status is the command's: 127 when there is no such program, 126 when it cannot be run.
+    """
+    enter = ["nsenter", f"--target={leader}", *_NAMESPACES, "/bin/sh", "-c", _MOVE, "sh"]
+    variables = _environment(leader, account) | dict(env or {})
+    return [
+        *("/bin/sh", "-c", _OPEN, "sh", str(group)),
+        *enter,
+        *_become(account),
+        *("/usr/bin/env", "-i", f"--chdir={cwd or '/'}"),
+        *(f"{key}={value}" for key, value in variables.items()),
+        *argv,
+    ]
+
+
+def _become(account: Account) -> list[str]:
+    if account == ROOT:
+        return []
+    return ["/usr/bin/setpriv", f"--reuid={account.uid}", f"--regid={account.gid}", "--init-groups"]
+
+
+def _environment(leader: int, account: Account) -> dict[str, str]:
+    variables = {
+        "PATH": _PATH,
+        "HOME": account.home,
+        "USER": account.name,
+        # The one UTF-8 locale that every root has.
+        "LANG": "C.UTF-8",
+        "TERM": os.environ.get("TERM", "dumb"),
+    }
+    runtime = f"/run/user/{account.uid}"
+    inside = Path(f"/proc/{leader}/root{runtime}")
+    if inside.is_dir():
+        variables["XDG_RUNTIME_DIR"] = runtime
+    if (inside / "bus").exists():
+        variables["DBUS_SESSION_BUS_ADDRESS"] = f"unix:path={runtime}/bus"
+    return variables

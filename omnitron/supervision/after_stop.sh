@@ -1,0 +1,37 @@
+# ExecStopPost=: /bin/sh after_stop.sh PYTHON UNIT [--user] --record PATH --budget N:MS --backoff KIND:MS:MS:FACTOR
+#                        [--restart always]
+# Leaves without a fork where systemd will not restart the unit, or is about to for an operator;
+# otherwise it was a crash, and after_stop.py counts it. Only shell builtins before that.
+python=$1 unit=$2
+shift
+
+leave_unless_crashed() {
+    case $SERVICE_RESULT in
+    exec-condition) exit 0 ;;
+    success) ;;
+    *) return ;;
+    esac
+
+    # What Restart=on-failure calls a success but RestartForceExitStatus= restarts all the same;
+    # with the policy "always", anything.
+    case "$EXIT_CODE:$EXIT_STATUS $* " in
+    exited:143\ * | killed:TERM\ * | killed:INT\ * | killed:HUP\ * | killed:PIPE\ *) ;;
+    *" --restart always "*) ;;
+    *) exit 0 ;;
+    esac
+
+    # The same end as after `systemctl stop`: only a pending job tells them apart. A unit's
+    # description cannot forge this text, JSON escapes its quotes.
+    scope=--system
+    [ "$2" != --user ] || scope=--user
+    case $(/usr/bin/systemctl "$scope" list-units --all --full --output=json -- "$unit" 2>/dev/null) in
+    '' | *'","job":"stop"'* | *'","job":"restart"'*) exit 0 ;;
+    esac
+}
+
+leave_unless_crashed "$@"
+[ -x "$python" ] || {
+    echo "cannot count a crash of $unit: no $python" >&2
+    exit 0
+}
+exec "$python" -I -S "${0%/*}/after_stop.py" "$@"

@@ -1,0 +1,97 @@
+"""After a unit's end that `after_stop.sh` takes for a crash: count it, and end a crash loop."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from . import manager, options
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .accounting import Crashed, Outcome
+    from .backoff import Backoff
+    from .budget import Budget
+
+# Without a record there is no delay either; the pause keeps the native start limit from ending the unit.
+UNRECORDED_PAUSE_S = 1.0
+# A wait that is over before another interpreter would have started is spent here.
+SHORT_S = 0.03
+# systemd keeps the Result of the crash when a unit is stopped from here. A crash that it takes for a
+# success (a signal from outside) becomes a failure only when ExecStopPost= itself fails.
+MAKE_IT_FAIL = 1
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The process's exit status; never an exception, for whatever happens the unit must be restarted."""
+    try:
+        (unit,), given, _ = options.parse(arguments, flags=["--user"])
+        return _count(unit, given)
+    except Exception as error:
+        _unrecorded(error)
+        return 0
+
+
+def _count(unit: str, given: dict[str, str]) -> int:
+    user = "--user" in given
+    asked = manager.Properties(unit, ["Job", "ExecMainExitTimestampMonotonic"], user=user)
+    # Imported while systemctl works: they take as long.
+    from . import record
+    from .accounting import Crashed
+    from .backoff import Backoff
+    from .budget import Budget
+
+    budget, backoff = Budget.parse(given["--budget"]), Backoff.parse(given["--backoff"])
+    if asked.get("Job") and manager.job_type(unit, user=user) in ("stop", "restart"):
+        return 0
+    exit_ = record.Exit(
+        time.time(), *(os.environ.get(name, "") for name in ("SERVICE_RESULT", "EXIT_CODE", "EXIT_STATUS"))
+    )
+    crash = Crashed(unit, _when(asked.get("ExecMainExitTimestampMonotonic")), exit_)
+    final = _note(crash, given["--record"], budget, backoff)
+    if final:
+        manager.stop(unit, user=user)
+    return MAKE_IT_FAIL if final and exit_.result == "success" else 0
+
+
+def _note(crash: Crashed, path: str, budget: Budget, backoff: Backoff) -> bool:
+    """Write it down and say so; whether it is final, which holds even where there is no space to write."""
+    from . import record
+    from .accounting import account
+
+    outcome = None
+    try:
+        with record.update(path) as content:
+            outcome = account(content, crash, budget, backoff)
+        _arrange(outcome, crash.unit, path)
+    except OSError as error:
+        _unrecorded(error, wait=outcome is None or not outcome.final)
+    if outcome:
+        print(outcome.line, file=sys.stderr)
+    return outcome is not None and outcome.final
+
+
+def _arrange(outcome: Outcome, unit: str, path: str) -> None:
+    from . import due
+
+    left = (outcome.due or 0.0) - time.monotonic()
+    if outcome.final or left > SHORT_S:
+        due.write(path, unit, due.Due(outcome.due or 0.0, outcome.attempt, outcome.group))
+    elif left > 0:
+        time.sleep(left)
+
+
+def _unrecorded(error: Exception, *, wait: bool = True) -> None:
+    print(f"cannot record this crash: {error}", file=sys.stderr)
+    if wait:
+        time.sleep(UNRECORDED_PAUSE_S)
+
+
+def _when(exited: str) -> float:
+    """When the main process ended; monotonic seconds. Now, if it never ran."""
+    now = time.monotonic()
+    at = int(exited) / 1_000_000 if exited.isdigit() else 0.0
+    return at if 0 < at <= now else now

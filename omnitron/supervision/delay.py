@@ -1,0 +1,89 @@
+"""Before a restart after a crash: wait until it is due."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+
+from . import due, manager, notify, options
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# How often systemd hears that this start is still going on, and how much longer each time.
+BEAT_S, EXTENSION_S = 5.0, 15.0
+# How long before the end the record is brought up to date, so that the start is not late.
+TIDY_S = 0.05
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The process's exit status, 0: a start must not fail because of its helper."""
+    # Held back from here on: a stop ends the wait, and its traces are removed all the same.
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    try:
+        (unit,), given, _ = options.parse(arguments, flags=["--user"])
+        _wait_until_due(unit, given)
+    except Exception as error:
+        print(f"cannot wait before this start: {error}", file=sys.stderr)
+    return 0
+
+
+def _wait_until_due(unit: str, given: dict[str, str]) -> None:
+    noted = due.read(given["--record"], unit)
+    # A damaged file must not hold a unit for longer than the policy ever would.
+    at = min(noted.at, time.monotonic() + _longest_s(given["--backoff"]))
+    stopped = False
+    try:
+        if at - time.monotonic() > TIDY_S:
+            asked = manager.Properties(unit, ["NRestarts"], user="--user" in given)
+            happened = _sentence(noted, int(given["--window"]))
+            # 0 when an operator starts the unit: what a stop in the middle of a delay left behind is void.
+            stopped = asked.get("NRestarts") == "0" or _stopped_while_telling(at - TIDY_S, at, happened)
+    finally:
+        _tidy(unit, given["--record"])
+    if not stopped:
+        _stopped_before(at)
+
+
+def _longest_s(backoff: str) -> float:
+    from .backoff import Backoff
+
+    return Backoff.parse(backoff).max_ms / 1000
+
+
+def _sentence(noted: due.Due, window_ms: int) -> str:
+    from . import wording
+
+    often = wording.times(noted.attempt, window_ms, group=noted.group)
+    return often if noted.group else f"crashed {often}".rstrip()
+
+
+def _stopped_while_telling(until: float, at: float, happened: str) -> bool:
+    """Wait until `until` and keep systemd patient; true as soon as the unit is stopped. Monotonic seconds."""
+    from .wording import seconds
+
+    stopped = False
+    while not stopped and (now := time.monotonic()) < until:
+        notify.send(
+            f"STATUS={happened}, next start in {seconds((at - now) * 1000)}",
+            f"EXTEND_TIMEOUT_USEC={EXTENSION_S * 1_000_000:.0f}",
+        )
+        stopped = _stopped_before(min(until, now + BEAT_S))
+    notify.send("STATUS=")
+    return stopped
+
+
+def _stopped_before(moment: float) -> bool:
+    left = moment - time.monotonic()
+    return left > 0 and signal.sigtimedwait([signal.SIGTERM], left) is not None
+
+
+def _tidy(unit: str, path: str) -> None:
+    from . import record
+
+    due.remove(path, unit)
+    with record.update(path) as content:
+        state = content.unit(unit)
+        state.next = state.final = None

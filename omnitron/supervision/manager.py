@@ -1,0 +1,96 @@
+"""What the helpers ask the service manager, through systemctl.
+
+systemctl and not the bus: it talks to the manager's private socket, which works before dbus-daemon is
+up and after it has gone.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PATIENCE_S = 5.0
+_PLACES = ("/usr/bin/systemctl", "/bin/systemctl")
+# The unit's own Environment= is around too, and may hold anything.
+_VARIABLES = ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")
+
+
+class Question:
+    """A systemctl that runs while the caller does something else; `answer` waits for it."""
+
+    def __init__(self, arguments: Sequence[str], *, user: bool = False) -> None:
+        program = next(filter(os.path.exists, _PLACES), _PLACES[0])
+        environment = {name: os.environ[name] for name in _VARIABLES if name in os.environ}
+        self._output, write_end = os.pipe()
+        try:
+            self._pid = os.posix_spawn(
+                program,
+                [program, *(["--user"] if user else []), *arguments],
+                {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", **environment},
+                file_actions=[
+                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                    (os.POSIX_SPAWN_DUP2, write_end, 1),
+                    (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
+                ],
+                setsigmask=[],
+            )
+        except OSError:
+            os.close(self._output)
+            raise
+        finally:
+            os.close(write_end)
+
+    def answer(self) -> str:
+        """What it printed; empty after PATIENCE_S seconds."""
+        import select
+        import time
+
+        chunks = []
+        give_up = time.monotonic() + PATIENCE_S
+        poll = select.poll()
+        poll.register(self._output, select.POLLIN)
+        while poll.poll(max(0.0, give_up - time.monotonic()) * 1000):
+            chunk = os.read(self._output, 65536)
+            if not chunk:
+                break
+            chunks.append(chunk)
+        else:
+            os.kill(self._pid, 9)
+        os.close(self._output)
+        os.waitpid(self._pid, 0)
+        return b"".join(chunks).decode(errors="replace")
+
+
+class Properties:
+    """Properties of one unit, asked for now and read later."""
+
+    def __init__(self, unit: str, names: Sequence[str], *, user: bool = False) -> None:
+        self._question = Question(["show", *(f"--property={name}" for name in names), "--", unit], user=user)
+        self._answer: dict[str, str] | None = None
+
+    def get(self, name: str) -> str:
+        """The property's text; empty when systemd did not answer."""
+        if self._answer is None:
+            lines = self._question.answer().splitlines()
+            self._answer = {key: value for key, _, value in (line.partition("=") for line in lines)}
+        return self._answer.get(name, "")
+
+
+def job_type(unit: str, *, user: bool = False) -> str:
+    """The type of the unit's pending job (`start`, `stop`, `restart`, …); empty without one."""
+    import json
+
+    arguments = ["list-units", "--all", "--full", "--output=json", "--", unit]
+    try:
+        units = json.loads(Question(arguments, user=user).answer())
+        return str(units[0].get("job", ""))
+    except (ValueError, LookupError, AttributeError):
+        return ""
+
+
+def stop(unit: str, *, user: bool = False) -> None:
+    """Enqueue a stop job."""
+    Question(["stop", "--no-block", "--", unit], user=user).answer()

@@ -1,0 +1,20 @@
+"""Messages to the service manager, by sd_notify(3)."""
+
+from __future__ import annotations
+
+import os
+
+
+def send(*fields: str) -> None:
+    """Send `fields` (`STATUS=…`) as one message; nothing happens when nobody listens."""
+    import socket
+
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address.startswith(("/", "@")):
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+        channel.settimeout(1)
+        try:
+            channel.sendto("\n".join(fields).encode(), address.replace("@", "\0", 1))
+        except OSError:
+            return

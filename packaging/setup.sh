@@ -1,0 +1,51 @@
+#!/bin/sh
+# Sets up a checkout: Debian packages that are missing (as root), and a virtual environment in .venv.
+# `setup.sh test` adds what the tests need. Quiet when there is nothing to do; asks nothing.
+set -eu
+cd "$(dirname "$0")/.."
+
+packages="python3-venv python3-dev gcc pkg-config libsystemd-dev systemd systemd-container dbus nodejs"
+[ "${1:-}" = test ] && packages="$packages mmdebstrap libpam-systemd dbus-user-session curl procps iproute2 passwd"
+
+missing=""
+for package in $packages; do
+    state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+    [ "$state" = installed ] || missing="$missing $package"
+done
+if [ -n "$missing" ] && [ "$(id -u)" = 0 ]; then
+    echo "installing Debian packages:$missing"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get -qq update
+    # shellcheck disable=SC2086 # a list of words
+    apt-get -qq install -y --no-install-recommends $missing >/dev/null
+    missing=""
+elif [ -n "$missing" ]; then
+    echo "not installed, and only root can:$missing" >&2
+fi
+
+stamp=.venv/.complete
+if [ ! -e $stamp ] || [ pyproject.toml -nt $stamp ] || [ packaging/setup.sh -nt $stamp ]; then
+    # The distribution's own interpreter: its path survives upgrades, and every user can read it.
+    python=/usr/bin/python3
+    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || python=python3
+    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+        echo "needs Python 3.11 or newer; $python is $("$python" --version)" >&2
+        exit 1
+    }
+    echo "making .venv with $("$python" --version)"
+    "$python" -m venv .venv
+    if ! .venv/bin/pip install --quiet --disable-pip-version-check --editable '.[run,dev]' 2>.venv/pip.log; then
+        # Without a compiler and headers there is no pystemd, and without that no `omnitron run`.
+        case "$missing" in
+        *libsystemd-dev* | *gcc* | *pkg-config* | *python3-dev*)
+            echo "leaving out \`omnitron run\`: pystemd needs the packages above" >&2
+            .venv/bin/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+            ;;
+        *)
+            cat .venv/pip.log >&2
+            exit 1
+            ;;
+        esac
+    fi
+    touch $stamp
+fi

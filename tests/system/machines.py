@@ -1,0 +1,145 @@
+"""What a system test does with a machine: run, write, read, wait."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any, TypeVar
+
+from omnitron.sandbox import Bind, Sandbox, debian_root
+from omnitron.sandbox.state import machines
+
+T = TypeVar("T")
+
+CHECKOUT = Path(__file__).parents[2]
+CHECKOUT_IN_DEBIAN = Path("/opt/omnitron")
+_PREFIX = "omnitron-test"
+
+
+class Machine:
+    """A booted machine with omnitron on it.
+
+    `code` is where the checkout is inside, `python` the argv prefix of an interpreter that imports it.
+    """
+
+    def __init__(self, sandbox: Sandbox, interpreter: str, code: Path) -> None:
+        self.sandbox = sandbox
+        self.code = code
+        self.python = ["/usr/bin/env", f"PYTHONPATH={code}", "PYTHONDONTWRITEBYTECODE=1", interpreter]
+
+    def run(
+        self,
+        *argv: str,
+        check: bool = True,
+        input: str | None = None,
+        user: str | None = None,
+        cwd: Path | str | None = None,
+        timeout: float = 60,
+    ) -> CompletedProcess[str]:
+        """Run a command as root, or as `user`, and keep its output; a failure is a failed test."""
+        where = Path(cwd) if cwd else None
+        done = self.sandbox.exec(argv, user=user, cwd=where, input=input, capture=True, timeout=timeout)
+        if check and done.returncode:
+            raise AssertionError(f"{' '.join(argv)}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
+        return done
+
+    def omnitron(
+        self,
+        *args: str,
+        check: bool = True,
+        input: str | None = None,
+        user: str | None = None,
+        cwd: Path | str | None = None,
+    ) -> CompletedProcess[str]:
+        """Run omnitron with `args`."""
+        return self.run(*self.python, "-m", "omnitron", *args, check=check, input=input, user=user, cwd=cwd)
+
+    def systemctl(self, *args: str, check: bool = True) -> str:
+        """Run systemctl; what it printed."""
+        return self.run("systemctl", *args, check=check).stdout
+
+    def show(self, unit: str, prop: str) -> str:
+        """The value of one property of a unit, as `systemctl show` prints it."""
+        return self.systemctl("show", "--value", f"--property={prop}", unit).rstrip("\n")
+
+    def journal(self, unit: str) -> list[dict[str, Any]]:
+        """What the journal has of a unit, oldest first."""
+        self.run("journalctl", "--sync")
+        lines = self.run("journalctl", "--no-pager", "--output=json", f"--unit={unit}").stdout
+        return [json.loads(line) for line in lines.splitlines()]
+
+    def write(self, path: Path | str, text: str, mode: int = 0o644, owner: str | None = None) -> None:
+        """Make a file, and the directories it needs; `owner` is an account, its group comes along."""
+        self.run("install", "-D", f"--mode={mode:o}", "/dev/stdin", str(path), input=text)
+        if owner:
+            self.run("chown", f"{owner}:", str(path))
+
+    def read(self, path: Path | str) -> str:
+        """The text of a file."""
+        return self.run("cat", str(path)).stdout
+
+    def wait(self, predicate: Callable[[], T], timeout: float = 10, what: str = "") -> T:
+        """Ask until the answer is true, and return it; an exception of the predicate ends the wait."""
+        deadline = time.monotonic() + timeout
+        while not (answer := predicate()):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"not within {timeout:g} s: {what or predicate}")
+            time.sleep(0.05)
+        return answer
+
+    def wait_for_unit(self, unit: str, timeout: float = 10) -> None:
+        """Wait until a unit is active; fails at once when it is failed, or inactive with no job to change it."""
+        self.wait(lambda: self._is_active(unit), timeout, f"{unit} is active")
+
+    def _is_active(self, unit: str) -> bool:
+        lines = self.systemctl("show", "--property=ActiveState,SubState,Result,Job", unit).splitlines()
+        state = dict(line.split("=", 1) for line in lines)
+        at_rest = state["ActiveState"] == "inactive" and not state["Job"]
+        if state["ActiveState"] == "failed" or at_rest:
+            raise AssertionError(f"{unit} will not become active: {state}\n{self._last_words(unit)}")
+        return state["ActiveState"] == "active"
+
+    def _last_words(self, unit: str) -> str:
+        return self.run("systemctl", "status", "--no-pager", "--lines=20", unit, check=False).stdout
+
+
+@contextmanager
+def host_overlay() -> Iterator[Machine]:
+    """A machine made of the host's own files; the checkout is where it is."""
+    with _booted(Sandbox(_name("host"))) as sandbox:
+        yield Machine(sandbox, sys.executable, CHECKOUT)
+
+
+@contextmanager
+def debian(suite: str) -> Iterator[Machine]:
+    """A machine with another Debian; the checkout is on `CHECKOUT_IN_DEBIAN`, read-only."""
+    share = Bind(CHECKOUT, CHECKOUT_IN_DEBIAN, read_only=True)
+    with _booted(Sandbox(_name(suite), debian_root(suite)), [share]) as sandbox:
+        yield Machine(sandbox, "/usr/bin/python3", CHECKOUT_IN_DEBIAN)
+
+
+@contextmanager
+def _booted(sandbox: Sandbox, binds: Sequence[Bind] = ()) -> Iterator[Sandbox]:
+    sandbox.up(binds, private_network=True)
+    try:
+        yield sandbox
+    finally:
+        sandbox.down()
+
+
+def _name(what: str) -> str:
+    return f"{_PREFIX}-{what}-{os.getpid()}"
+
+
+def remove_stale() -> None:
+    """Take down what a killed test session has left: its pid is in the name."""
+    for name in machines():
+        pid = name.rpartition("-")[2]
+        if name.startswith(_PREFIX) and not Path(f"/proc/{pid}").exists():
+            Sandbox(name).down()

@@ -1,0 +1,218 @@
+import errno
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from omnitron.supervision import crash, due, store
+from omnitron.supervision.crash import main
+from omnitron.supervision.record import read
+
+Fake = Callable[[str], Path]
+UNIT = "omnitron-dev-api.service"
+FOLDER = Path(crash.__file__).parent
+
+
+@pytest.fixture
+def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(crash, "UNRECORDED_PAUSE_S", 0.0)
+    return str(tmp_path / "omnitron" / "dev.json")
+
+
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Sets what systemd says of the end: `exit-code exited 1`."""
+
+    def set_environment(words: str) -> None:
+        for name, value in zip(("SERVICE_RESULT", "EXIT_CODE", "EXIT_STATUS"), words.split(), strict=True):
+            monkeypatch.setenv(name, value)
+
+    set_environment("exit-code exited 1")
+    return set_environment
+
+
+def arguments(record: str, budget: str = "5:60000", backoff: str = "exponential:1000:30000:2") -> list[str]:
+    return [UNIT, "--record", record, "--budget", budget, "--backoff", backoff]
+
+
+def shown(exited: float, job: str = "", kind: str = "start") -> str:
+    listed = f'[{{"unit":"{UNIT}","sub":"stop-post","job":"{kind}","description":""}}]'
+    properties = f"printf 'Job={job}\\nExecMainExitTimestampMonotonic={exited * 1e6:.0f}\\n'"
+    return f"case $1 in show) {properties} ;; list-units) echo '{listed}' ;; esac"
+
+
+@pytest.mark.usefixtures("ended")
+def test_a_crash_is_counted_from_the_moment_the_process_ended(
+    record: str, systemctl: Fake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exited = time.monotonic() - 0.25
+    systemctl(shown(exited))
+    assert main(arguments(record)) == 0
+    found = read(record)
+    assert found.crashes[0].at == pytest.approx(exited, abs=1e-5)
+    assert due.read(record, UNIT).at == pytest.approx(exited + 1, abs=1e-5)
+    assert found.units[UNIT].next == pytest.approx(exited + 1, abs=1e-5)
+    assert capsys.readouterr().err == "crashed (exit code 1); next start in 1 s\n"
+
+
+@pytest.mark.usefixtures("ended")
+@pytest.mark.parametrize("exited", [0, 1e12])
+def test_a_process_that_never_ran_crashed_now(record: str, systemctl: Fake, exited: float) -> None:
+    systemctl(shown(exited))
+    before = time.monotonic()
+    main(arguments(record))
+    assert before <= read(record).crashes[0].at <= time.monotonic()
+
+
+@pytest.mark.usefixtures("ended")
+@pytest.mark.parametrize("kind", ["stop", "restart"])
+def test_a_failure_while_an_operator_stops_it_is_no_crash(record: str, systemctl: Fake, kind: str) -> None:
+    systemctl(shown(1, job="77", kind=kind))
+    assert main(arguments(record)) == 0
+    assert not Path(record).exists()
+
+
+@pytest.mark.usefixtures("ended")
+def test_a_failure_during_its_start_is_one(record: str, systemctl: Fake) -> None:
+    systemctl(shown(1, job="77", kind="start"))
+    main(arguments(record))
+    assert len(read(record).crashes) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [("exit-code exited 1", 0), ("signal killed KILL", 0), ("success killed TERM", 1), ("success exited 0", 1)],
+)
+def test_the_final_crash_stops_the_unit_as_failed(
+    record: str, systemctl: Fake, ended: Callable[[str], None], words: str, status: int
+) -> None:
+    ended(words)
+    calls = systemctl(shown(time.monotonic()))
+    assert main(arguments(record, budget="0:60000")) == status
+    assert calls.read_text().splitlines()[-1] == f"stop --no-block -- {UNIT}"
+    found = read(record)
+    assert found.crashes == []
+    assert found.units[UNIT].final
+    # So that the next start takes note.
+    assert Path(record).with_name(f"{UNIT}.due").exists()
+
+
+@pytest.mark.usefixtures("ended")
+def test_no_answer_from_systemd(record: str, systemctl: Fake) -> None:
+    systemctl("exit 1")
+    assert main(arguments(record)) == 0
+    assert len(read(record).crashes) == 1
+
+
+def full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.usefixtures("ended")
+@pytest.mark.parametrize("final", [False, True])
+def test_no_space(
+    record: str,
+    systemctl: Fake,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    final: bool,
+) -> None:
+    calls = systemctl(shown(time.monotonic()))
+    monkeypatch.setattr(store, "replace_file", full)
+    assert main(arguments(record, budget="0:60000" if final else "5:60000")) == 0
+    assert capsys.readouterr().err.splitlines()[0] == ("cannot record this crash: [Errno 28] No space left on device")
+    assert ("stop" in calls.read_text()) == final
+
+
+@pytest.mark.usefixtures("ended")
+@pytest.mark.parametrize("broken", [[], ["--record"], [UNIT], arguments("relative.json"), arguments("/x", "five")])
+def test_nothing_keeps_the_unit_down(
+    systemctl: Fake, record: str, capsys: pytest.CaptureFixture[str], broken: list[str]
+) -> None:
+    systemctl("exit 1")
+    assert main(broken) == 0
+    assert re.match("cannot record this crash: .+\n", capsys.readouterr().err)
+
+
+@pytest.mark.usefixtures("ended")
+def test_a_wait_shorter_than_another_interpreter_takes_is_over_at_the_end(record: str, systemctl: Fake) -> None:
+    systemctl(shown(time.monotonic()))
+    main(arguments(record, backoff="fixed:1:1:1"))
+    assert not Path(record).with_name(f"{UNIT}.due").exists()
+
+
+@pytest.mark.usefixtures("ended")
+def test_runs_as_systemd_runs_it(record: str, tmp_path: Path) -> None:
+    """Isolated, without site-packages, from another folder."""
+    argv = [sys.executable, "-I", "-S", str(FOLDER / "after_stop.py"), *arguments(record)]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stderr == "crashed (exit code 1); next start in 1 s\n"
+    assert len(read(record).crashes) == 1
+
+
+@pytest.mark.usefixtures("ended")
+def test_imports_nothing_that_takes_long(record: str) -> None:
+    argv = [sys.executable, "-I", "-S", "-X", "importtime", str(FOLDER / "after_stop.py"), *arguments(record)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "json" in imported
+    assert not imported & {"typing", "dataclasses", "inspect", "pathlib", "subprocess", "argparse", "socket"}
+
+
+# The shell guard.
+
+
+def guard(record: str, words: str, *flags: str) -> bool:
+    """Whether `after_stop.sh` hands over to Python."""
+    names = ("SERVICE_RESULT", "EXIT_CODE", "EXIT_STATUS")
+    environment = dict(zip(names, [*words.split(), "", ""], strict=False))
+    argv = ["/bin/sh", str(FOLDER / "after_stop.sh"), "/bin/echo", *arguments(record), *flags]
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=True)
+    expected = ["-I", "-S", str(FOLDER / "after_stop.py"), *arguments(record), *flags]
+    assert done.stdout in ("", " ".join(expected) + "\n")
+    return bool(done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("words", "flags", "python"),
+    [
+        ("success exited 0", [], False),
+        ("success", [], False),
+        ("exec-condition exited 1", [], False),
+        ("exec-condition exited 1", ["--restart", "always"], False),
+        ("exit-code exited 1", [], True),
+        ("exit-code exited 1", ["--restart", "always"], True),
+        ("exit-code", [], True),
+        ("signal killed KILL", [], True),
+        ("core-dump dumped SEGV", [], True),
+        ("timeout killed TERM", [], True),
+        ("watchdog dumped ABRT", [], True),
+        ("oom-kill killed KILL", [], True),
+        ("protocol exited 0", [], True),
+    ],
+)
+def test_the_guard(record: str, words: str, flags: list[str], python: bool) -> None:
+    assert guard(record, words, *flags) == python
+
+
+def test_the_guard_without_an_interpreter_lets_the_unit_restart(record: str) -> None:
+    argv = ["/bin/sh", str(FOLDER / "after_stop.sh"), "/nonexistent/python", *arguments(record)]
+    done = subprocess.run(argv, env={"SERVICE_RESULT": "signal"}, capture_output=True, text=True, check=True)
+    assert done.stderr == f"cannot count a crash of {UNIT}: no /nonexistent/python\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user that may not fork")
+@pytest.mark.parametrize(("file", "name"), [("after_stop.sh", "--budget"), ("before_start.sh", "--window")])
+def test_the_guards_do_not_fork(file: str, name: str) -> None:
+    script = (FOLDER / file).read_text()
+    argv = ["/bin/sh", "-c", script, f"/x/{file}", "/usr/bin/python3", UNIT, "--record", "/run/x.json", name, "5"]
+    limited = ["setpriv", "--reuid=65534", "--clear-groups", "prlimit", "--nproc=0", *argv]
+    environment = {"SERVICE_RESULT": "success", "EXIT_CODE": "exited", "EXIT_STATUS": "0", "PATH": "/usr/bin:/bin"}
+    subprocess.run(limited, env=environment, check=True)
+    fails = subprocess.run([*limited[:5], "/bin/sh", "-c", "/bin/true; :"], capture_output=True, check=False)
+    assert fails.returncode != 0, "the limit does not work"

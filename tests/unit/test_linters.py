@@ -1,0 +1,125 @@
+"""Format, lint, types, import rules and documentation are tests like any other."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "omnitron"
+
+# Each part may import the parts named here, and itself. `errors`, `names` and `version` are free for all.
+MAY_IMPORT = {
+    "definition": set(),
+    "planner": {"definition"},
+    "render": {"planner"},
+    "install": {"render", "planner"},
+    "systemd": set(),
+    "supervision": set(),
+    "observe": {"systemd", "supervision"},
+    "control": {"observe", "planner", "systemd"},
+    "sandbox": set(),
+    "cli": {"definition", "planner", "render", "install", "systemd", "supervision", "observe", "control", "sandbox"},
+}
+FREE = {"errors", "names", "version"}
+
+# Third-party packages, and the only parts that may import them.
+FENCES = {
+    "dbus_fast": {"systemd"},
+    "pystemd": {"systemd"},
+    "jinja2": {"render"},
+    "typer": {"cli"},
+    "rich": {"cli"},
+    "pydantic": {"definition"},
+    "pydantic_core": {"definition"},
+    "yaml": {"definition"},
+}
+
+
+def run(*command: str) -> None:
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_format() -> None:
+    run(sys.executable, "-m", "ruff", "format", "--check", ".")
+
+
+def test_lint() -> None:
+    run(sys.executable, "-m", "ruff", "check", ".")
+
+
+def test_types() -> None:
+    run(sys.executable, "-m", "mypy")
+
+
+def imports(path: Path) -> set[str]:
+    """Return the absolute names of all modules that a file imports, wherever in it."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            found.add(node.module)
+            if node.module == "omnitron":
+                found |= {f"omnitron.{alias.name}" for alias in node.names}
+    return found
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+FILES = sorted(path for path in PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_one_way(path: Path) -> None:
+    part = part_of(path)
+    for name in imports(path):
+        words = name.split(".")
+        if words[0] == "omnitron" and len(words) > 1 and part in MAY_IMPORT:
+            allowed = MAY_IMPORT[part] | {part} | FREE
+            assert words[1] in allowed, f"{part} must not import {name}"
+        if words[0] in FENCES:
+            assert part in FENCES[words[0]], f"only {FENCES[words[0]]} may import {words[0]}"
+
+
+def test_every_part_has_a_rule() -> None:
+    folders = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
+    assert folders == set(MAY_IMPORT)
+
+
+def test_supervision_needs_nothing_but_the_standard_library() -> None:
+    for path in (PACKAGE / "supervision").glob("*.py"):
+        for name in imports(path):
+            assert name.split(".")[0] in sys.stdlib_module_names | {"omnitron"}, f"{path.name} imports {name}"
+            assert not name.startswith("omnitron.") or name.startswith("omnitron.supervision"), path
+
+
+def test_shell_scripts_parse() -> None:
+    for path in [*PACKAGE.rglob("*.sh"), *(ROOT / "packaging").glob("*.sh"), ROOT / "examples/demo.sh"]:
+        run("sh", "-n", str(path))
+
+
+def test_generated_pages_are_fresh() -> None:
+    spec = importlib.util.spec_from_file_location("docs_generate", ROOT / "docs/generate.py")
+    assert spec and spec.loader
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    for path, text in generate.pages().items():
+        assert path.exists() and path.read_text() == text, f"{path.relative_to(ROOT)} is stale: make docs"
+
+
+def test_every_field_is_documented() -> None:
+    from omnitron.definition.schema import ROOTS, field_docs, models_of
+
+    for root in ROOTS.values():
+        for model in models_of(root):
+            undocumented = set(model.model_fields) - set(field_docs(model))
+            assert not undocumented, f"{model.__name__}: {undocumented}"
