@@ -18,16 +18,17 @@ Kind = Literal["ecosystem", "system"]
 
 @dataclass(frozen=True)
 class Declaration:
-    """A definition as it was written: keyword arguments or one mapping, and the line of the call."""
+    """A definition as it was written: keyword arguments or one mapping, and the place of the call."""
 
     kind: Kind
     values: Mapping[str, Any]
+    file: str
     line: int
 
 
 def define_ecosystem(definition: Mapping[str, Any] | None = None, /, **fields: Any) -> Declaration:
     """Declare the ecosystem of `omnitron.config.py`; see the field reference for what it takes."""
-    return Declaration("ecosystem", {**(definition or {}), **fields}, sys._getframe(1).f_lineno)
+    return Declaration("ecosystem", {**(definition or {}), **fields}, *_caller())
 
 
 def define_system(definition: Mapping[str, Any] | None = None, /, **fields: Any) -> Declaration:
@@ -35,4 +36,9 @@ def define_system(definition: Mapping[str, Any] | None = None, /, **fields: Any)
     values = {**(definition or {}), **fields}
     for _, message in broken_rules(values):
         raise DefineSystemError(message)
-    return Declaration("system", values, sys._getframe(1).f_lineno)
+    return Declaration("system", values, *_caller())
+
+
+def _caller() -> tuple[str, int]:
+    frame = sys._getframe(2)
+    return frame.f_code.co_filename, frame.f_lineno

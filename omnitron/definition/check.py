@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import difflib
+import ipaddress
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from omnitron import names
 from omnitron.definition.directives import check_raw_unit
 from omnitron.definition.ecosystem import AppEntry, Stack
-from omnitron.definition.loader import App, Ecosystem, absolute
+from omnitron.definition.loader import App, Ecosystem, absolute, is_file, is_folder
 from omnitron.definition.process import HealthProbe, ProcessSettings
 from omnitron.definition.source import KeyPath, Source
 from omnitron.errors import Problem
 
 
-def check(ecosystem: Ecosystem, source: Source) -> list[Problem]:
+def check(ecosystem: Ecosystem) -> list[Problem]:
     """Return every problem between the parts of `ecosystem`."""
+    source = ecosystem.source
     entries = [app.entry for app in ecosystem.apps]
     return [
         *_names(source, "apps", [entry.name for entry in entries]),
@@ -124,9 +126,9 @@ def _app(app: App) -> Iterator[Problem]:
         yield source.problem((*at, kinds[1]), f"cannot have both {kinds[0]} and {kinds[1]}: pick one")
     if not kinds:
         yield source.problem(at, "cannot start: give one of bootstrap, script and command")
-    if entry.script and not absolute(app.folder, entry.script).is_file():
+    if entry.script and not is_file(absolute(app.folder, entry.script)):
         yield source.problem((*at, "script"), f"cannot find the file {absolute(app.folder, entry.script)}")
-    if not app.folder.is_dir():
+    if not is_folder(app.folder):
         yield source.problem((*at, "cwd"), f"cannot start in {app.folder}: there is no such folder")
     yield from _settings(source, at, entry)
     if app.system and app.system_source:
@@ -147,6 +149,7 @@ def _settings(source: Source, at: KeyPath, settings: ProcessSettings) -> Iterato
         lacking = _probe(settings.health.probe, settings)
         if lacking:
             yield source.problem((*at, "health", "probe"), lacking)
+    yield from _held_sockets(source, at, settings)
     for index, writable in enumerate(settings.paths.write if settings.paths else []):
         if not writable.isprintable():
             yield source.problem((*at, "paths", "write", index), f"cannot use {writable!r} as a path")
@@ -154,6 +157,29 @@ def _settings(source: Source, at: KeyPath, settings: ProcessSettings) -> Iterato
         account = getattr(settings, key)
         if account is not None and names.why_not_a_name(account):
             yield source.problem((*at, key), f"{account!r} is not the name of a {key}")
+
+
+def _held_sockets(source: Source, at: KeyPath, settings: ProcessSettings) -> Iterator[Problem]:
+    """Check the sockets that systemd shall hold; it knows addresses only, and each can be had once."""
+    seen: set[tuple[str, int]] = set()
+    for kind in ("http", "websocket"):
+        transport = getattr(settings.transports, kind, None)
+        if not transport or not transport.socket_activation:
+            continue
+        if not _is_address(transport.host):
+            message = f"cannot let systemd listen on {transport.host!r}: it must be an IP address"
+            yield source.problem((*at, "transports", kind, "host"), message)
+        if (transport.host, transport.port) in seen:
+            message = f"cannot let systemd listen on {transport.port} twice"
+            yield source.problem((*at, "transports", kind, "port"), message)
+        seen.add((transport.host, transport.port))
+
+
+def _is_address(host: str) -> bool:
+    try:
+        return bool(ipaddress.ip_address(host.removeprefix("[").removesuffix("]")))
+    except ValueError:
+        return False
 
 
 def _probe(probe: HealthProbe, settings: ProcessSettings) -> str | None:

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import runpy
+import stat
 import sys
 import traceback
 from collections.abc import Mapping
@@ -19,18 +20,22 @@ from typing import Any
 MAX_DEPTH = 60
 
 
-class Unsayable(Exception):
+class UnsayableValueError(Exception):
     """A value that no data file could hold; the text says where and what."""
 
 
 def main(file: str, kind: str, descriptor: int) -> None:
-    """Evaluate `file` and write the answer."""
-    # The folder of this script must not shadow other modules; the definition's own folder comes first.
-    sys.path[0] = str(Path(file).parent)
+    """Evaluate `file` and write the answer, after a newline that says that this program began."""
+    os.write(descriptor, b"\n")
+    process, folder = os.getpid(), Path(file).parent
+    # The folder of this script must not shadow other modules; the definition's own folder comes first,
+    # unless it is one like /tmp, where anybody could lay a module.
+    sys.path[:1] = [] if folder.stat().st_mode & stat.S_ISVTX else [str(folder)]
     sys.path.append(str(Path(__file__).parents[2]))
     answer = json.dumps(evaluate(file, kind)).encode()
-    with os.fdopen(descriptor, "wb") as pipe:
-        pipe.write(answer)
+    if os.getpid() == process:  # a definition that forks is two that come here
+        with os.fdopen(descriptor, "wb") as pipe:
+            pipe.write(answer)
 
 
 def evaluate(file: str, kind: str) -> dict[str, Any]:
@@ -49,10 +54,11 @@ def evaluate(file: str, kind: str) -> dict[str, Any]:
             "error": how_many(kind, wanted, list(found.values())),
             "line": wanted[1].line if wanted else 0,
         }
+    line = wanted[0].line if wanted[0].file == file else 0
     try:
-        return {"data": plain(wanted[0].values, kind, file, 0), "line": wanted[0].line}
-    except Unsayable as error:
-        return {"error": f"cannot use {error}", "line": wanted[0].line}
+        return {"data": plain(wanted[0].values, kind, file, 0), "line": line}
+    except UnsayableValueError as error:
+        return {"error": f"cannot use {error}", "line": line}
 
 
 def describe(error: BaseException) -> str:
@@ -83,7 +89,7 @@ def how_many(kind: str, wanted: list[Any], others: list[Any]) -> str:
 def plain(value: Any, where: str, file: str, depth: int) -> Any:
     """Return `value` as JSON can say it; functions become `file.py:function`."""
     if depth > MAX_DEPTH:
-        raise Unsayable(f"{where}: nested too deeply, or in itself")
+        raise UnsayableValueError(f"{where}: nested too deeply, or in itself")
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, PurePath):
@@ -98,7 +104,7 @@ def plain(value: Any, where: str, file: str, depth: int) -> Any:
         module = getattr(value, "__module__", "")
         home = Path(file).name if module == "omnitron_definition" else module
         return f"{home}:{value.__qualname__}"
-    raise Unsayable(f"{where}: a {type(value).__name__} cannot be part of a definition")
+    raise UnsayableValueError(f"{where}: a {type(value).__name__} cannot be part of a definition")
 
 
 if __name__ == "__main__":

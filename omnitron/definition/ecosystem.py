@@ -44,7 +44,7 @@ class AppEntry(ProcessSettings):
     bootstrap: Text | None = None
     """File that defines the app's system."""
     script: Text | None = None
-    """A single program: `.py` with the app's interpreter, `.js`, `.mjs`, `.cjs`, `.ts` with node, others as they are."""
+    """A single program: `.py` by the app's interpreter, `.js`, `.mjs`, `.cjs`, `.ts` by node, others as they are."""
     command: Argv | None = None
     """A single program of any kind and its arguments."""
     enabled: bool = True

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from omnitron.definition import trust
-from omnitron.definition.source import KeyPath, Source, read_text, same_key
+from omnitron.definition.source import KeyPath, Source, read_text
 from omnitron.errors import DefinitionError, NotPermittedError, Problem
 
 TIMEOUT_S = 10.0
@@ -30,9 +30,10 @@ def evaluate(path: Path, kind: str, *, timeout_s: float = TIMEOUT_S) -> Source:
     text = read_text(path)
     try:
         tree = ast.parse(text, filename=str(path))
-    except (SyntaxError, ValueError, RecursionError) as error:
-        line = getattr(error, "lineno", 0) or 0
-        raise DefinitionError([Problem(str(path), line, "", f"cannot parse: {error}")]) from error
+    except SyntaxError as error:
+        raise DefinitionError([Problem(str(path), error.lineno or 0, "", f"cannot parse: {error.msg}")]) from error
+    except (RecursionError, MemoryError) as error:
+        raise DefinitionError([Problem(str(path), 0, "", "cannot parse: nested too deeply")]) from error
     answer = _ask_child(path, kind, timeout_s)
     if "error" in answer:
         raise DefinitionError([Problem(str(path), answer["line"], "", answer["error"])])
@@ -98,17 +99,19 @@ def _answer(child: subprocess.Popen[bytes], pipe: Any, path: Path, timeout_s: fl
 
     deadline = time.monotonic() + timeout_s
     received = b""
+    ended = os.pidfd_open(child.pid)
     try:
-        while time.monotonic() < deadline and len(received) <= MAX_RESULT_BYTES:
-            if not select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))[0]:
-                break
-            chunk = os.read(pipe.fileno(), 1 << 16)
-            if not chunk:
-                return _parsed(received, child.wait(timeout=max(0.1, deadline - time.monotonic())), path)
+        while (left := deadline - time.monotonic()) > 0 and len(received) <= MAX_RESULT_BYTES:
+            # The end of the child, not only of the pipe: what a definition started may hold that open.
+            ready = select.select([pipe, ended], [], [], left)[0]
+            chunk = os.read(pipe.fileno(), 1 << 16) if pipe in ready else b""
             received += chunk
+            if ready and not chunk:
+                return _parsed(received, child.wait(timeout=left), path)
     except subprocess.TimeoutExpired:
         pass
     finally:
+        os.close(ended)
         # The whole session: a definition may have started more.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
@@ -122,17 +125,13 @@ def _parsed(received: bytes, status: int, path: Path) -> dict[str, Any]:
     try:
         answer = json.loads(received)
     except ValueError:
-        if status == CANNOT_IMPORT and os.geteuid() == 0:
+        if not received and os.geteuid() == 0 != path.stat().st_uid:
             raise _interpreter_unreadable(path) from None
         how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
         return {"error": f"cannot evaluate: it {how} before it had defined anything", "line": 0}
     if isinstance(answer, dict) and isinstance(answer.get("line"), int):
         return answer
     return {"error": "cannot evaluate: it wrote over the answer", "line": 0}
-
-
-CANNOT_IMPORT = 2
-"""What the interpreter exits with when it cannot open the child's file."""
 
 
 class _PythonLines:
@@ -149,29 +148,33 @@ class _PythonLines:
         }
         calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
         inside = [call for call in calls if call.lineno <= line <= (call.end_lineno or call.lineno)]
-        names = [call for call in inside if "define_" in ast.unparse(call.func)]
-        self.call: ast.AST | None = names[0] if names else None
+        named = [call for call in inside if _called(call).startswith("define_")]
+        self.call: ast.AST | None = next(iter(named or inside), None)
 
     def __call__(self, path: KeyPath) -> int:
         line, node = self.first, self.call
         for key in path:
-            node = self._child(node, key)
+            node = self._inner(node, key)
             if node is None:
                 break
             line = node.lineno if isinstance(node, ast.expr) else line
         return line
 
-    def _child(self, node: ast.AST | None, key: str | int) -> ast.AST | None:
+    def _inner(self, node: ast.AST | None, key: str | int) -> ast.AST | None:
         if isinstance(node, ast.Name):
             node = self.assigned.get(node.id)
         if isinstance(node, ast.Call):
             for keyword in node.keywords:
-                if keyword.arg and same_key(keyword.arg, key):
+                if keyword.arg == key:
                     return keyword.value
-            return self._child(node.args[0], key) if node.args else None
+            return self._inner(node.args[0], key) if node.args else None
         if isinstance(node, ast.Dict):
             pairs = zip(node.keys, node.values, strict=True)
-            return next((v for k, v in pairs if isinstance(k, ast.Constant) and same_key(k.value, key)), None)
+            return next((v for k, v in pairs if isinstance(k, ast.Constant) and str(k.value) == key), None)
         if isinstance(node, ast.List | ast.Tuple) and isinstance(key, int) and key < len(node.elts):
             return node.elts[key]
         return None
+
+
+def _called(call: ast.Call) -> str:
+    return getattr(call.func, "attr", "") or getattr(call.func, "id", "")

@@ -145,9 +145,21 @@ def parse_argv(value: object) -> list[str]:
     argv = [parse_text(item) for item in value]
     program = argv[0]
     # systemd reads other first characters as marks (@ - : + ! |) and expands nothing in a program's path.
-    if not re.match(r"[A-Za-z0-9_./]", program) or not program.isprintable() or set(program) & set("\\$"):
+    if not re.match(r"[A-Za-z0-9_./]", program) or not program.isprintable() or set(program) & set("\\$\"'"):
         raise ValueError(f"{program!r} cannot be the path or name of a program in a unit file")
     return argv
+
+
+def parse_folder(value: object) -> bool | str:
+    """Return true, false, or the name of a folder (`uploads`, `uploads/new`); systemd drops what is no plain path."""
+    if isinstance(value, bool):
+        return value
+    if not isinstance(value, str):
+        raise ValueError(f"must be true, false or the name of a folder, not {value!r}")
+    for part in value.split("/"):
+        if reason := names.why_not_a_name(part):
+            raise ValueError(f"{value!r} is not the name of a folder: {part!r} {reason}")
+    return value
 
 
 _DURATION_SCHEMA = {
@@ -175,6 +187,8 @@ Name = Annotated[
     WithJsonSchema({"type": "string", "maxLength": names.MAX_LENGTH, "pattern": f"^{names.NAME.pattern}$"}),
 ]
 """A name that fits into a unit name."""
+Folder = Annotated[bool | str, BeforeValidator(parse_folder), WithJsonSchema({"type": ["boolean", "string"]})]
+"""True, false, or the name of a folder."""
 Text = Annotated[str, BeforeValidator(parse_text), WithJsonSchema({"type": "string"})]
 """Text without NUL."""
 Argv = Annotated[

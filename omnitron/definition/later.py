@@ -13,9 +13,7 @@ from omnitron.errors import Problem
 
 def without_effect(ecosystem: Ecosystem) -> list[Problem]:
     """Return one line for each field that is set and does nothing yet, in file order."""
-    found: list[Problem] = []
-    if ecosystem.apps:
-        found += _of(ecosystem.apps[0].source, ecosystem.config, ())
+    found = list(_of(ecosystem.source, ecosystem.config, ()))
     for app in ecosystem.apps:
         if app.system and app.system_source:
             found += _of(app.system_source, app.system, ())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -76,6 +77,7 @@ class Ecosystem:
     path: Path
     config: EcosystemConfig
     apps: tuple[App, ...]
+    source: Source
     owner: str
     """User name of the file's owner."""
     owner_is_root: bool
@@ -98,16 +100,27 @@ class Ecosystem:
 
 def absolute(base: Path, path: str) -> Path:
     """Return `path` made absolute against `base`, with `~` and dots taken out but symlinks kept."""
-    return Path(os.path.normpath(base / Path(path).expanduser()))
+    relative = Path(path)
+    with suppress(RuntimeError):  # "~somebody" that is nobody here is a name like any other
+        relative = relative.expanduser()
+    return Path(os.path.normpath(base / relative))
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file can be reached at `path`; one with an impossible name, or out of sight, cannot."""
+    return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises for those
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder can be reached at `path`."""
+    return os.path.isdir(path)  # noqa: PTH112 - as above
 
 
 def find(config: Path | None, start: Path) -> Path:
     """Return the ecosystem file: `config` itself, else the nearest in `start` or a folder above it."""
     if config is not None:
         path = absolute(start, str(config))
-        if path.is_dir():
-            return next(_candidates(path), path)
-        return path
+        return next(_candidates(path), path)
     for folder in (start, *start.parents):
         for path in _candidates(folder):
             return path
@@ -115,7 +128,7 @@ def find(config: Path | None, start: Path) -> Path:
 
 
 def _candidates(folder: Path) -> Iterator[Path]:
-    return (path for suffix in SUFFIXES + ALSO_READ if (path := folder / (ECOSYSTEM_STEM + suffix)).exists())
+    return (path for suffix in SUFFIXES + ALSO_READ if is_file(path := folder / (ECOSYSTEM_STEM + suffix)))
 
 
 def load(path: Path) -> Ecosystem:
@@ -132,11 +145,16 @@ def load(path: Path) -> Ecosystem:
         apps.append(app)
         problems += wrong
     account = trust.owner(path)
-    ecosystem = Ecosystem(path, config, tuple(apps), account.pw_name, account.pw_uid == 0)
-    problems += check(ecosystem, source)
+    ecosystem = Ecosystem(path, config, tuple(apps), source, account.pw_name, account.pw_uid == 0)
+    problems += [problem for problem in check(ecosystem) if not _follows(problem, problems)]
     if problems:
         raise DefinitionError(problems)
     return ecosystem
+
+
+def _follows(problem: Problem, known: list[Problem]) -> bool:
+    """Whether `problem` is one of something in which another is known already."""
+    return any(other.file == problem.file and f"{other.path}.".startswith(f"{problem.path}.") for other in known)
 
 
 def load_system(path: Path) -> System:
@@ -156,7 +174,7 @@ def _read(path: Path, kind: Kind) -> Source:
         raise DefinitionError([Problem(str(path), 0, "", f"cannot read: {reason}")]) from error
     if path.suffix == ".py":
         return evaluate(path, kind)
-    if path.suffix not in SUFFIXES + ALSO_READ:
+    if path.suffix not in SUFFIXES + ALSO_READ and is_file(path):
         known = ", ".join(SUFFIXES)
         message = f"cannot tell the format: the name ends in {path.suffix or 'nothing'}, not in one of {known}"
         raise DefinitionError([Problem(str(path), 0, "", message)])
@@ -170,15 +188,28 @@ def _load_app(entry: AppEntry, source: Source, index: int) -> tuple[App, list[Pr
     if not entry.bootstrap:
         return app, []
     path = absolute(folder, entry.bootstrap)
-    if not path.is_file():
+    if not is_file(path):
         return app, [source.problem(("apps", index, "bootstrap"), f"cannot find the file {path}")]
-    try:
+    problems: list[Problem] = []
+    with _collected(problems):
         system_source = _read(path, "system")
-        system, problems = _system(system_source)
+        system, wrong = _system(system_source)
+        app = replace(app, system=system, system_source=system_source)
+        problems += wrong
+    with _collected(problems):
         needs, needs_source, wrong = _needs(path, folder)
+        app = replace(app, needs=needs, needs_source=needs_source)
+        problems += wrong
+    return app, problems
+
+
+@contextmanager
+def _collected(problems: list[Problem]) -> Iterator[None]:
+    """Add what a file that cannot be read has wrong to `problems`, and go on."""
+    try:
+        yield
     except DefinitionError as error:
-        return app, list(error.problems)
-    return App(entry, source, index, folder, system, system_source, needs, needs_source), problems + wrong
+        problems += error.problems
 
 
 def _system(source: Source) -> tuple[System | None, list[Problem]]:
@@ -194,7 +225,7 @@ def _needs(bootstrap: Path, folder: Path) -> tuple[AppConfig | None, Source | No
     home = bootstrap.parent.parent if bootstrap.parent.name in SOURCE_FOLDERS else bootstrap.parent
     for base in dict.fromkeys((bootstrap.parent, home, folder)):
         path = base / "config" / "default.json"
-        if path.is_file():
+        if is_file(path):
             break
     else:
         return None, None, []

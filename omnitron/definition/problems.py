@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from omnitron.definition.fields import Model
-from omnitron.definition.source import KeyPath, Source, same_key
+from omnitron.definition.remainder import without
+from omnitron.definition.source import KeyPath, Source, own_key, same_key, value_at
 from omnitron.errors import Problem
 
 M = TypeVar("M", bound=Model)
@@ -63,28 +63,26 @@ def _wrong(error: ValidationError, source: Source, at: KeyPath) -> dict[KeyPath,
 
 
 def _problem(model: type[Model], source: Source, path: KeyPath, start: int, item: dict[str, Any]) -> Problem:
-    message, hint = _wording(model, item, path[start:])
-    if item["type"] == "extra_forbidden":
-        same = [key for key in _siblings(source.data, path) if same_key(key, path[-1]) and key != path[-1]]
-        message, hint = (f"cannot use this key: it is there twice, once as {same[0]!r}", None) if same else (message, hint)
-    return source.problem(path, message, hint)
+    beside = value_at(source.data, path[:-1])
+    twins = [key for key in beside if key != path[-1] and same_key(key, path[-1])] if isinstance(beside, dict) else []
+    if item["type"] == "extra_forbidden" and twins:
+        return source.problem(path, f"cannot use this key: it is there twice, once as {twins[0]!r}")
+    return source.problem(path, *_wording(model, item, path[start:]))
 
 
 def _real_path(location: tuple[Any, ...], source: Source, at: KeyPath) -> KeyPath:
     """Return the location without what pydantic adds: names of union members, '[key]'."""
-    data: Any = source.data
-    for key in at:
-        data = data[key]
+    data: Any = value_at(source.data, at)
     path = list(at)
     for position, key in enumerate(location):
         if isinstance(data, dict):
-            actual = next((k for k in data if same_key(k, key)), None)
-            if actual is None:
+            own = own_key(data, key)
+            if own not in data:
                 if position == len(location) - 1 and not _is_union_tag(key):
                     path.append(key)
                 continue
-            path.append(actual)
-            data = data[actual]
+            path.append(own)
+            data = data[own]
         elif isinstance(data, list) and isinstance(key, int) and key < len(data):
             path.append(key)
             data = data[key]

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from omnitron.definition.fields import Argv, Duration, Environment, Model, Port, Size, Text, later
+from omnitron.definition.fields import Argv, Duration, Environment, Folder, Model, Port, Size, Text, later
 
 
 class Backoff(Model):
@@ -145,9 +145,9 @@ class Scaling(Model):
 class Paths(Model):
     """What a process may write; everything else is read-only under `hardening: strict`."""
 
-    state: bool | Text = False
+    state: Folder = False
     """A directory that stays: true for `/var/lib/<prefix>/<stack>/<app>` (in $STATE_DIRECTORY), or a name."""
-    cache: bool | Text = False
+    cache: Folder = False
     """A directory that may be lost: true for `/var/cache/<prefix>/<stack>/<app>` (in $CACHE_DIRECTORY)."""
     write: list[Text] = []
     """More paths to write to, absolute or relative to the project's folder; they must exist."""
@@ -161,7 +161,7 @@ class Limits(Model):
     memory_high: Size | None = None
     """Memory beyond which it is slowed down (`MemoryHigh=`)."""
     cpu_quota: (
-        Annotated[str, Field(pattern=r"^\d{1,6}%$"), WithJsonSchema({"type": "string", "pattern": r"^\d{1,6}%$"})]
+        Annotated[str, Field(pattern=r"^[0-9]{1,6}%$"), WithJsonSchema({"type": "string", "pattern": r"^[0-9]{1,6}%$"})]
         | None
     ) = None
     """CPU time as a share of one CPU, such as `"150%"` (`CPUQuota=`)."""

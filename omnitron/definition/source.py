@@ -51,19 +51,23 @@ def dotted(path: KeyPath, data: Any) -> str:
     """Return `path` as text, with the name of a list item, where it has one, in place of its index."""
     parts = []
     for key in path:
-        item = _child(data, key)
+        item = value_at(data, (key,))
         named = isinstance(key, int) and isinstance(item, dict) and isinstance(item.get("name"), str)
         parts.append(str(item["name"] if named else key))
         data = item
     return ".".join(parts)
 
 
-def _child(data: Any, key: str | int) -> Any:
-    if isinstance(data, dict):
-        return data.get(key)
-    if isinstance(data, list) and isinstance(key, int) and key < len(data):
-        return data[key]
-    return None
+def value_at(data: Any, path: KeyPath) -> Any:
+    """Return the value at `path`, None where there is none."""
+    for key in path:
+        if isinstance(data, dict):
+            data = data.get(key)
+        elif isinstance(data, list) and isinstance(key, int) and key < len(data):
+            data = data[key]
+        else:
+            return None
+    return data
 
 
 def spelled(path: KeyPath, data: Any) -> KeyPath:
@@ -71,7 +75,7 @@ def spelled(path: KeyPath, data: Any) -> KeyPath:
     keys: list[str | int] = []
     for key in path:
         keys.append(own_key(data, key))
-        data = _child(data, keys[-1])
+        data = value_at(data, (keys[-1],))
     return tuple(keys)
 
 

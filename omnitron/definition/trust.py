@@ -15,32 +15,41 @@ class UntrustedPathError(OmnitronError):
 
     exit_code = 5
 
-    def __init__(self, definition: Path, path: Path, who: str) -> None:
-        super().__init__(
-            f"cannot trust {definition}: {path} can be written by {who}",
-            hint=f"as root, take that away first: chmod go-w {path}",
-        )
+    def __init__(self, definition: Path, path: Path, who: str, cure: str) -> None:
+        super().__init__(f"cannot trust {definition}: {path} can be written by {who}", hint=f"as root, {cure}")
 
 
 def check_trusted(definition: Path) -> None:
-    """Refuse, when root runs, a definition that group or others can write, or can replace.
+    """Refuse, when root runs, a definition that another than its owner can write, or can replace.
 
     A sticky folder such as /tmp is fine: only a file's owner can replace it there.
     """
     if os.geteuid() != 0:
         return
-    for path in (definition, *definition.parents):
+    real = definition.resolve()
+    trusted = {0, definition.stat().st_uid}
+    for path in dict.fromkeys((definition, *definition.parents, real, *real.parents)):
         status = path.stat()
         who = _writers(status.st_mode)
         sticky = stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX
         if who and not sticky:
-            raise UntrustedPathError(definition, path, who)
+            raise UntrustedPathError(definition, path, who, f"take that away first: chmod go-w {path}")
+        for uid in {status.st_uid, path.lstat().st_uid} - trusted:
+            cure = f"make root or the owner of the definition its owner: chown -h root {path}"
+            raise UntrustedPathError(definition, path, _name(uid), cure)
 
 
 def _writers(mode: int) -> str | None:
     if mode & stat.S_IWOTH:
         return "everybody"
     return "its group" if mode & stat.S_IWGRP else None
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
 
 
 def owner(definition: Path) -> pwd.struct_passwd:

@@ -53,8 +53,8 @@ def compare(
 ) -> Difference:
     """Compare what is wanted with what is on disk.
 
-    `present` has the text of every wanted or installed path, None where there is no file; `manifest`
-    names the project, without files; `running` are the units that are active; `now` is in microseconds.
+    `present` has the text of every wanted path, None where there is no file; `manifest` names the
+    project, without files; `running` are the units that are active; `now` is in microseconds.
     """
     known = installed.files if installed else {}
     now = now if now is not None else time.time_ns() // 1000

@@ -28,12 +28,12 @@ class Prepared:
 def prepare(plan: Plan, scope: Scope, running: frozenset[str]) -> list[Prepared]:
     """Compare every stack of `plan` with the disk. Reads, and refuses what must not be overwritten.
 
-    Stacks of the project that the definition no longer has are compared with nothing.
+    Stacks of the project that the definition no longer has, or has elsewhere, are compared with nothing.
     """
     store = Store(scope)
     prepared = [_prepare(plan, stack, store, running) for stack in plan.stacks]
     chosen = {stack.names.stem for stack in plan.stacks}
-    defined = set(plan.ecosystem.config.stacks)
+    defined = {name for name, stack in plan.ecosystem.config.stacks.items() if stack.type == "local"}
     for manifest in manifests(scope):
         if manifest.source == str(plan.ecosystem.path) and manifest.stack not in defined:
             stem = _stem(manifest)
@@ -56,8 +56,7 @@ def _compared(
 ) -> Prepared:
     installed = store.manifest(stem)
     store.check_places({path: file.text for path, file in files.items()}, installed)
-    paths = [*files, *(Path(name) for name in (installed.files if installed else {}))]
-    present = {path: _read(path) for path in paths}
+    present = {path: _read(path) for path in files}
     return Prepared(stem, stack, files, compare(files, present, installed, manifest, running))
 
 
@@ -86,7 +85,7 @@ def remove(store: Store, stem: str, reload: Reload) -> None:
 def manifests(scope: Scope) -> list[Manifest]:
     """Return what is installed in a scope, by the name of the file."""
     store = Store(scope)
-    found = (store.manifest(path.stem) for path in sorted(scope.state.glob("*.json")))
+    found = (store.manifest(path.stem) for path in sorted(scope.state.glob("[!.]*.json")))
     return [manifest for manifest in found if manifest]
 
 

@@ -74,18 +74,20 @@ class Store:
     @contextmanager
     def locked(self, reload: Reload) -> Iterator[None]:
         """Keep others out, and first finish or undo what a killed one left; `reload` is called if that matters."""
-        with _explained(self.scope.state):
-            self._make_folder(self.scope.state)
-            descriptor = os.open(
-                self.scope.state / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644
-            )
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        umask = os.umask(0o022)  # units, policies and manifests are for everybody to read
         try:
             with _explained(self.scope.state):
+                self._make_folder(self.scope.state)
+                flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+                descriptor = os.open(self.scope.state / "lock", flags, 0o644)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
                 self._recover(reload)
-            yield
+                yield
+            finally:
+                os.close(descriptor)
         finally:
-            os.close(descriptor)
+            os.umask(umask)
 
     def is_interrupted(self) -> bool:
         """Whether a killed change waits to be finished."""
@@ -121,28 +123,31 @@ class Store:
                         with contextlib.suppress(OSError):
                             temporary.unlink(missing_ok=True)
                 raise
-            self._finish(journal, reload)
+        self._finish(journal, reload)
 
     def _recover(self, reload: Reload) -> None:
         for journal in sorted(self.scope.state.glob("*.journal")):
             self._finish(journal, reload)
         folders = {self.scope.units, self.scope.policies, self.scope.state}
         folders |= set(self.scope.units.parent.glob("journald@*.conf.d"))
-        for folder in folders:
-            for leftover in folder.glob(STAGED + "*") if folder.is_dir() else ():
+        with _explained(self.scope.state):
+            for folder in folders:
+                for leftover in folder.glob(STAGED + "*") if folder.is_dir() else ():
+                    leftover.unlink(missing_ok=True)
+            for leftover in self.scope.state.glob("*.journal-new"):
                 leftover.unlink(missing_ok=True)
-        for leftover in self.scope.state.glob("*.journal-new"):
-            leftover.unlink(missing_ok=True)
 
     def _finish(self, journal: Path, reload: Reload) -> None:
         """Do every step of a journal that is not done yet. Each can be repeated."""
-        steps = json.loads(journal.read_text())
-        for temporary, path in steps["renames"]:
-            with contextlib.suppress(FileNotFoundError):
-                os.replace(temporary, path)
-        for path in steps["removes"]:
-            Path(path).unlink(missing_ok=True)
-        _sync_filesystems({Path(path).parent for _, path in steps["renames"]})
+        with _explained(self.scope.units, "the next run finishes the change"):
+            steps = json.loads(journal.read_text())
+            for temporary, path in steps["renames"]:
+                with contextlib.suppress(FileNotFoundError):
+                    os.replace(temporary, path)
+            for path in steps["removes"]:
+                with contextlib.suppress(FileNotFoundError, IsADirectoryError):
+                    Path(path).unlink()
+            _sync_filesystems({Path(path).parent for _, path in steps["renames"]})
         reload()
         journal.unlink()
 
@@ -151,7 +156,7 @@ class Store:
         known = installed.files if installed else {}
         for path in paths:
             self._refuse_links(path.parent)
-            if os.path.lexists(path) and (str(path) not in known or path.is_symlink()):
+            if os.path.lexists(path) and (str(path) not in known or path.is_symlink() or not path.is_file()):
                 raise ForeignFileError(path)
 
     def _make_folder(self, folder: Path) -> None:
@@ -173,7 +178,7 @@ def digest(text: str) -> str:
 
 
 @contextmanager
-def _explained(folder: Path) -> Iterator[None]:
+def _explained(folder: Path, outcome: str = "nothing was changed") -> Iterator[None]:
     """Turn what the operating system refuses into an error for the user."""
     try:
         yield
@@ -184,7 +189,7 @@ def _explained(folder: Path) -> Iterator[None]:
         ) from error
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise OmnitronError(f"cannot write {error.filename or folder}: {reason}; nothing was changed") from error
+        raise OmnitronError(f"cannot write {error.filename or folder}: {reason}; {outcome}") from error
 
 
 def _write_new(path: Path, text: str, *, sync: bool = False) -> None:

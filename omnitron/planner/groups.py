@@ -63,7 +63,7 @@ def gate(stack: StackNames, app: str, processes: tuple[PlannedProcess, ...], fac
         "wants": _lines(services),
         "after": _lines(services),
         "slice": stack.stack_slice,
-        "exec_start": Command(("/bin/sh", str(facts.helpers / "gate.sh"), *user, *services)) if services else None,
+        "exec_start": Command(("/bin/sh", str(facts.helpers / "gate.sh"), *user, *services)),
     }
     return _unit(stack, stack.gate(app), "gate", values, app)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from omnitron.definition.loader import absolute
 from omnitron.planner.facts import HostFacts
 from omnitron.planner.processes import PlannedProcess
 from omnitron.planner.values import Bind, Value, Word
@@ -72,9 +73,11 @@ def directives(process: PlannedProcess, facts: HostFacts) -> Directives:
         # Without a user namespace, 252 silently ignores the file-system directives of a user's services.
         chosen["private_users"] = True
     elif _needs_low_port(process):
-        chosen["capability_bounding_set"] = chosen["ambient_capabilities"] = "CAP_NET_BIND_SERVICE"
+        chosen["ambient_capabilities"] = "CAP_NET_BIND_SERVICE"
+        if "capability_bounding_set" in chosen:
+            chosen["capability_bounding_set"] = "CAP_NET_BIND_SERVICE"
     hidden = TEMPORARY + (HOMES if process.hardening == "strict" else ())
-    writable = [_absolute(process, path) for path in process.paths.write]
+    writable = [absolute(process.project, path) for path in process.paths.write]
     chosen["bind_read_only_paths"] = _bound(_reads(process, facts), hidden, writable)
     chosen["bind_paths"] = tuple(Bind(str(p)) for p in writable if _below(p, hidden)) or None
     chosen["read_write_paths"] = tuple(Word(str(p)) for p in writable if not _below(p, hidden)) or None
@@ -83,10 +86,6 @@ def directives(process: PlannedProcess, facts: HostFacts) -> Directives:
 
 def _needs_low_port(process: PlannedProcess) -> bool:
     return any(listener.port < FIRST_FREE_PORT and not listener.activated for listener in process.listeners)
-
-
-def _absolute(process: PlannedProcess, path: str) -> Path:
-    return process.project / path
 
 
 def _reads(process: PlannedProcess, facts: HostFacts) -> list[Path]:

@@ -70,7 +70,7 @@ def _stack(ecosystem: Ecosystem, stack: str, facts: HostFacts) -> StackPlan:
     )
     members = ecosystem.apps_of(stack)
     apps = {app.name: of_app(ecosystem, stack, app) for app in members}
-    needed = frozenset(name for app in members for name in app.entry.depends_on if name in apps)
+    needed = frozenset(name for app in members for name in app.entry.depends_on if apps.get(name))
     disabled = frozenset(app.name for app in members if not app.entry.enabled)
     units = list(groups.units_of_stack(names, apps, disabled, facts))
     for app in members:
@@ -85,11 +85,15 @@ def _stack(ecosystem: Ecosystem, stack: str, facts: HostFacts) -> StackPlan:
 
 
 def _needs(names: StackNames, app: App, apps: groups.Apps) -> tuple[str, ...]:
-    """Return what the processes of `app` start after: the gate of each dependency, and its services."""
+    """Return what the processes of `app` start after: the gate of each dependency, and its services.
+
+    A dependency of which nothing runs, in this version, has neither.
+    """
     needs: list[str] = []
     for name in app.entry.depends_on:
-        needs.append(names.gate(name))
-        needs += [service for process in apps.get(name, ()) for service in process.services]
+        if processes := apps.get(name):
+            needs.append(names.gate(name))
+            needs += [service for process in processes for service in process.services]
     return tuple(needs)
 
 
@@ -123,10 +127,9 @@ def _account_problem(
 
 
 def _not_local(ecosystem: Ecosystem, stack: str) -> str:
-    source = ecosystem.apps[0].source if ecosystem.apps else None
     kind = ecosystem.config.stacks[stack].type
     message = f"has no effect in this version: no units are made for a {kind} stack"
-    return str(source.problem(("stacks", stack, "type"), message)) if source else f"stacks.{stack}.type: {message}"
+    return str(ecosystem.source.problem(("stacks", stack, "type"), message))
 
 
 def _advice(ecosystem: Ecosystem, plan: StackPlan, facts: HostFacts) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from omnitron.definition.loader import absolute
+from omnitron.definition.loader import absolute, is_file
 
 NODE_SUFFIXES = (".js", ".mjs", ".cjs", ".ts", ".mts")
 VENV_FOLDERS = (".venv", "venv")
@@ -38,7 +38,7 @@ def interpreter(folder: Path, project: Path) -> tuple[str, tuple[Path, ...]]:
     for base in dict.fromkeys((folder, project)):
         for name in VENV_FOLDERS:
             python = base / name / "bin" / "python"
-            if python.exists():
+            if is_file(python):
                 return str(python), (base / name, python.resolve().parent.parent)
     return SYSTEM_PYTHON, ()
 

@@ -23,7 +23,7 @@ class Restarts:
     @property
     def has_helpers(self) -> bool:
         """Whether budget and delay are kept by helpers; without a delay systemd's own limit will do."""
-        return self.enabled and (self.backoff.initial > 0 or self.backoff.max == 0)
+        return self.enabled and self.backoff.initial > 0
 
     @property
     def budget_text(self) -> str:
@@ -39,19 +39,20 @@ class Restarts:
 def resolve(supervision: Supervision, policies: Iterable[RestartPolicy | None]) -> Restarts:
     """Merge policies over the ecosystem's supervision, field by field, the last one winning.
 
-    A `delay` without a `backoff` beside it is a fixed delay.
+    So does a `backoff` that gives some of its fields. A `delay` without one beside it is a fixed delay.
     """
     merged = Restarts(True, "on-failure", supervision.max_restarts, supervision.window, supervision.backoff)
     for policy in policies:
         if policy is None:
             continue
         fixed = None if policy.delay is None else Backoff(type="fixed", initial=policy.delay, max=policy.delay)
+        given = policy.backoff and {name: getattr(policy.backoff, name) for name in policy.backoff.model_fields_set}
         fields: dict[str, Any] = {
             "enabled": policy.enabled,
             "restart": policy.restart,
             "max_restarts": policy.max_restarts,
             "window": policy.window,
-            "backoff": policy.backoff or fixed,
+            "backoff": fixed if given is None else merged.backoff.model_copy(update=given),
         }
         merged = replace(merged, **{name: value for name, value in fields.items() if value is not None})
     return merged

@@ -12,6 +12,8 @@ from omnitron.errors import OmnitronError
 from omnitron.planner.values import Assignment, Bind, Command, Literal, Own, Value, Word
 
 PLAIN_WORD = re.compile(r"[A-Za-z0-9_/.,:=@+-]+")
+MAX_LINE = (1 << 20) - 100
+"""Bytes of a value; systemd refuses to read a longer line, and with it the unit."""
 C_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
@@ -28,9 +30,17 @@ def lines(value: Value) -> tuple[str, ...] | None:
     """Return what stands behind `Directive=`, one item per line; None leaves the directive out."""
     if value is None:
         return None
-    if isinstance(value, tuple):
-        return tuple(_one(item) for item in value)
-    return (_one(value),)
+    return tuple(_line(item) for item in (value if isinstance(value, tuple) else (value,)))
+
+
+def _line(value: Value) -> str:
+    text = _one(value)
+    try:
+        if len(text.encode()) > MAX_LINE:
+            raise UnsayableError(text[:60] + "…", "it is longer than systemd reads")
+    except UnicodeEncodeError:
+        raise UnsayableError(text, "it is not valid Unicode") from None
+    return text
 
 
 def _one(value: Value) -> str:
@@ -85,6 +95,9 @@ def bind(path: str) -> str:
 
 def command(line: Command) -> str:
     """Write a command line. `:` in front keeps systemd from expanding `$` in it."""
+    program = line.words[0]
+    if isinstance(program, str) and set(program) & set("\"'\\"):
+        raise UnsayableError(program, "the path of a program cannot hold a quote or a backslash")
     given = [item for item in line.words if isinstance(item, str)]
     literally = ":" if any("$" in item for item in given) else ""
     words = [item.text if isinstance(item, Own) else word(item) for item in line.words]

@@ -18,6 +18,7 @@ from omnitron.render.templates import environment
 from omnitron.render.unitfile import split_words
 
 TEMPLATE_LINE = re.compile(r"^(\w+)=\{\{ (\w+) \}\}$", re.MULTILINE)
+ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 SPECIFIER = re.compile(r"%(?!%)")
 RECURSIVE = 16384
 """MS_REC: a bind mount takes what is mounted below it along."""
@@ -104,6 +105,11 @@ def _listed(texts: list[str]) -> list[str]:
     return [text for text in texts if text]
 
 
+def _assignments(texts: list[str]) -> list[str]:
+    """Return what systemd takes for an assignment; it passes over the rest too."""
+    return [text for text in texts if ASSIGNMENT.match(text)]
+
+
 def _filter(texts: list[str]) -> tuple[bool, list[str]]:
     words = _listed(texts)
     allowed = not words or not words[0].startswith("~")
@@ -160,10 +166,11 @@ KINDS: dict[Kind, str] = {
         "LogNamespace Personality NetworkNamespacePath IPCNamespacePath DevicePolicy PAMName"
     ),
     Kind("as", _listed, is_list=True): (
-        "Environment PassEnvironment UnsetEnvironment SupplementaryGroups ReadWritePaths ReadOnlyPaths ExecPaths "
+        "PassEnvironment UnsetEnvironment SupplementaryGroups ReadWritePaths ReadOnlyPaths ExecPaths "
         "InaccessiblePaths NoExecPaths StateDirectory CacheDirectory LogsDirectory RuntimeDirectory ExecSearchPath "
         "ConfigurationDirectory SystemCallArchitectures"
     ),
+    Kind("as", _assignments, is_list=True): "Environment",
     Kind("(bas)", _filter, is_list=True): "SystemCallFilter RestrictAddressFamilies RestrictFileSystems",
     Kind("a(ssbt)", _binds, is_list=True): "BindPaths BindReadOnlyPaths",
     Kind("a(sb)", _files): "EnvironmentFile",

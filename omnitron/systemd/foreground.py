@@ -6,15 +6,17 @@ import contextlib
 import os
 import selectors
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
 from omnitron.systemd.terminal import Terminal
 from omnitron.systemd.transient import Outcome, TransientUnit
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-STREAMS = ("Input", "Output", "Error")
+WATCHED = (*ENDING, signal.SIGWINCH)
+NAMES = ("Input", "Output", "Error")
 RECHECK_S = 2.0
 """How often to look at the unit without a word from the bus."""
 
@@ -27,50 +29,46 @@ def run(unit: TransientUnit, properties: Properties) -> tuple[Outcome, int | Non
     The unit has our standard streams. Where our input is a terminal, it gets one of its own.
     """
     with contextlib.ExitStack() as stack:
-        terminal = stack.enter_context(Terminal(0)) if _is_terminal(0) else None
         wakeup = stack.enter_context(_signals())
-        nothing = stack.enter_context(open(os.devnull, "r+b", buffering=0))
-        unit.start([*properties, *_streams(terminal, nothing.fileno())])
+        terminals = [number for number, stream in enumerate(_standard_streams()) if stream and stream.isatty()]
+        terminal = stack.enter_context(Terminal(0, output=terminals[-1])) if 0 in terminals else None
+        unit.start([*properties, *_streams(terminal, terminals)])
         stopped_by = _Attendance(unit, terminal, wakeup).until_over()
         return unit.outcome(), stopped_by
 
 
-def _is_terminal(descriptor: int) -> bool:
-    try:
-        return os.isatty(descriptor)
-    except OSError:
-        return False
+def _standard_streams() -> tuple[TextIO | None, ...]:
+    """Return the streams that we were started with, None for a closed one: its number may be another file's now."""
+    return (sys.__stdin__, sys.__stdout__, sys.__stderr__)
 
 
-def _streams(terminal: Terminal | None, nothing: int) -> Properties:
+def _streams(terminal: Terminal | None, terminals: list[int]) -> Properties:
     """Return the properties that say where its input, output and errors go: terminals to the new one."""
-    properties: Properties = [("TTYPath", "s", terminal.path)] if terminal else []
-    for descriptor, stream in enumerate(STREAMS):
-        if terminal and _is_terminal(descriptor):
-            properties.append((f"Standard{stream}", "s", "tty"))
+    if terminal and len(terminals) == len(NAMES):
+        return [("TTYPath", "s", terminal.path), *((f"Standard{name}", "s", "tty") for name in NAMES)]
+    properties: Properties = []
+    for number, (name, stream) in enumerate(zip(NAMES, _standard_streams(), strict=True)):
+        if stream is None:
+            properties.append((f"Standard{name}", "s", "null"))
         else:
-            properties.append((f"Standard{stream}FileDescriptor", "h", _open_or(descriptor, nothing)))
+            # systemd takes no path of a terminal beside a descriptor, but makes an input that is one its terminal.
+            inner = terminal.inner if terminal and number in terminals else number
+            properties.append((f"Standard{name}FileDescriptor", "h", inner))
     return properties
-
-
-def _open_or(descriptor: int, nothing: int) -> int:
-    try:
-        os.fstat(descriptor)
-    except OSError:
-        return nothing
-    return descriptor
 
 
 @contextmanager
 def _signals() -> Iterator[int]:
     """Turn the signals that concern the unit into bytes on the descriptor that is yielded."""
     reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    watched = (*ENDING, signal.SIGWINCH)
-    before = {number: signal.signal(number, lambda *_: None) for number in watched}
+    # Blocked but for the wait: a call on the bus that a signal interrupts loses its answer.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
+    before = {number: signal.signal(number, lambda *_: None) for number in WATCHED}
     old = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     try:
         yield reader
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         signal.set_wakeup_fd(old)
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -91,7 +89,8 @@ class _Attendance:
     def until_over(self) -> int | None:
         """Return the signal that made us stop the unit, None when it ended by itself."""
         try:
-            while not self.unit.is_over():
+            ready: set[int] = set()
+            while (ready and self.unit.fileno() not in ready) or not self.unit.is_over():
                 ready = self._wait()
                 if self.wakeup in ready:
                     for number in os.read(self.wakeup, 64):
@@ -115,11 +114,14 @@ class _Attendance:
                 writes = selectors.EVENT_WRITE if self.terminal.has_input else 0
                 selector.register(self.terminal.master, selectors.EVENT_READ | writes)
                 if self.terminal.takes_input and not self.hung_up:
-                    selector.register(self.terminal.outer, selectors.EVENT_READ)
-            return {key.fd for key, _ in selector.select(RECHECK_S)}
+                    selector.register(self.terminal.input, selectors.EVENT_READ)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, WATCHED)
+            ready = {key.fd for key, _ in selector.select(RECHECK_S)}
+            signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
+            return ready
 
     def _pass_on(self, terminal: Terminal, ready: set[int]) -> None:
-        if terminal.outer in ready and not terminal.read_outer():
+        if terminal.input in ready and not terminal.read_input():
             self.hung_up = True
             self._stop(signal.SIGHUP)
         if terminal.wants_end:

@@ -24,41 +24,44 @@ FLUSH_S = 1.0
 
 
 class Terminal:
-    """A pseudo-terminal that is fed from the terminal `outer`, which is in raw mode meanwhile."""
+    """A pseudo-terminal that is fed from the terminal `input`, in raw mode meanwhile, and shown on `output`."""
 
-    def __init__(self, outer: int) -> None:
-        self.outer = outer
+    def __init__(self, input: int, output: int) -> None:
+        self.input = input
+        self.output = output
+        self.inner = -1
+        """The side of the program."""
         self.wants_end = False
         """Whether the user has asked for the end of the program."""
         self._pending = b""
         self._escapes: list[float] = []
 
     def __enter__(self) -> Self:
-        self._saved = termios.tcgetattr(self.outer)
-        self.master, self._slave = os.openpty()
-        self.path = os.ttyname(self._slave)
+        self._saved = termios.tcgetattr(self.input)
+        self.master, self.inner = os.openpty()
+        self.path = os.ttyname(self.inner)
         os.set_blocking(self.master, False)
         self.resize()
-        tty.setraw(self.outer, termios.TCSADRAIN)
+        tty.setraw(self.input, termios.TCSADRAIN)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with contextlib.suppress(termios.error):
-            termios.tcsetattr(self.outer, termios.TCSADRAIN, self._saved)
+            termios.tcsetattr(self.input, termios.TCSADRAIN, self._saved)
         os.close(self.master)
-        self._close_slave()
+        self._close_inner()
 
-    def _close_slave(self) -> None:
-        if self._slave >= 0:
-            os.close(self._slave)
-            self._slave = -1
+    def _close_inner(self) -> None:
+        if self.inner >= 0:
+            os.close(self.inner)
+            self.inner = -1
 
     def resize(self) -> None:
         """Give the pseudo-terminal the size of the outer one."""
         with contextlib.suppress(OSError):
-            size = fcntl.ioctl(self.outer, termios.TIOCGWINSZ, bytes(8))
+            size = fcntl.ioctl(self.input, termios.TIOCGWINSZ, bytes(8))
             fcntl.ioctl(self.master, termios.TIOCSWINSZ, size)
 
     @property
@@ -71,10 +74,10 @@ class Terminal:
         """Whether something waits to be written to the pseudo-terminal."""
         return bool(self._pending)
 
-    def read_outer(self) -> bool:
+    def read_input(self) -> bool:
         """Take what was typed; return False when the outer terminal is gone."""
         try:
-            data = os.read(self.outer, CHUNK)
+            data = os.read(self.input, CHUNK)
         except OSError:
             return False
         self._note_escapes(data)
@@ -102,13 +105,13 @@ class Terminal:
         except OSError:
             return False
         while data:
-            data = data[os.write(self.outer, data) :]
+            data = data[os.write(self.output, data) :]
         return True
 
     def flush(self) -> None:
         """Print the rest, after the program has ended."""
         # With no writer left, the end of the data is an error; before it, the kernel may still be moving data.
-        self._close_slave()
+        self._close_inner()
         deadline = time.monotonic() + FLUSH_S
         while (left := deadline - time.monotonic()) > 0:
             if not select.select([self.master], [], [], left)[0] or not self.show():

@@ -17,8 +17,10 @@ UNIT = b"org.freedesktop.systemd1.Unit"
 SERVICE = b"org.freedesktop.systemd1.Service"
 BUS = (b"org.freedesktop.DBus", b"/org/freedesktop/DBus", b"org.freedesktop.DBus")
 
-KILLED = (2, 3)
-"""`ExecMainCode`: CLD_KILLED, CLD_DUMPED."""
+EXITED, KILLED = 1, (2, 3)
+"""`ExecMainCode`: CLD_EXITED; CLD_KILLED, CLD_DUMPED."""
+SYSTEMD_STATUSES = 200
+"""From here on, systemd itself uses exit statuses for what fails before the program is executed."""
 
 
 class PystemdMissingError(OmnitronError):
@@ -125,7 +127,7 @@ class TransientUnit:
         status = int(self._property(SERVICE, b"ExecMainStatus", b"i"))
         result = str(self._property(SERVICE, b"Result", b"s").decode())
         killed = code in KILLED
-        started = self._job_result == "done" or killed
+        started = self._job_result == "done" or killed or (code == EXITED and status < SYSTEMD_STATUSES)
         return Outcome(started, status if killed else None, 0 if killed else status, result)
 
     def stop(self) -> None:

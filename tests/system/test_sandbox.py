@@ -257,6 +257,15 @@ def test_a_recycled_pid_is_not_trusted(host_sandbox: Sandbox) -> None:
     assert not host_sandbox.status().running
 
 
+@pytest.mark.parametrize("record", ["", "[]", '{"leader": {"pid": 1}}'])
+def test_a_record_of_another_version_is_cleared_away(host_sandbox: Sandbox, record: str) -> None:
+    host_sandbox.up(private_network=True)
+    Path("/run/omnitron-sandbox", host_sandbox.name, "machine.json").write_text(record)
+    assert not host_sandbox.status().running
+    host_sandbox.down()
+    assert traces(host_sandbox.name) == []
+
+
 def test_binds_are_shared_with_the_host(sandbox: Sandbox, tmp_path: Path) -> None:
     awkward = tmp_path / "a: b"
     awkward.mkdir()

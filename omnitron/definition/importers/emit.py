@@ -109,11 +109,25 @@ def _items(values: list[Any], depth: int) -> Iterator[str]:
 
 def flow(value: Any) -> str:
     """Return any value in one line."""
+    return "".join(flow_parts(value))
+
+
+def flow_parts(value: Any) -> Iterator[str]:
+    """Yield the text of `flow` in parts, so that one can stop when it is long enough."""
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{scalar(key)}: {flow(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(flow, value)) + "]"
-    return scalar(value)
+        yield "{"
+        for number, (key, item) in enumerate(value.items()):
+            yield f"{', ' if number else ''}{scalar(key)}: "
+            yield from flow_parts(item)
+        yield "}"
+    elif isinstance(value, list | tuple):
+        yield "["
+        for number, item in enumerate(value):
+            yield ", " if number else ""
+            yield from flow_parts(item)
+        yield "]"
+    else:
+        yield scalar(value)
 
 
 def scalar(value: Any) -> str:

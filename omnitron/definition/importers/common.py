@@ -1,0 +1,54 @@
+"""What the importers share: the frame of a definition, and the fields that every tool has."""
+
+from __future__ import annotations
+
+from omnitron import names
+from omnitron.definition.importers.document import Entry
+from omnitron.definition.importers.naming import Namer
+from omnitron.definition.importers.report import Report
+from omnitron.definition.importers.shell import Command
+from omnitron.definition.source import KeyPath
+
+SYSTEM_PATH_NOTE = (
+    "A program without a slash in its name is looked for where systemd looks: in /usr/local/sbin, /usr/local/bin,\n"
+    "/usr/sbin and /usr/bin. What only your shell's PATH has (rbenv, nvm, node_modules/.bin) needs its full path."
+)
+
+
+def frame(tool: str, report: Report, project: str, apps: list[Entry]) -> Entry:
+    """Return a definition of `apps` under a heading that says where it comes from."""
+    definition = Entry(project=project, apps=apps)
+    definition.comment(f"Imported from {report.source.path.name} by `omnitron import {tool}`.", "project")
+    definition.comment(
+        "What could not be carried over is a comment at its place. Check it, then it is yours.", "project"
+    )
+    return definition
+
+
+def app_namer() -> Namer:
+    """Return a namer for apps."""
+    return Namer(names.RESERVED_APPS)
+
+
+def named(namer: Namer, wanted: str, report: Report, at: KeyPath) -> Entry:
+    """Return the entry of an app called `wanted`, or the nearest name that is free."""
+    name = namer.name(wanted)
+    entry = Entry(name=name)
+    if name != wanted:
+        message = namer.why_changed(wanted, name)
+        entry.comment(f"{wanted}: {message}", "name")
+        report.warn(at, message)
+    return entry
+
+
+def set_command(entry: Entry, command: Command) -> None:
+    """Give an entry the command of a shell's line."""
+    entry["command"] = command.argv
+    if command.needs_group_kill:
+        entry.comment("A shell stays above the program and passes no signal on: systemd signals all.", "systemd")
+        set_directive(entry, "KillMode", "control-group")
+
+
+def set_directive(entry: Entry, directive: str, value: str | int) -> None:
+    """Give an entry a directive of systemd's that has no field of its own."""
+    entry.inner("systemd").inner("service")[directive] = value

@@ -1,0 +1,624 @@
+"""The crash helpers under a real systemd, in hand-written units with the lines that the planner writes."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count, pairwise
+from typing import Any
+
+import pytest
+from machines import Machine
+
+NUMBERS = count(1)
+FAST = "exponential:100:30000:2"
+# Says when it starts; what it does then is the test's.
+# It lives long enough for journald to see of which unit it is.
+CRASHES = "echo up; sleep 0.05; exit 1"
+STAYS = "echo up; exec sleep 1000"
+CRASHES_ON_DEMAND = "echo up; while [ ! -e /run/$0.crash ]; do sleep 0.02; done; exit 1"
+# What a noisy machine of two cores may add to a delay where the delay is not the subject.
+NOISE_S = 0.5
+
+FAILURES = """
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -c 'echo %i >>%t/failures'
+"""
+UNIT = r"""
+[Unit]
+StartLimitBurst=20
+StartLimitIntervalSec=10
+OnFailure=crash-helpers-failed@%n.service
+[Service]
+Type={type}
+Restart={restart}
+RestartSec=0
+{mode}
+SuccessExitStatus=143
+RestartForceExitStatus=143 SIGTERM SIGINT SIGHUP SIGPIPE
+KillMode=mixed
+NotifyAccess=exec
+TimeoutStopSec=5
+ExecStartPre=-+/bin/sh {helpers}/before_start.sh {python} %n {user} --record {record} \
+    --window {window} --backoff {backoff}
+ExecStart=/bin/sh -c {program} %n
+ExecStopPost=+/bin/sh {helpers}/after_stop.sh {python} %n {user} --record {record} \
+    --budget {budget} --backoff {backoff} {always}
+{service}
+"""
+
+
+class Unit:
+    """One service of the test, and what is known about it."""
+
+    def __init__(self, machine: Machine, name: str, record: str, user: str | None) -> None:
+        self.machine = machine
+        self.name = name
+        self.record_path = record
+        self.user = user
+
+    def systemctl(self, *args: str, check: bool = True) -> str:
+        scope = ["--user"] if self.user else []
+        return self.machine.run("systemctl", *scope, *args, check=check, user=self.user).stdout.strip()
+
+    def start(self) -> None:
+        self.systemctl("start", "--no-block", self.name)
+
+    def show(self, prop: str) -> str:
+        return self.systemctl("show", "--value", f"--property={prop}", self.name)
+
+    def state(self) -> str:
+        lines = self.systemctl("show", "--property=ActiveState,SubState", self.name).split("\n")
+        return "/".join(line.partition("=")[2] for line in sorted(lines))
+
+    def wait_for(self, state: str, timeout: float = 20) -> None:
+        self.machine.wait(lambda: self.state() == state, timeout, f"{self.name} is {state}, not {self.state()}")
+
+    def kill(self, signal: str = "KILL") -> None:
+        self.systemctl("kill", "--kill-who=main", f"--signal={signal}", self.name)
+
+    def crash(self) -> None:
+        """Make a program that waits for it exit with 1."""
+        self.machine.write(f"/run/{self.name}.crash", "")
+
+    def journal(self) -> list[tuple[float, str]]:
+        """Monotonic seconds and text of every message by or about the unit."""
+        if not self.user:
+            entries: list[dict[str, Any]] = self.machine.journal(self.name)
+        else:
+            self.machine.run("journalctl", "--sync")
+            argv = ["journalctl", "--output=json", f"_SYSTEMD_USER_UNIT={self.name}", "+", f"USER_UNIT={self.name}"]
+            entries = [json.loads(line) for line in self.machine.run(*argv).stdout.splitlines()]
+        return [(int(entry["__MONOTONIC_TIMESTAMP"]) / 1e6, entry["MESSAGE"]) for entry in entries]
+
+    def ups(self) -> list[float]:
+        return [at for at, text in self.journal() if text == "up"]
+
+    def wait_for_ups(self, number: int, timeout: float = 20) -> None:
+        self.machine.wait(lambda: len(self.ups()) >= number, timeout, f"{self.name} started {number} times")
+
+    def exits(self) -> list[float]:
+        """Not those that systemd takes for a success: it does not mention them."""
+        return [at for at, text in self.journal() if "Main process exited" in text]
+
+    def delays(self, exits: Sequence[float] = ()) -> list[float]:
+        """Seconds from each exit to the next start."""
+        ups = self.ups()
+        return [min(up for up in ups if up > at) - at for at in exits or self.exits() if at < ups[-1]]
+
+    def said(self) -> list[str]:
+        """What the helpers said about crashes."""
+        return [text for _, text in self.journal() if text.startswith(("crashed", "cannot"))]
+
+    def record(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.machine.read(self.record_path))
+        return found
+
+    def restarts(self) -> int:
+        """Those that are counted; 0 without a record."""
+        if self.machine.run("test", "-e", self.record_path, check=False).returncode:
+            return 0
+        return int(self.record()["units"].get(self.name, {"restarts": 0})["restarts"])
+
+    def given_up(self) -> int:
+        """How often OnFailure= fired."""
+        runtime = f"/run/user/{self.uid()}" if self.user else "/run"
+        text = self.machine.run("cat", f"{runtime}/failures", check=False).stdout
+        return text.split().count(self.name)
+
+    def uid(self) -> str:
+        return self.machine.run("id", "-u", self.user or "root").stdout.strip()
+
+
+class Lab:
+    """Makes services on one machine, of the system or of a user."""
+
+    def __init__(self, machine: Machine, user: str | None = None) -> None:
+        self.machine = machine
+        self.user = user
+        self.units: list[Unit] = []
+        if user:
+            machine.sandbox.user_manager(user)
+        self._write("crash-helpers-failed@.service", FAILURES)
+
+    def unit(
+        self,
+        program: str,
+        *,
+        budget: str = "5:60000",
+        backoff: str = FAST,
+        record: str = "%n",
+        type: str = "exec",
+        restart: str = "on-failure",
+        service: str = "",
+    ) -> Unit:
+        """A new service, not started yet, that runs `program` in a shell."""
+        name = f"crash-helpers-{next(NUMBERS)}.service"
+        text = UNIT.format(
+            type=type,
+            restart=restart,
+            mode="RestartMode=direct" if self._version() >= 254 else "",
+            helpers=self.machine.code / "omnitron/supervision",
+            python=self.machine.python[-1],
+            user="--user" if self.user else "",
+            record=f"%t/omnitron/test/{record}.json",
+            window=budget.partition(":")[2],
+            backoff=backoff,
+            budget=budget,
+            program=shlex.quote(program.replace("$", "$$").replace("%", "%%")),
+            always="--restart always" if restart == "always" else "",
+            service=service,
+        )
+        self._write(name, text)
+        runtime = f"/run/user/{self.machine.run('id', '-u', self.user).stdout.strip()}" if self.user else "/run"
+        path = f"{runtime}/omnitron/test/{record.replace('%n', name)}.json"
+        unit = Unit(self.machine, name, path, self.user)
+        unit.systemctl("daemon-reload")
+        self.units.append(unit)
+        return unit
+
+    def _version(self) -> int:
+        return int(self.machine.systemctl("--version").split()[1])
+
+    def _write(self, name: str, text: str) -> None:
+        if self.user:
+            folder = f"/home/{self.user}/.config/systemd/user"
+            self.machine.run("mkdir", "-p", folder, user=self.user)
+            self.machine.write(f"{folder}/{name}", text, owner=self.user)
+        else:
+            self.machine.write(f"/run/systemd/system/{name}", text)
+
+    def close(self) -> None:
+        for unit in self.units:
+            unit.systemctl("stop", unit.name, check=False)
+
+
+@pytest.fixture
+def lab(machine: Machine) -> Iterator[Lab]:
+    made = Lab(machine)
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=[None, "alice"], ids=["system", "user"])
+def any_lab(machine: Machine, request: pytest.FixtureRequest) -> Iterator[Lab]:
+    made = Lab(machine, request.param)
+    yield made
+    made.close()
+
+
+def assert_delays(found: list[float], wanted: list[float]) -> None:
+    """Each within 5 % plus 60 ms; on a noisy machine one of them may be later."""
+    assert len(found) == len(wanted)
+    late = [
+        f"{is_:.3f} for {should:.3f}" for is_, should in zip(found, wanted, strict=True) if is_ > should * 1.05 + 0.06
+    ]
+    early = [f"{is_:.3f} for {should:.3f}" for is_, should in zip(found, wanted, strict=True) if is_ < should - 0.01]
+    assert not early
+    assert len(late) <= 1, late
+    assert all(is_ < should + NOISE_S for is_, should in zip(found, wanted, strict=True))
+
+
+# The default policy.
+
+
+def test_a_crash_loop_ends_with_the_sixth_crash(any_lab: Lab) -> None:
+    unit = any_lab.unit(CRASHES)
+    unit.start()
+    unit.wait_for("failed/failed")
+    assert len(unit.ups()) == 6
+    assert_delays(unit.delays(), [0.1, 0.2, 0.4, 0.8, 1.6])
+    assert unit.show("Result") == "exit-code"
+    assert unit.name in unit.systemctl("--failed", "--plain", "--no-legend")
+    state = unit.record()["units"][unit.name]
+    last = "crashed (exit code 1), 6 times in 60 s: given up after 5 restarts"
+    assert (state["restarts"], state["next"], state["final"]["reason"]) == (5, None, last)
+    assert state["lastExit"]["at"] == pytest.approx(time.time(), abs=60)
+    any_lab.machine.wait(lambda: unit.given_up() == 1, what="OnFailure= fired")
+    time.sleep(0.5)
+    assert (unit.given_up(), len(unit.ups())) == (1, 6)
+
+
+def test_every_crash_is_told(lab: Lab) -> None:
+    unit = lab.unit(CRASHES)
+    unit.start()
+    unit.wait_for("failed/failed")
+    assert unit.said() == [
+        "crashed (exit code 1); next start in 100 ms",
+        "crashed (exit code 1), 2 times in 60 s; next start in 200 ms",
+        "crashed (exit code 1), 3 times in 60 s; next start in 400 ms",
+        "crashed (exit code 1), 4 times in 60 s; next start in 800 ms",
+        "crashed (exit code 1), 5 times in 60 s; next start in 1.6 s",
+        "crashed (exit code 1), 6 times in 60 s: given up after 5 restarts",
+    ]
+
+
+def test_started_again_it_has_a_fresh_budget(lab: Lab) -> None:
+    unit = lab.unit(CRASHES_ON_DEMAND, budget="2:60000")
+    unit.start()
+    unit.crash()
+    unit.wait_for("failed/failed")
+    assert len(unit.ups()) == 3
+    lab.machine.run("rm", f"/run/{unit.name}.crash")
+    started = time.monotonic()
+    unit.systemctl("start", unit.name)
+    assert time.monotonic() - started < NOISE_S
+    unit.wait_for("active/running")
+    assert unit.record()["units"][unit.name]["final"] is None
+    unit.crash()
+    unit.wait_for("failed/failed")
+    assert len(unit.ups()) == 6
+    assert_delays(unit.delays()[-2:], [0.1, 0.2])
+    lab.machine.wait(lambda: unit.given_up() == 2, what="OnFailure= fired again")
+
+
+def test_no_restarts_at_all(lab: Lab) -> None:
+    unit = lab.unit(CRASHES, budget="0:60000")
+    unit.start()
+    unit.wait_for("failed/failed")
+    time.sleep(0.3)
+    assert (len(unit.ups()), unit.given_up()) == (1, 1)
+
+
+def test_rare_crashes_never_end_it(lab: Lab) -> None:
+    """One every 15 s against 5 in 60 s, thirty times as fast."""
+    unit = lab.unit("echo up; sleep 0.48; exit 1", budget="5:2000", backoff="fixed:20:20:1")
+    unit.start()
+    unit.wait_for_ups(16, timeout=30)
+    assert unit.show("ActiveState") != "failed"
+    assert unit.given_up() == 0
+    assert unit.restarts() >= 15
+
+
+def test_the_window_slides(lab: Lab) -> None:
+    """A window that opens with its first crash would forget the crash at 1.5 s with that at 0 s."""
+    unit = lab.unit(STAYS, budget="2:3000", backoff="fixed:20:20:1")
+    unit.systemctl("start", unit.name)
+    begun = time.monotonic()
+    for number, at in enumerate((0, 1.5, 3.6), start=1):
+        time.sleep(max(0, begun + at - time.monotonic()))
+        unit.kill()
+        unit.wait_for_ups(number + 1)
+    assert unit.said()[-1] == "crashed (signal KILL), 2 times in 3 s; next start in 20 ms"
+    unit.kill()
+    unit.wait_for("failed/failed")
+    first, second, third, last = unit.exits()
+    assert third - first > 3 > last - second, "the machine is too slow for this test"
+
+
+def test_the_delay_falls_back_as_the_window_empties(lab: Lab) -> None:
+    unit = lab.unit(STAYS, budget="5:1500", backoff=FAST)
+    unit.systemctl("start", unit.name)
+    for pause in (0, 0, 2.5):
+        time.sleep(pause)
+        unit.kill()
+        unit.wait_for_ups(len(unit.exits()) + 1)
+    assert_delays(unit.delays(), [0.1, 0.2, 0.1])
+
+
+@pytest.mark.parametrize(
+    ("backoff", "delays"),
+    [
+        ("linear:100:250:1", [0.1, 0.2, 0.25, 0.25]),
+        ("fixed:150:150:1", [0.15] * 4),
+        ("exponential:10:30:2", [0.01, 0.02, 0.03, 0.03]),
+    ],
+)
+def test_other_delays(lab: Lab, backoff: str, delays: list[float]) -> None:
+    unit = lab.unit(CRASHES, budget="4:60000", backoff=backoff)
+    unit.start()
+    unit.wait_for("failed/failed")
+    assert_delays(unit.delays(), delays)
+
+
+def test_a_delay_is_told_and_outlasts_the_start_timeout(any_lab: Lab) -> None:
+    unit = any_lab.unit(STAYS, backoff="fixed:3000:3000:1", service="TimeoutStartSec=1")
+    unit.systemctl("start", unit.name)
+    unit.kill()
+    unit.wait_for("activating/start-pre")
+    any_lab.machine.wait(lambda: unit.show("StatusText"), what="a status text")
+    assert unit.show("StatusText").startswith("crashed, next start in 2.")
+    assert unit.record()["units"][unit.name]["next"]
+    unit.wait_for("active/running")
+    assert unit.show("StatusText") == ""
+    assert_delays(unit.delays(), [3])
+    assert unit.record()["units"][unit.name]["next"] is None
+
+
+# What counts.
+
+
+@pytest.mark.parametrize("signal", ["TERM", "INT", "HUP", "PIPE", "KILL", "SEGV"])
+def test_a_signal_from_outside_counts(lab: Lab, signal: str) -> None:
+    unit = lab.unit(STAYS, budget="2:60000", backoff="fixed:300:300:1", service="IgnoreSIGPIPE=no")
+    unit.systemctl("start", unit.name)
+    for number in (1, 2):
+        unit.kill(signal)
+        unit.wait_for_ups(number + 1)
+        unit.wait_for("active/running")
+        assert unit.restarts() == number
+    assert_delays(unit.delays([crash["at"] for crash in unit.record()["crashes"]]), [0.3, 0.3])
+    unit.kill(signal)
+    unit.wait_for("failed/failed")
+    assert unit.said()[-1] == f"crashed (signal {signal}), 3 times in 60 s: given up after 2 restarts"
+    time.sleep(0.3)
+    assert (unit.given_up(), len(unit.ups())) == (1, 3)
+
+
+def test_a_user_services_death_by_sigterm_counts(machine: Machine) -> None:
+    lab = Lab(machine, "alice")
+    unit = lab.unit(STAYS, budget="1:60000")
+    unit.systemctl("start", unit.name)
+    unit.kill("TERM")
+    unit.wait_for_ups(2)
+    unit.wait_for("active/running")
+    unit.systemctl("restart", unit.name)
+    assert unit.restarts() == 1
+    unit.kill("TERM")
+    unit.wait_for("failed/failed")
+    machine.wait(lambda: unit.given_up() == 1, what="OnFailure= fired")
+    lab.close()
+
+
+@pytest.mark.parametrize(
+    ("program", "verbs"),
+    [
+        (STAYS, ["stop", "start", "restart", "try-restart"]),
+        ("echo up; trap 'exit 0' TERM; while :; do sleep 0.05; done", ["stop", "start", "restart"]),
+        ("echo up; trap 'exit 143' TERM; while :; do sleep 0.05; done", ["stop", "start", "restart"]),
+        # A program that fails at its end is the operator's own affair.
+        ("echo up; trap 'exit 7' TERM; while :; do sleep 0.05; done", ["restart", "restart", "restart"]),
+    ],
+    ids=["dies", "exits", "exits 143", "fails"],
+)
+@pytest.mark.parametrize("restart", ["on-failure", "always"])
+def test_an_operators_stop_does_not(lab: Lab, program: str, verbs: list[str], restart: str) -> None:
+    unit = lab.unit(program, budget="0:60000", restart=restart)
+    unit.systemctl("start", unit.name)
+    unit.wait_for_ups(1)
+    for verb in verbs:
+        unit.systemctl(verb, unit.name)
+        time.sleep(0.1)
+    assert unit.state() == "active/running"
+    assert (unit.restarts(), unit.said()) == (0, [])
+
+
+def test_a_stop_that_has_to_kill_does_not(lab: Lab) -> None:
+    unit = lab.unit("echo up; trap '' TERM; while :; do sleep 0.05; done", service="TimeoutStopSec=0.3")
+    unit.systemctl("start", unit.name)
+    unit.wait_for_ups(1)
+    unit.systemctl("restart", unit.name)
+    assert unit.state() == "active/running"
+    assert (unit.restarts(), unit.said()) == (0, [])
+
+
+def test_the_stop_of_its_target_does_not(lab: Lab) -> None:
+    unit = lab.unit(STAYS)
+    target = unit.name.replace(".service", ".target")
+    lab.machine.write(f"/run/systemd/system/{target}", f"[Unit]\nWants={unit.name}\n")
+    lab.machine.write(f"/run/systemd/system/{unit.name}.d/part.conf", f"[Unit]\nPartOf={target}\n")
+    unit.systemctl("daemon-reload")
+    for verb in ("start", "restart", "stop"):
+        unit.systemctl(verb, target)
+    lab.machine.wait(lambda: unit.show("ActiveState") == "inactive", what="stopped")
+    assert (unit.restarts(), unit.said()) == (0, [])
+
+
+def test_ten_plain_restarts(lab: Lab) -> None:
+    unit = lab.unit(STAYS)
+    unit.systemctl("start", unit.name)
+    for _ in range(10):
+        unit.systemctl("restart", unit.name)
+    assert unit.state() == "active/running"
+    assert (unit.restarts(), unit.said()) == (0, [])
+
+
+def test_a_clean_exit_is_no_crash(lab: Lab) -> None:
+    unit = lab.unit("echo up; exit 0")
+    unit.start()
+    unit.wait_for_ups(1)
+    unit.wait_for("inactive/dead")
+    time.sleep(0.3)
+    assert (len(unit.ups()), unit.restarts(), unit.given_up()) == (1, 0, 0)
+
+
+def test_always_counts_a_clean_exit(lab: Lab) -> None:
+    unit = lab.unit("echo up; exit 0", restart="always", budget="2:60000")
+    unit.start()
+    unit.wait_for("failed/failed")
+    # It lives for no time at all.
+    assert_delays([later - earlier for earlier, later in pairwise(unit.ups())], [0.1, 0.2])
+    assert unit.said()[-1] == "crashed (exit code 0), 3 times in 60 s: given up after 2 restarts"
+    lab.machine.wait(lambda: unit.given_up() == 1, what="OnFailure= fired")
+
+
+@pytest.mark.parametrize(
+    ("type_", "service", "cause"),
+    [
+        ("exec", "WatchdogSec=0.3", "watchdog timeout"),
+        ("notify", "TimeoutStartSec=0.3", "timeout"),
+        ("exec", "ExecStartPost=/bin/false", "a start command failed"),
+        ("exec", "ExecStartPre=/bin/false", "a start command failed"),
+        ("exec", "ExecStart=\nExecStart=/nonexistent", "exit code 203"),
+        ("exec", "RuntimeMaxSec=0.3", "timeout"),
+    ],
+    ids=["watchdog", "start timeout", "start-post", "start-pre", "no such program", "runtime"],
+)
+def test_other_failures_count(lab: Lab, type_: str, service: str, cause: str) -> None:
+    unit = lab.unit(STAYS, budget="2:60000", type=type_, service=service)
+    unit.start()
+    unit.wait_for("failed/failed")
+    assert unit.said()[-1] == f"crashed ({cause}), 3 times in 60 s: given up after 2 restarts"
+    assert unit.restarts() == 2
+    lab.machine.wait(lambda: unit.given_up() == 1, what="OnFailure= fired")
+
+
+def test_a_service_that_dies_before_it_is_ready(lab: Lab) -> None:
+    """Its start job is still there, also the operator's own: no sign of a stop."""
+    unit = lab.unit("echo up; kill -TERM $$; sleep 9", budget="2:60000", type="notify")
+    unit.start()
+    unit.wait_for("failed/failed")
+    assert unit.restarts() == 2
+
+
+def test_killed_by_sigterm_while_it_is_probed(lab: Lab) -> None:
+    """Result=success, exit by SIGTERM, and a job that is pending: but a start job."""
+    unit = lab.unit(STAYS, budget="1:60000", service="ExecStartPost=/bin/sleep 1")
+    unit.start()
+    for number in (1, 2):
+        unit.wait_for_ups(number)
+        unit.wait_for("activating/start-post")
+        unit.kill("TERM")
+    unit.wait_for("failed/failed")
+    assert unit.restarts() == 1
+
+
+def test_a_group_shares_one_record(lab: Lab) -> None:
+    units = [lab.unit(STAYS, budget="2:60000", record="group") for _ in range(3)]
+    for unit in units:
+        unit.systemctl("start", unit.name)
+    for unit in units[:2]:
+        unit.kill()
+        unit.wait_for_ups(2)
+    units[2].kill()
+    units[2].wait_for("failed/failed")
+    assert units[2].said() == ["crashed (signal KILL), 3 crashes in the group in 60 s: given up after 2 restarts"]
+    assert [unit.restarts() for unit in units] == [1, 1, 0]
+    assert units[0].state() == "active/running"
+
+
+def test_many_crash_at_once(lab: Lab) -> None:
+    units = [lab.unit(STAYS, budget="50:60000", record="crowd", backoff="fixed:100:100:1") for _ in range(8)]
+    for unit in units:
+        unit.systemctl("start", unit.name)
+    units[0].systemctl("kill", "--kill-who=main", "--signal=KILL", *(unit.name for unit in units))
+    for unit in units:
+        unit.wait_for_ups(2)
+    assert [unit.restarts() for unit in units] == [1] * 8
+    assert len(units[0].record()["crashes"]) == 8
+
+
+# Operators in the middle of a delay.
+
+
+@pytest.fixture
+def waiting(any_lab: Lab) -> Unit:
+    """A unit in the middle of a delay of 20 s."""
+    unit = any_lab.unit(STAYS, backoff="fixed:20000:20000:1")
+    unit.systemctl("start", unit.name)
+    unit.wait_for_ups(1)
+    unit.kill()
+    unit.wait_for("activating/start-pre")
+    unit.machine.wait(lambda: unit.show("StatusText"), what="a status text")
+    return unit
+
+
+def quickly(do: Callable[[], object]) -> None:
+    started = time.monotonic()
+    do()
+    assert time.monotonic() - started < 2
+
+
+def test_a_stop_during_a_delay_is_immediate_and_forgets_it(waiting: Unit) -> None:
+    quickly(lambda: waiting.systemctl("stop", waiting.name))
+    assert waiting.show("ActiveState") == "inactive"
+    assert waiting.record()["units"][waiting.name]["next"] is None
+    quickly(lambda: waiting.systemctl("start", waiting.name))
+    assert waiting.state() == "active/running"
+    assert (waiting.restarts(), waiting.given_up()) == (1, 0)
+
+
+def test_a_restart_during_a_delay_is_immediate(waiting: Unit) -> None:
+    quickly(lambda: waiting.systemctl("restart", waiting.name))
+    assert waiting.state() == "active/running"
+    assert waiting.restarts() == 1
+
+
+def test_a_delay_whose_helper_was_killed_is_forgotten(waiting: Unit) -> None:
+    waiting.systemctl("kill", "--kill-who=control", "--signal=STOP", waiting.name)
+    waiting.systemctl("kill", "--kill-who=control", "--signal=KILL", waiting.name)
+    waiting.wait_for("active/running")
+    waiting.systemctl("stop", waiting.name)
+    quickly(lambda: waiting.systemctl("start", waiting.name))
+    waiting.systemctl("stop", waiting.name)
+    assert waiting.restarts() == 1
+
+
+# Bad days.
+
+
+def test_a_damaged_record_starts_anew(lab: Lab) -> None:
+    unit = lab.unit(STAYS)
+    unit.systemctl("start", unit.name)
+    unit.machine.write(unit.record_path, '{"crashes": [')
+    unit.kill()
+    unit.wait_for_ups(2)
+    assert_delays(unit.delays(), [0.1])
+    assert unit.restarts() == 1
+
+
+def test_a_folder_of_another_user_is_refused_and_the_unit_restarts(lab: Lab) -> None:
+    unit = lab.unit(STAYS, record="../mallory/%n")
+    lab.machine.run("install", "-d", "--owner=nobody", "/run/omnitron/mallory")
+    unit.systemctl("start", unit.name)
+    unit.kill()
+    unit.wait_for_ups(2)
+    assert lab.machine.run("ls", "/run/omnitron/mallory").stdout == ""
+    assert unit.said() == ["cannot record this crash: [Errno 1] folder can be changed by another user: 'mallory'"]
+
+
+def test_a_full_run_does_not_keep_it_down(lab: Lab) -> None:
+    """Not even by systemd's own start limit: 20 starts in 10 s."""
+    unit = lab.unit("echo up; exit 1", record="full/%n")
+    folder = "/run/omnitron/test/full"
+    lab.machine.run("mkdir", "-p", folder)
+    lab.machine.run("mount", "-t", "tmpfs", "-o", "size=4k,mode=755", "tmpfs", folder)
+    try:
+        lab.machine.run("dd", "if=/dev/zero", f"of={folder}/filler", "bs=4k", "count=1")
+        unit.start()
+        unit.wait_for_ups(4)
+        assert unit.show("ActiveState") != "failed"
+        assert unit.said()[0].startswith("cannot record this crash: ")
+        gaps = [later - earlier for earlier, later in pairwise(unit.ups())]
+        assert min(gaps) > 0.6
+    finally:
+        unit.systemctl("stop", unit.name)
+        lab.machine.run("umount", folder)
+
+
+def test_a_missing_interpreter_does_not_keep_it_down(lab: Lab) -> None:
+    unit = lab.unit(STAYS)
+    path = f"/run/systemd/system/{unit.name}"
+    python = lab.machine.python[-1]
+    lab.machine.write(path, lab.machine.read(path).replace(python, "/nonexistent/python"))
+    unit.systemctl("daemon-reload")
+    unit.systemctl("start", unit.name)
+    for number, signal in enumerate(("KILL", "TERM"), start=2):
+        unit.kill(signal)
+        unit.wait_for_ups(number)
+        unit.wait_for("active/running")
+    unit.systemctl("stop", unit.name)
+    assert unit.show("ActiveState") == "inactive"

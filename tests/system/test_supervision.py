@@ -1,0 +1,307 @@
+"""Supervision by generated units, with no process of ours running: crashes, budgets, gates, critical apps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from machines import Machine
+from projects import Project
+
+Make = Callable[..., Project]
+SLEEP = ["sleep", "1000"]
+FAST = {"backoff": {"type": "fixed", "initial": 100, "max": 100}}
+
+
+@pytest.fixture
+def make(machine: Machine) -> Iterator[Make]:
+    made: list[Project] = []
+
+    def build(apps: list[dict[str, Any]], **definition: Any) -> Project:
+        made.append(Project(machine, apps, **definition))
+        return made[-1]
+
+    yield build
+    for project in made:
+        project.end()
+
+
+def starts(machine: Machine, unit: str) -> list[float]:
+    """Seconds since boot at which a service's main process was started."""
+    entries = machine.journal(unit)
+    return [int(e["__MONOTONIC_TIMESTAMP"]) / 1e6 for e in entries if e["MESSAGE"].startswith("Started ")]
+
+
+def stop_order(machine: Machine, project: Project, *apps: str) -> list[str]:
+    """The apps in the order in which they had stopped, as the journal has it: units are unloaded by then."""
+    ended: dict[str, int] = {}
+    for app in apps:
+        entries = [e for e in machine.journal(project.unit(app)) if e["MESSAGE"].startswith("Stopped ")]
+        ended[app] = int(entries[-1]["__MONOTONIC_TIMESTAMP"])
+    return sorted(apps, key=ended.__getitem__)
+
+
+def crashes(machine: Machine, unit: str) -> list[float]:
+    """Seconds since boot at which systemd saw a service's main process end badly."""
+    entries = machine.journal(unit)
+    ended = ("Main process exited", "A process of this unit has been killed")
+    return [int(e["__MONOTONIC_TIMESTAMP"]) / 1e6 for e in entries if ended[0] in e["MESSAGE"]]
+
+
+def test_killed_app_comes_back(machine: Machine, make: Make) -> None:
+    project = make([{"name": "app", "command": SLEEP}], supervision={"backoff": {"initial": 200}})
+    project.omnitron("up")
+    before = project.pid("app")
+    machine.run("kill", "-9", str(before))
+    machine.wait(lambda: project.state("app") == "active" and project.pid("app") not in (0, before), 10, "it is back")
+    assert project.status()["app"]["restarts"] == 1
+
+
+def test_crash_loop_with_the_default_policy(machine: Machine, make: Make) -> None:
+    """Five restarts, after 1, 2, 4, 8 and 16 s; the sixth crash is final, and OnFailure= fires once."""
+    project = make(
+        [
+            {
+                "name": "app",
+                "command": ["sh", "-c", "exit 3"],
+                "systemd": {"unit": {"OnFailure": "failure-counter.service"}},
+            }
+        ]
+    )
+    counter = "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'echo fired >>/run/failures'\n"
+    machine.write("/run/systemd/system/failure-counter.service", counter)
+    machine.run("rm", "-f", "/run/failures")
+    project.omnitron("generate")
+    machine.systemctl("start", project.target)
+    unit = project.unit("app")
+    machine.wait(lambda: project.state("app") == "failed", 60, "the app is given up")
+    ended = crashes(machine, unit)
+    assert len(ended) == 6
+    delays = [after - before for before, after in zip(ended, ended[1:], strict=False)]
+    for delay, wanted in zip(delays, [1, 2, 4, 8, 16], strict=True):
+        # The rule is 5 % plus 60 ms for the delay; process creation on a busy machine comes on top.
+        assert wanted <= delay <= wanted * 1.05 + 0.5, delays
+    assert unit in machine.systemctl("list-units", "--failed", "--plain", "--no-legend")
+    time.sleep(1)
+    assert machine.read("/run/failures") == "fired\n"
+    assert project.status()["app"]["status"] == "crashed"
+    # The operator's next start works, with a budget of its own.
+    machine.systemctl("start", unit, check=False)
+    machine.wait(lambda: len(crashes(machine, unit)) >= 8, 15, "it is restarted again")
+    machine.systemctl("stop", unit)
+
+
+def test_the_window_slides(machine: Machine, make: Make) -> None:
+    """Crashes farther apart than the budget allows are never final; a burst is, after however long a life."""
+    supervision = {"maxRestarts": 2, "window": 3000, **FAST}
+    project = make([{"name": "app", "command": SLEEP}], supervision=supervision)
+    project.omnitron("up")
+    for _ in range(5):
+        before = project.pid("app")
+        machine.run("kill", "-9", str(before))
+        machine.wait(lambda before=before: project.pid("app") not in (0, before), 5, "it is back")  # type: ignore[misc]
+        time.sleep(1.6)
+    assert project.state("app") == "active"
+    time.sleep(3)
+    for _ in range(3):
+        before = machine.wait(lambda: project.pid("app"), 5, "it runs")
+        machine.run("kill", "-9", str(before))
+        machine.wait(lambda before=before: project.pid("app") != before, 5, "it has ended")  # type: ignore[misc]
+    machine.wait(lambda: project.state("app") == "failed", 5, "the third crash in the window is final")
+
+
+def test_operator_restarts_cost_nothing(machine: Machine, make: Make) -> None:
+    project = make([{"name": "app", "command": SLEEP}])
+    project.omnitron("up")
+    for _ in range(10):
+        machine.systemctl("restart", project.unit("app"))
+    assert project.state("app") == "active"
+    assert project.status()["app"]["restarts"] == 0
+
+
+def test_stop_during_a_delay_is_immediate(machine: Machine, make: Make) -> None:
+    supervision = {"backoff": {"type": "fixed", "initial": "30s", "max": "30s"}}
+    project = make([{"name": "app", "command": SLEEP}], supervision=supervision)
+    project.omnitron("up")
+    machine.run("kill", "-9", str(project.pid("app")))
+    machine.wait(lambda: machine.show(project.unit("app"), "SubState") == "start-pre", 5, "it waits")
+    before = time.monotonic()
+    machine.systemctl("stop", project.unit("app"))
+    assert time.monotonic() - before < 3
+    assert project.state("app") == "inactive"
+    before = time.monotonic()
+    machine.systemctl("start", project.unit("app"))
+    assert time.monotonic() - before < 10
+    assert project.state("app") == "active"
+
+
+def test_clean_exit_is_not_a_crash(machine: Machine, make: Make) -> None:
+    project = make([{"name": "app", "command": ["true"]}, {"name": "again", "command": ["sh", "-c", "sleep 0.3"],
+                    "restartPolicy": {"restart": "always", **FAST}}])
+    project.omnitron("generate")
+    machine.systemctl("start", project.target)
+    machine.wait(lambda: project.state("app") == "inactive", 5, "it has ended")
+    machine.wait(lambda: len(starts(machine, project.unit("again"))) > 2, 10, "it starts again and again")
+    assert len(starts(machine, project.unit("app"))) == 1
+
+
+def test_final_failure_of_a_critical_app_ends_the_stack(machine: Machine, make: Make) -> None:
+    """In reverse order, with no process of ours; status says who it was."""
+    policy = {"maxRestarts": 1, **FAST}
+    project = make(
+        [
+            {"name": "base", "command": SLEEP},
+            {"name": "core", "command": ["sh", "-c", "sleep 0.5; exit 1"], "critical": True, "restartPolicy": policy},
+            {"name": "edge", "command": SLEEP, "dependsOn": ["base"]},
+        ]
+    )
+    project.omnitron("generate")
+    machine.systemctl("start", project.target)
+    machine.wait(lambda: project.state("base") == "inactive" and project.state("edge") == "inactive", 15, "it is down")
+    assert machine.show(project.target, "ActiveState") == "inactive"
+    assert stop_order(machine, project, "base", "edge") == ["edge", "base"]
+    text = project.omnitron("status", check=False).stdout
+    assert "ended by the final failure of its critical app core" in text
+    # Once it is mended, the stack starts again.
+    project.define([{"name": name, "command": SLEEP} for name in ("base", "core", "edge")])
+    project.omnitron("up")
+    assert project.status()["core"]["status"] == "online"
+
+
+SLOW_SERVER = """\
+import http.server, sys, time
+time.sleep(float(sys.argv[2]))
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), http.server.SimpleHTTPRequestHandler).serve_forever()
+"""
+
+
+def test_dependent_waits_for_health(machine: Machine, make: Make) -> None:
+    """It starts once its dependency answers, and keeps its PID when that crashes later."""
+    project = make([])
+    server = project.write("server.py", SLOW_SERVER)
+    project.define(
+        [
+            {
+                "name": "db",
+                "command": ["/usr/bin/python3", server, "8931", "1.5"],
+                "health": {"probe": {"type": "http", "target": "http://127.0.0.1:8931/"}},
+                "restartPolicy": FAST,
+            },
+            {"name": "web", "command": SLEEP, "dependsOn": ["db"]},
+        ]
+    )
+    project.omnitron("generate")
+    machine.systemctl("start", "--no-block", project.target)
+    machine.wait(lambda: project.state("db") == "activating", 5, "db starts")
+    assert project.state("web") == "inactive"
+    machine.wait_for_unit(project.unit("web"), 20)
+    (db,) = starts(machine, project.unit("db"))
+    (web,) = starts(machine, project.unit("web"))
+    assert web >= db
+    before, server_pid = project.pid("web"), project.pid("db")
+    machine.run("kill", "-9", str(server_pid))
+    machine.wait(lambda: project.pid("db") not in (0, server_pid) and project.state("db") == "active", 15, "db is back")
+    assert project.pid("web") == before
+
+
+def test_dependents_of_what_never_is_healthy_stay_blocked(machine: Machine, make: Make) -> None:
+    """Transitively, and status says by whom; the next start of the root starts them all."""
+    policy = {"maxRestarts": 1, **FAST}
+    project = make([])
+    gate_file = f"{project.folder}/open"
+    script = project.write("db.sh", f"test -e {gate_file} || exit 1\nexec sleep 1000\n")
+    apps = [
+        {
+            "name": "db",
+            "command": ["sh", script],
+            "restartPolicy": policy,
+            "health": {"probe": {"type": "command", "command": ["test", "-e", gate_file]}},
+        },
+        {"name": "api", "command": SLEEP, "dependsOn": ["db"]},
+        {"name": "web", "command": SLEEP, "dependsOn": ["api"]},
+    ]
+    project.define(apps)
+    up = project.omnitron("up", check=False)
+    assert up.returncode == 1
+    assert "blocked by db" in up.stderr
+    status = project.status()
+    assert (status["db"]["status"], status["api"]["status"], status["web"]["status"]) == ("crashed", "stopped", "stopped")
+    assert project.omnitron("status", check=False).stdout.count("blocked by db") == 2
+    project.write("open", "")
+    project.omnitron("start", "db")
+    machine.wait(lambda: project.state("web") == "active", 10, "the chain runs")
+
+
+def test_gate_waits_for_a_second_attempt(machine: Machine, make: Make) -> None:
+    project = make([])
+    marker = f"/run/{project.prefix}-tried"
+    script = project.write("db.sh", f"test -e {marker} && exec sleep 1000\ntouch {marker}\nexit 1\n")
+    project.define(
+        [
+            {"name": "db", "command": ["sh", script], "restartPolicy": FAST, "user": "root", "hardening": "off",
+             "health": {"probe": {"type": "command", "command": ["sh", "-c", f"test -e {marker} && sleep 0.3"]}}},
+            {"name": "web", "command": SLEEP, "dependsOn": ["db"]},
+        ]
+    )
+    project.omnitron("generate")
+    machine.systemctl("start", project.target)
+    machine.wait(lambda: project.state("web") == "active", 15, "the dependent runs")
+
+
+def test_a_pool_shares_a_socket_that_outlives_restarts(machine: Machine, make: Make) -> None:
+    project = make([])
+    server = project.write(
+        "server.py",
+        "import socket, os\n"
+        "listener = socket.socket(fileno=3)\n"
+        "while True:\n"
+        "    connection, _ = listener.accept()\n"
+        "    connection.sendall(os.environ['OMNITRON_INSTANCE'].encode())\n"
+        "    connection.close()\n",
+    )
+    project.define(
+        [{"name": "pool", "script": server, "instances": 3, "restartPolicy": FAST,
+          "transports": {"http": {"port": 8932, "host": "127.0.0.1", "socketActivation": True}}}]
+    )
+    project.omnitron("up")
+    ask = ["/usr/bin/python3", "-c", "import socket\nfor _ in range(60):\n"
+           " c = socket.create_connection(('127.0.0.1', 8932)); print(c.recv(9).decode()); c.close()"]
+    assert set(machine.run(*ask).stdout.split()) == {"1", "2", "3"}
+    machine.run("kill", "-9", str(project.pid("pool", instance=2)))
+    assert len(machine.run(*ask).stdout.split()) == 60
+    project.omnitron("stop", "pool@1")
+    machine.run(*ask)
+    assert project.state("pool", instance=1) == "inactive", "a client must not start what an operator stopped"
+    project.omnitron("scale", "pool", "5")
+    assert project.state("pool", instance=5) == "active"
+    assert project.status()["pool"]["instances"] == 5
+    project.omnitron("scale", "pool", "1")
+    assert project.state("pool", instance=5) == "inactive"
+    project.omnitron("stop", "pool")
+    assert machine.run(*ask, check=False).returncode != 0
+
+
+def test_down_follows_priority(machine: Machine, make: Make) -> None:
+    """Lower priority first; dependsOn wins over it."""
+    project = make(
+        [
+            {"name": "a", "command": SLEEP, "shutdown": {"priority": 5}},
+            {"name": "b", "command": SLEEP, "shutdown": {"priority": 1}},
+            {"name": "c", "command": SLEEP, "dependsOn": ["b"], "shutdown": {"priority": 9}},
+        ]
+    )
+    project.omnitron("up")
+    project.omnitron("down")
+    assert stop_order(machine, project, "b", "a", "c") == ["a", "c", "b"]
+
+
+def test_what_ignores_sigterm_is_killed_with_its_children(machine: Machine, make: Make) -> None:
+    script = "trap '' TERM; sleep 1000 & sleep 1000 & while :; do wait; done"
+    project = make([{"name": "app", "command": ["sh", "-c", script], "shutdown": {"timeout": 500}}])
+    project.omnitron("up")
+    before = time.monotonic()
+    machine.systemctl("stop", project.unit("app"))
+    assert time.monotonic() - before < 5
+    assert not machine.run("pgrep", "-u", "www-data", "sleep", check=False).stdout.split()

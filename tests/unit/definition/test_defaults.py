@@ -1,0 +1,210 @@
+"""Every field and default of the configuration reference, in its own spelling: a table, one line per interface.
+
+`name!` must be given, `name` has no default, `name=value` has one, `name=…` has that of its own line.
+What stands after `+` goes beyond the reference.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from pydantic_core import PydanticUndefined
+
+from omnitron.definition import daemon, ecosystem, infrastructure, process, system
+from omnitron.definition.fields import Model
+
+SETTINGS = (
+    "critical=false instances env={} startupTimeout=30000 restartPolicy health transports "
+    "user group paths limits hardening systemd "
+)
+TABLE: list[tuple[type[Model], str]] = [
+    (
+        ecosystem.EcosystemConfig,
+        "project! apps! stacks infrastructure gateway supervision=… monitoring=… logging=… + unitPrefix=omnitron",
+    ),
+    (
+        ecosystem.AppEntry,
+        "name! bootstrap script enabled=true critical=false dependsOn=[] instances env={} cwd restartPolicy "
+        "startupTimeout=30000 watch + command shutdown health transports user group paths limits hardening systemd",
+    ),
+    (ecosystem.Watch, "directory! include=[] ignore=[] debounce=300"),
+    (
+        ecosystem.Stack,
+        "type! watch nodes=[] infrastructure settings=… apps=all portRange serviceOverrides={}",
+    ),
+    (ecosystem.StackNode, "host! port=9700 role! apps=all ssh label"),
+    (ecosystem.SshAccess, "user privateKey port=22"),
+    (
+        ecosystem.StackSettings,
+        "redisDbOffset containerPrefix env={} logLevel portOffsets + allowDegradedInfra",
+    ),
+    (ecosystem.PortOffsets, "postgres=0 redis=0 minio=0"),
+    (ecosystem.PortRange, "start! end!"),
+    (ecosystem.Supervision, "strategy=one_for_one maxRestarts=5 window=60000 backoff=…"),
+    (process.Backoff, "type=exponential initial=1000 max=30000 factor=2"),
+    (process.RestartPolicy, "enabled maxRestarts window delay backoff + restart"),
+    (ecosystem.Monitoring, "healthCheck=… metrics=…"),
+    (ecosystem.HealthCheck, "interval=15000 timeout=5000"),
+    (ecosystem.Metrics, "interval=5000 retention=3600"),
+    (ecosystem.Logging, "level=info maxSize=52428800 maxFiles=10 compress=true + journal"),
+    (ecosystem.Gateway, "port=8080 configDir image=openresty/openresty:alpine"),
+    (
+        system.System,
+        "name! version processes! requires auth config shutdown=… hooks omnitronConfig env={} cwd dev observability",
+    ),
+    (
+        system.Process,
+        "name! module critical=false instances topology transports auth health startupTimeout=30000 scaling "
+        "restartPolicy env={} customRoutes=[] hooks observability "
+        "+ command user group paths limits hardening systemd",
+    ),
+    (system.Topology, "expose=false access=[]"),
+    (
+        process.HttpTransport,
+        "port! host=0.0.0.0 cors=true requestTimeout=120000 keepAliveTimeout=65000 headersTimeout=60000 "
+        "maxRequestSize appVersion + socketActivation",
+    ),
+    (process.WebSocketTransport, "port! host=0.0.0.0 path=/ws keepAlive + socketActivation"),
+    (process.KeepAlive, "interval timeout"),
+    (process.Health, "enabled=true interval=15000 timeout=5000 retries=3 + probe"),
+    (
+        process.Scaling,
+        "strategy=fixed maxInstances targetCPU=70 targetMemory=80 queueThreshold=100 cooldownPeriod=60000",
+    ),
+    (process.Shutdown, "timeout=10000 priority=0 drainConnections=true"),
+    (process.Paths, "+ state=false cache=false write=[]"),
+    (process.Limits, "+ memoryMax memoryHigh cpuQuota cpuWeight tasksMax ioWeight"),
+    (process.RawUnit, "+ unit={} service={}"),
+    (system.Auth, "manager jwt rls invocationWrapper"),
+    (system.Jwt, "enabled=false tokenCacheTtl=60"),
+    (
+        system.Hooks,
+        "beforeCreate afterCreate beforeStart afterStart beforeStop afterStop onHealthCheck",
+    ),
+    (system.CustomRoute, "method! pattern! handler!"),
+    (system.AppSettings, "sources=[] envPrefix"),
+    (system.ConfigSource, "type! path prefix optional=false"),
+    (system.Dev, "port logLevel sourceMaps env={}"),
+    (system.Observability, "metrics tracing logging"),
+    (system.MetricsExport, "export=prometheus interval"),
+    (system.Tracing, "sampler propagator=w3c"),
+    (system.AppLogging, "level maxSize maxFiles compress"),
+    (system.ProcessObservability, "metrics logging"),
+    (system.ProcessLogging, "level"),
+    (system.AppConfig, "database redis s3 services={} infrastructure={}"),
+    (system.Database, "dialect=postgres pool extensions=[] dedicated=false"),
+    (system.RedisDatabase, "prefix dedicated=false"),
+    (system.Bucket, "bucket quota"),
+    (system.Requirements, "postgres redis s3 discovery notifications custom={}"),
+    (system.PostgresRequirement, "database pool extensions=[] migrations"),
+    (system.RedisRequirement, "db prefix purpose=[]"),
+    (system.S3Requirement, "buckets=[] maxFileSize"),
+    (system.CustomRequirement, "image! port env={}"),
+    (
+        infrastructure.Infrastructure,
+        "services={} postgres redis minio gateway tor containers={}",
+    ),
+    (
+        infrastructure.ServiceRequirement,
+        "preset description type image config={} ports={} env={} healthCheck dependsOn=[] secrets={} docker bareMetal "
+        "resources version networkMode critical=true startupTimeout=120000",
+    ),
+    (
+        infrastructure.ServiceHealthCheck,
+        "type! target interval=30000 timeout=10000 retries=5 startPeriod=30000 jsonrpc",
+    ),
+    (infrastructure.JsonRpcCheck, "port! method! path=/json_rpc auth"),
+    (infrastructure.JsonRpcAuth, "user! password! type=basic"),
+    (
+        infrastructure.DockerService,
+        "image build portMappings={} bindHost=127.0.0.1 environment={} volumes=[] command entrypoint user healthCheck "
+        "resources restart=unless-stopped shmSize network extraHosts=[] labels={} variants={}",
+    ),
+    (infrastructure.DockerBuild, "context! dockerfile args={} tag"),
+    (
+        infrastructure.BareMetalService,
+        "installCommand systemdUnit configFile configTemplate dataDir user bindAddress validateCommand variants={}",
+    ),
+    (infrastructure.ServiceOverride, "external docker bareMetal disabled=false"),
+    (infrastructure.ExternalService, "host! ports={} secrets={}"),
+    (infrastructure.ResourceLimits, "memory memoryReservation cpus shmSize"),
+    (infrastructure.ContainerHealthCheck, "test! interval=5000 timeout=5000 retries=5 startPeriod"),
+    (
+        infrastructure.LegacyPostgres,
+        "image=postgres:17-alpine port=5432 user password databases={} config={} resources",
+    ),
+    (infrastructure.LegacyDatabase, "user password migrate migrationDir"),
+    (infrastructure.LegacyRedis, "image=redis:7-alpine port=6379 password config={} databases={} resources"),
+    (infrastructure.LegacyMinio, "image ports=… accessKey secretKey buckets=[] resources"),
+    (infrastructure.MinioPorts, "api=9000 console=9001"),
+    (
+        infrastructure.LegacyGateway,
+        "image=openresty/openresty:alpine port=8080 configDir=infra/nginx redisDb customConfig resources",
+    ),
+    (infrastructure.LegacyTor, "image hiddenServicePorts resources"),
+    (
+        infrastructure.LegacyContainer,
+        "image! ports=[] environment={} volumes=[] command healthCheck resources dependsOn=[]",
+    ),
+    (
+        daemon.DaemonConfig,
+        "socketPath=~/.omnitron/daemon.sock port=9700 host=0.0.0.0 httpPort=9800 pidFile=~/.omnitron/daemon.pid "
+        "stateFile=~/.omnitron/state.json logDir=~/.omnitron/logs role=master master sync cluster secrets auth "
+        "healthMonitor",
+    ),
+    (daemon.MasterAddress, "host! port=9700"),
+    (
+        daemon.Sync,
+        "interval=30000 batchSize=1000 backoff=… categories=[metrics,logs,events,alerts,traces,state] "
+        "bufferPath=~/.omnitron/sync-buffer/ maxBufferSize=524288000",
+    ),
+    (daemon.SyncBackoff, "initial=5000 max=300000 factor=2"),
+    (
+        daemon.Cluster,
+        "enabled=false discovery=redis peers=[] electionTimeout=… heartbeatInterval=2000",
+    ),
+    (daemon.ElectionTimeout, "min=5000 max=15000"),
+    (daemon.Secrets, "provider=file path passphrase"),
+    (daemon.DaemonAuth, "jwtSecret"),
+    (
+        daemon.HealthMonitor,
+        "intervalMs=60000 concurrency=20 offlineTimeoutMs=90000 pingEnabled=true pingTimeout=5000 sshTimeout=10000 "
+        "omnitronCheckTimeout=15000 retentionDays=90 uptimeIntervalMs=86400000",
+    ),
+]
+
+
+def said(text: str) -> dict[str, Any]:
+    words = [word.partition("=") for word in text.replace("!", "=!").split() if word != "+"]
+    return {key: {"!": "!", "…": "…", "": None}.get(value, yaml.safe_load(value or "~")) for key, _, value in words}
+
+
+def found(model: type[Model]) -> dict[str, Any]:
+    return {field.alias or name: default_of(field) for name, field in model.model_fields.items()}
+
+
+def default_of(field: Any) -> Any:
+    default = field.get_default(call_default_factory=True)
+    if default is PydanticUndefined:
+        return "!"
+    return "…" if isinstance(default, Model) and default == type(default)() else default
+
+
+@pytest.mark.parametrize(("model", "line"), TABLE, ids=lambda value: getattr(value, "__name__", ""))
+def test_fields_and_defaults(model: type[Model], line: str) -> None:
+    expected = said(line)
+    if model is ecosystem.EcosystemConfig:
+        expected["stacks"] = {"dev": ecosystem.Stack(type="local")}
+    assert found(model) == expected
+
+
+def test_the_table_has_every_model() -> None:
+    def below(model: type[Model]) -> set[type[Model]]:
+        return {model, *(inner for child in model.__subclasses__() for inner in below(child))}
+
+    mine = {model for model in below(Model) if model.__module__.startswith("omnitron.")}
+    assert mine - {Model, process.ProcessSettings, process.HealthProbe, system.PoolSize} - {
+        model for model, _ in TABLE
+    } <= {infrastructure.SecretRef}
