@@ -48,8 +48,10 @@ def _remove(policy: StackPolicy, *, is_user: bool) -> None:
     """Remove the files of a stack that has stopped."""
     from omnitron.install.installer import remove
     from omnitron.install.store import Store
+    from omnitron.observe.readings import forget
 
     (scope,) = [scope for scope in scopes(is_user) if scope.policies == policy.path.parent]
     store = Store(scope)
     with store.locked(lambda: changes.reload_manager(scope)):
         remove(store, policy.target.removesuffix(".target"), lambda: changes.reload_manager(scope))
+    forget(policy, scope.records)

@@ -62,7 +62,7 @@ def run_command(app: App, command: Command, user: User = False, config: Config =
     with TransientUnit(f"{name}.service", is_user=scope.name == "user") as transient:
         properties = _properties(unit, process, argv, address.instance if address else None, transient)
         outcome, stopped_by = run(transient, properties)
-    raise typer.Exit(_finish(argv, process, transient.name, outcome, stopped_by))
+    raise typer.Exit(_finish(argv, process, transient, outcome, stopped_by))
 
 
 def _properties(
@@ -75,11 +75,9 @@ def _properties(
     for directive in left_out:
         output.warn(f"{directive}= of {unit.name} has no effect here: it cannot be given to a transient unit")
     properties: list[tuple[str, str, Any]] = [
-        ("Description", "s", f"{process.stack}/{process.app}: {' '.join(argv)}"),
+        ("Description", "s", _description(process, argv)),
         ("Type", "s", "exec"),
         ("TimeoutStopUSec", "t", max(process.stop_timeout, 1) * 1000),
-        # An interactive shell ignores SIGTERM.
-        ("SendSIGHUP", "b", True),
         *shared,
         *_search_path(process),
         ("ExecStartEx", "a(sasas)", [_executable(process, argv)]),
@@ -90,6 +88,11 @@ def _properties(
         # With another name it would take the state directory away from the running app.
         properties.append(("User", "s", name))
     return properties
+
+
+def _description(process: PlannedProcess, argv: list[str]) -> str:
+    line = "".join(character if character.isprintable() else " " for character in " ".join(argv))
+    return f"{process.stack}/{process.app}: {line[:100]}"
 
 
 def _executable(process: PlannedProcess, argv: list[str]) -> tuple[str, list[str], list[str]]:
@@ -117,13 +120,14 @@ def _search_path(process: PlannedProcess) -> list[tuple[str, str, Any]]:
     return [("ExecSearchPath", "as", folders)]
 
 
-def _finish(argv: list[str], process: PlannedProcess, unit: str, outcome: Outcome, stopped_by: int | None) -> int:
+def _finish(
+    argv: list[str], process: PlannedProcess, unit: TransientUnit, outcome: Outcome, stopped_by: int | None
+) -> int:
     """Return the exit status, after a word about an end that the command itself cannot tell of."""
     if stopped_by is not None:
         return 128 + stopped_by
     if not outcome.started:
-        why = FAILED_BEFORE.get(outcome.status, f"systemd could not start it ({outcome.status})")
-        raise CannotRunError(argv[0], process, why, unit)
+        raise CannotRunError(argv[0], process, outcome, unit)
     if outcome.result == "oom-kill":
         output.warn(f"{argv[0]} was killed: out of memory")
     return outcome.exit_status
@@ -134,8 +138,9 @@ class CannotRunError(OmnitronError):
 
     exit_code = 127
 
-    def __init__(self, program: str, process: PlannedProcess, why: str, unit: str) -> None:
+    def __init__(self, program: str, process: PlannedProcess, outcome: Outcome, unit: TransientUnit) -> None:
+        why = FAILED_BEFORE.get(outcome.status, f"systemd says {outcome.result}, status {outcome.status}")
         super().__init__(
             f"cannot run {program!r} as {process.stack}/{process.app}:{process.name}: {why}",
-            hint=f"see: journalctl -u {unit}",
+            hint=f"see: journalctl {'--user ' if unit.is_user else ''}-u {unit.name}",
         )

@@ -132,7 +132,10 @@ def _finish(report: StackReport, failed: list[JobEnd]) -> None:
     from omnitron.control.perform import services_of
     from omnitron.observe.dto import daemon_status
 
-    wrong = [service for service in services_of(report) if service.status != "online"]
+    services = services_of(report)
+    # A clean exit is not a crash: what has done its work and ended is as it should be.
+    ended = [service for service in services if service.status == "stopped" and not service.note]
+    wrong = [service for service in services if service.status != "online" and service not in ended]
     if output.wants_json():
         output.data(daemon_status([report], uptime=0, pid=1)["apps"])
     elif wrong:
@@ -140,7 +143,9 @@ def _finish(report: StackReport, failed: list[JobEnd]) -> None:
             output.note(f"{output.paint('error:', 'red')} {service.unit} is {service.status}: {service.note}")
         output.note(f"       see: journalctl -e -u {wrong[0].unit}")
     else:
-        output.line(f"{report.policy.stack} of {report.policy.project} is up: {len(services_of(report))} services")
+        rest = f", {len(ended)} ended by themselves" if ended else ""
+        name = f"{report.policy.stack} of {report.policy.project}"
+        output.line(f"{name} is up: {len(services) - len(ended)} services run{rest}")
         if report.policy.log_namespace:
             output.line(f"logs: journalctl --namespace={report.policy.log_namespace} -e")
     if wrong or (failed and not report.apps):

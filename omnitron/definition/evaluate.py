@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,9 @@ def evaluate(path: Path, kind: str, *, timeout_s: float = TIMEOUT_S) -> Source:
     """
     text = read_text(path)
     try:
-        tree = ast.parse(text, filename=str(path))
+        with warnings.catch_warnings(action="ignore"):  # the child says them
+            tree = ast.parse(text, filename=str(path))
+            compile(tree, str(path), "exec", dont_inherit=True)
     except SyntaxError as error:
         raise DefinitionError([Problem(str(path), error.lineno or 0, "", f"cannot parse: {error.msg}")]) from error
     except (RecursionError, MemoryError) as error:

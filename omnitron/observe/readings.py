@@ -5,6 +5,7 @@ Taken once, then handed to the pure functions of `omnitron.observe.report`.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -86,6 +87,18 @@ def record_path(records: Path, process: ProcessPolicy, service: str) -> Path | N
     if process.restarts.record is None:
         return None
     return records / process.restarts.record.replace(process.unit, service)
+
+
+def forget(stack: StackPolicy, records: Path) -> None:
+    """Remove the crash records of a stack that is no longer installed, as far as they may be."""
+    for process in (process for app in stack.apps for process in app.processes):
+        for service in process.services:
+            path = record_path(records, process, service)
+            for file in path.parent.glob(f"{path.name}*") if path else ():
+                with contextlib.suppress(OSError):
+                    file.unlink()
+    with contextlib.suppress(OSError):
+        (records / stack.prefix).rmdir()
 
 
 def usage_of(readings: Readings, service: str) -> Usage:

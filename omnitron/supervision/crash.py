@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 # Without a record there is no delay either; the pause keeps the native start limit from ending the unit.
 UNRECORDED_PAUSE_S = 1.0
-# A wait that is over before another interpreter would have started is spent here.
-SHORT_S = 0.03
+# A wait that could be over before the next interpreter is ready, on a busy machine, is spent here.
+SHORT_S = 0.25
 # systemd keeps the Result of the crash when a unit is stopped from here. A crash that it takes for a
 # success (a signal from outside) becomes a failure only when ExecStopPost= itself fails.
 MAKE_IT_FAIL = 1

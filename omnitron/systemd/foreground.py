@@ -44,9 +44,10 @@ def _standard_streams() -> tuple[TextIO | None, ...]:
 
 def _streams(terminal: Terminal | None, terminals: list[int]) -> Properties:
     """Return the properties that say where its input, output and errors go: terminals to the new one."""
+    # An interactive shell ignores SIGTERM.
+    properties: Properties = [("SendSIGHUP", "b", terminal is not None)]
     if terminal and len(terminals) == len(NAMES):
-        return [("TTYPath", "s", terminal.path), *((f"Standard{name}", "s", "tty") for name in NAMES)]
-    properties: Properties = []
+        return [*properties, ("TTYPath", "s", terminal.path), *((f"Standard{name}", "s", "tty") for name in NAMES)]
     for number, (name, stream) in enumerate(zip(NAMES, _standard_streams(), strict=True)):
         if stream is None:
             properties.append((f"Standard{name}", "s", "null"))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from typing import Any
 
 import pytest
 from machines import Machine, debian, host_overlay, remove_stale
+from projects import Make, Project
 
 from omnitron.errors import OmnitronError
 
@@ -40,3 +42,17 @@ def machine(request: pytest.FixtureRequest) -> Machine:
     """Each of the two."""
     booted: Machine = request.getfixturevalue(request.param)
     return booted
+
+
+@pytest.fixture
+def make(machine: Machine) -> Iterator[Make]:
+    """Makes projects on the machine, and ends them."""
+    made: list[Project] = []
+
+    def build(apps: list[dict[str, Any]], **definition: Any) -> Project:
+        made.append(Project(machine, apps, **definition))
+        return made[-1]
+
+    yield build
+    for project in made:
+        project.end()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Callable
 from subprocess import CompletedProcess
 from typing import Any
 
@@ -74,7 +75,15 @@ class Project:
         """Stop the stack and remove its units; nothing may be left for other tests."""
         self.machine.systemctl("stop", f"{self.prefix}-*", check=False)
         self.machine.systemctl("stop", self.target, check=False)
-        self.machine.run("sh", "-c", f"rm -rf /etc/systemd/system/{self.prefix}-* /etc/omnitron/{self.prefix}-*"
-                         f" /var/lib/omnitron/.installed/{self.prefix}-* /run/omnitron/{self.prefix}")
+        self.machine.run(
+            "sh",
+            "-c",
+            f"rm -rf /etc/systemd/system/{self.prefix}-* /etc/omnitron/{self.prefix}-*"
+            f" /var/lib/omnitron/.installed/{self.prefix}-* /run/omnitron/{self.prefix}",
+        )
         self.machine.systemctl("daemon-reload")
         self.machine.systemctl("reset-failed", f"{self.prefix}-*", check=False)
+
+
+Make = Callable[..., Project]
+"""Makes a project that ends with the test."""

@@ -211,15 +211,21 @@ def any_lab(machine: Machine, request: pytest.FixtureRequest) -> Iterator[Lab]:
 
 
 def assert_delays(found: list[float], wanted: list[float]) -> None:
-    """Each within 5 % plus 60 ms; on a noisy machine one of them may be later."""
+    """Roughly: the machine may be busy, and here something else is the subject."""
     assert len(found) == len(wanted)
-    late = [
-        f"{is_:.3f} for {should:.3f}" for is_, should in zip(found, wanted, strict=True) if is_ > should * 1.05 + 0.06
-    ]
-    early = [f"{is_:.3f} for {should:.3f}" for is_, should in zip(found, wanted, strict=True) if is_ < should - 0.01]
-    assert not early
-    assert len(late) <= 1, late
-    assert all(is_ < should + NOISE_S for is_, should in zip(found, wanted, strict=True))
+    for is_, should in zip(found, wanted, strict=True):
+        assert should - 0.01 < is_ < should + NOISE_S
+
+
+def assert_exact_delays(run: Callable[[], list[float]], wanted: list[float]) -> None:
+    """Each within 5 % plus 60 ms, in one run out of three: the machine may be busy."""
+    runs = []
+    for _ in range(3):
+        runs.append(run())
+        assert_delays(runs[-1], wanted)
+        if all(is_ <= should * 1.05 + 0.06 for is_, should in zip(runs[-1], wanted, strict=True)):
+            return
+    raise AssertionError(f"wanted {wanted}, got {runs}")
 
 
 # The default policy.
@@ -322,16 +328,20 @@ def test_the_delay_falls_back_as_the_window_empties(lab: Lab) -> None:
 @pytest.mark.parametrize(
     ("backoff", "delays"),
     [
+        ("exponential:200:1000:2", [0.2, 0.4, 0.8, 1.0]),
         ("linear:100:250:1", [0.1, 0.2, 0.25, 0.25]),
         ("fixed:150:150:1", [0.15] * 4),
         ("exponential:10:30:2", [0.01, 0.02, 0.03, 0.03]),
     ],
 )
-def test_other_delays(lab: Lab, backoff: str, delays: list[float]) -> None:
-    unit = lab.unit(CRASHES, budget="4:60000", backoff=backoff)
-    unit.start()
-    unit.wait_for("failed/failed")
-    assert_delays(unit.delays(), delays)
+def test_delays_are_exact(lab: Lab, backoff: str, delays: list[float]) -> None:
+    def run() -> list[float]:
+        unit = lab.unit(CRASHES, budget="4:60000", backoff=backoff)
+        unit.start()
+        unit.wait_for("failed/failed")
+        return unit.delays()
+
+    assert_exact_delays(run, delays)
 
 
 def test_a_delay_is_told_and_outlasts_the_start_timeout(any_lab: Lab) -> None:

@@ -3,29 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
-
-import pytest
 from machines import Machine
-from projects import Project
+from projects import Make, Project
 
-Make = Callable[..., Project]
 SLEEP = ["sleep", "1000"]
 FAST = {"backoff": {"type": "fixed", "initial": 100, "max": 100}}
-
-
-@pytest.fixture
-def make(machine: Machine) -> Iterator[Make]:
-    made: list[Project] = []
-
-    def build(apps: list[dict[str, Any]], **definition: Any) -> Project:
-        made.append(Project(machine, apps, **definition))
-        return made[-1]
-
-    yield build
-    for project in made:
-        project.end()
 
 
 def starts(machine: Machine, unit: str) -> list[float]:
@@ -138,8 +120,12 @@ def test_stop_during_a_delay_is_immediate(machine: Machine, make: Make) -> None:
 
 
 def test_clean_exit_is_not_a_crash(machine: Machine, make: Make) -> None:
-    project = make([{"name": "app", "command": ["true"]}, {"name": "again", "command": ["sh", "-c", "sleep 0.3"],
-                    "restartPolicy": {"restart": "always", **FAST}}])
+    project = make(
+        [
+            {"name": "app", "command": ["true"]},
+            {"name": "again", "command": ["sh", "-c", "sleep 0.3"], "restartPolicy": {"restart": "always", **FAST}},
+        ]
+    )
     project.omnitron("generate")
     machine.systemctl("start", project.target)
     machine.wait(lambda: project.state("app") == "inactive", 5, "it has ended")
@@ -227,7 +213,11 @@ def test_dependents_of_what_never_is_healthy_stay_blocked(machine: Machine, make
     assert up.returncode == 1
     assert "blocked by db" in up.stderr
     status = project.status()
-    assert (status["db"]["status"], status["api"]["status"], status["web"]["status"]) == ("crashed", "stopped", "stopped")
+    assert (status["db"]["status"], status["api"]["status"], status["web"]["status"]) == (
+        "crashed",
+        "stopped",
+        "stopped",
+    )
     assert project.omnitron("status", check=False).stdout.count("blocked by db") == 2
     project.write("open", "")
     project.omnitron("start", "db")
@@ -240,8 +230,14 @@ def test_gate_waits_for_a_second_attempt(machine: Machine, make: Make) -> None:
     script = project.write("db.sh", f"test -e {marker} && exec sleep 1000\ntouch {marker}\nexit 1\n")
     project.define(
         [
-            {"name": "db", "command": ["sh", script], "restartPolicy": FAST, "user": "root", "hardening": "off",
-             "health": {"probe": {"type": "command", "command": ["sh", "-c", f"test -e {marker} && sleep 0.3"]}}},
+            {
+                "name": "db",
+                "command": ["sh", script],
+                "restartPolicy": FAST,
+                "user": "root",
+                "hardening": "off",
+                "health": {"probe": {"type": "command", "command": ["sh", "-c", f"test -e {marker} && sleep 0.3"]}},
+            },
             {"name": "web", "command": SLEEP, "dependsOn": ["db"]},
         ]
     )
@@ -262,12 +258,23 @@ def test_a_pool_shares_a_socket_that_outlives_restarts(machine: Machine, make: M
         "    connection.close()\n",
     )
     project.define(
-        [{"name": "pool", "script": server, "instances": 3, "restartPolicy": FAST,
-          "transports": {"http": {"port": 8932, "host": "127.0.0.1", "socketActivation": True}}}]
+        [
+            {
+                "name": "pool",
+                "script": server,
+                "instances": 3,
+                "restartPolicy": FAST,
+                "transports": {"http": {"port": 8932, "host": "127.0.0.1", "socketActivation": True}},
+            }
+        ]
     )
     project.omnitron("up")
-    ask = ["/usr/bin/python3", "-c", "import socket\nfor _ in range(60):\n"
-           " c = socket.create_connection(('127.0.0.1', 8932)); print(c.recv(9).decode()); c.close()"]
+    ask = [
+        "/usr/bin/python3",
+        "-c",
+        "import socket\nfor _ in range(60):\n"
+        " c = socket.create_connection(('127.0.0.1', 8932)); print(c.recv(9).decode()); c.close()",
+    ]
     assert set(machine.run(*ask).stdout.split()) == {"1", "2", "3"}
     machine.run("kill", "-9", str(project.pid("pool", instance=2)))
     assert len(machine.run(*ask).stdout.split()) == 60

@@ -31,10 +31,15 @@ def shop(*apps: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"project": "shop", "apps": entries, **more}
 
 
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
 def dumped(data: Any, suffix: str, kind: str = "ecosystem") -> str:
     """`data` as the text of a definition, one key to a line."""
     if suffix == ".yaml":
-        return yaml.safe_dump(data, sort_keys=False, default_flow_style=False, allow_unicode=True)
+        return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
     if suffix == ".toml":
         return "\n".join(_toml(data, ())) + "\n"
     text = json.dumps(data, indent=1, ensure_ascii=False)

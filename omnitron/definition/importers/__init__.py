@@ -18,3 +18,10 @@ def import_procfile(path: Path, around: Surroundings, project: str | None = None
     from omnitron.definition.importers import procfile
 
     return procfile.convert(path, read_text(path), around, project)
+
+
+def import_compose(path: Path, around: Surroundings, project: str | None = None) -> Imported:
+    """Import a compose file; raises DefinitionError with every problem."""
+    from omnitron.definition.importers import compose, scalars
+
+    return compose.convert(scalars.read_data(path), around, project)

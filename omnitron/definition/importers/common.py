@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from omnitron import names
 from omnitron.definition.importers.document import Entry
-from omnitron.definition.importers.naming import Namer
+from omnitron.definition.importers.naming import Namer, why_renamed
 from omnitron.definition.importers.report import Report
 from omnitron.definition.importers.shell import Command
 from omnitron.definition.source import KeyPath
@@ -32,13 +32,17 @@ def app_namer() -> Namer:
 
 def named(namer: Namer, wanted: str, report: Report, at: KeyPath) -> Entry:
     """Return the entry of an app called `wanted`, or the nearest name that is free."""
-    name = namer.name(wanted)
-    entry = Entry(name=name)
-    if name != wanted:
-        message = namer.why_changed(wanted, name)
-        entry.comment(f"{wanted}: {message}", "name")
-        report.warn(at, message)
+    entry = Entry(name=namer.name(wanted))
+    say_renamed(entry, wanted, entry["name"], report, at, "name")
     return entry
+
+
+def say_renamed(entry: Entry, wanted: str, found: str, report: Report, at: KeyPath, above: str) -> None:
+    """Say that something has another name here, when it has."""
+    if found != wanted:
+        message = why_renamed(wanted, found)
+        entry.comment(f"{wanted}: {message}", above)
+        report.warn(at, message)
 
 
 def set_command(entry: Entry, command: Command) -> None:

@@ -12,7 +12,6 @@ class Namer:
     """Gives out names; no two of them would have units of the same name."""
 
     def __init__(self, reserved: frozenset[str] = frozenset()) -> None:
-        self.reserved = reserved
         self._taken = {names.unit_part(name) for name in reserved}
 
     def name(self, wanted: str) -> str:
@@ -26,16 +25,17 @@ class Namer:
         self._taken.add(names.unit_part(found))
         return found
 
-    def why_changed(self, wanted: str, found: str) -> str:
-        """Say that `wanted` is called `found` here, and why."""
-        reason = names.why_not_a_name(wanted)
-        if reason:
-            why = f"the name {reason}"
-        elif wanted in self.reserved:
-            why = "the name is reserved for units of omnitron's own"
-        else:
-            why = "its units would have the names of another's"
-        return f"is called {found!r} here: {why}"
+
+def why_renamed(wanted: str, found: str) -> str:
+    """Say that `wanted` is called `found` here, and why."""
+    reason = names.why_not_a_name(wanted)
+    if reason:
+        why = f"the name {reason}"
+    elif wanted in names.RESERVED_APPS:
+        why = "the name is reserved for units of omnitron's own"
+    else:
+        why = "its units would have the names of another's"
+    return f"is called {found!r} here: {why}"
 
 
 def valid(text: str) -> str:

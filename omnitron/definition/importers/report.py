@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 from omnitron.definition.fields import parse_text
 from omnitron.definition.importers import emit
@@ -11,6 +11,8 @@ from omnitron.definition.importers.document import Entry, Imported
 from omnitron.definition.problems import KINDS
 from omnitron.definition.source import KeyPath, Source, dotted
 from omnitron.errors import DefinitionError, Problem
+
+T = TypeVar("T")
 
 MAX_SHOWN = 2000
 """Characters of a value that a comment repeats."""
@@ -146,6 +148,17 @@ class Section:
             return None
         return None if number is None else int(number)
 
+    def parsed(self, key: str, parse: Callable[[str], T]) -> T | None:
+        """Return what `parse` makes of text; its ValueError becomes a problem."""
+        text = self.text(key)
+        if text is None:
+            return None
+        try:
+            return parse(text)
+        except ValueError as error:
+            self.wrong(key, f"cannot use this value: it {error}")
+            return None
+
     def section(self, key: str) -> Section | None:
         """Return the mapping at `key`."""
         value = self.value(key)
@@ -175,6 +188,11 @@ class Section:
         for key in self.data:
             if key in self.unread and not key.startswith("x-"):
                 yield key
+
+    def leave_rest(self, entry: Entry, why: str, above: str | None = None) -> None:
+        """Leave behind every key that nobody has read."""
+        for key in list(self.rest()):
+            self.left(entry, key, why, above)
 
 
 def kind(value: Any) -> str:

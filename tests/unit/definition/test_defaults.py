@@ -15,10 +15,6 @@ from pydantic_core import PydanticUndefined
 from omnitron.definition import daemon, ecosystem, infrastructure, process, system
 from omnitron.definition.fields import Model
 
-SETTINGS = (
-    "critical=false instances env={} startupTimeout=30000 restartPolicy health transports "
-    "user group paths limits hardening systemd "
-)
 TABLE: list[tuple[type[Model], str]] = [
     (
         ecosystem.EcosystemConfig,
@@ -68,6 +64,8 @@ TABLE: list[tuple[type[Model], str]] = [
     ),
     (process.WebSocketTransport, "port! host=0.0.0.0 path=/ws keepAlive + socketActivation"),
     (process.KeepAlive, "interval timeout"),
+    (process.Transports, "http websocket"),
+    (process.HealthProbe, "+ type! target command"),
     (process.Health, "enabled=true interval=15000 timeout=5000 retries=3 + probe"),
     (
         process.Scaling,
@@ -95,6 +93,7 @@ TABLE: list[tuple[type[Model], str]] = [
     (system.ProcessLogging, "level"),
     (system.AppConfig, "database redis s3 services={} infrastructure={}"),
     (system.Database, "dialect=postgres pool extensions=[] dedicated=false"),
+    (system.PoolSize, "min=0 max=10"),
     (system.RedisDatabase, "prefix dedicated=false"),
     (system.Bucket, "bucket quota"),
     (system.Requirements, "postgres redis s3 discovery notifications custom={}"),
@@ -135,6 +134,7 @@ TABLE: list[tuple[type[Model], str]] = [
         infrastructure.LegacyPostgres,
         "image=postgres:17-alpine port=5432 user password databases={} config={} resources",
     ),
+    (infrastructure.SecretRef, "secret!"),
     (infrastructure.LegacyDatabase, "user password migrate migrationDir"),
     (infrastructure.LegacyRedis, "image=redis:7-alpine port=6379 password config={} databases={} resources"),
     (infrastructure.LegacyMinio, "image ports=… accessKey secretKey buckets=[] resources"),
@@ -205,6 +205,4 @@ def test_the_table_has_every_model() -> None:
         return {model, *(inner for child in model.__subclasses__() for inner in below(child))}
 
     mine = {model for model in below(Model) if model.__module__.startswith("omnitron.")}
-    assert mine - {Model, process.ProcessSettings, process.HealthProbe, system.PoolSize} - {
-        model for model, _ in TABLE
-    } <= {infrastructure.SecretRef}
+    assert mine == {model for model, _ in TABLE} | {Model, process.ProcessSettings}
