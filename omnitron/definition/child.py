@@ -1,6 +1,6 @@
 """The process in which a Python definition runs: `child.py FILE KIND FD` writes one JSON object to FD.
 
-`{"data": …, "line": N}`, or `{"error": …, "line": N}`. A file and not a module, so that it can be
+`{"data": …, "line": N}`, or `{"error": …, "line": N, "path": […]}`. A file and not a module, so that it can be
 started as a user for whom nothing is set up.
 """
 
@@ -21,7 +21,7 @@ MAX_DEPTH = 60
 
 
 class UnsayableValueError(Exception):
-    """A value that no data file could hold; the text says where and what."""
+    """A value that no data file could hold: its key path, and why."""
 
 
 def main(file: str, kind: str, descriptor: int) -> None:
@@ -56,9 +56,10 @@ def evaluate(file: str, kind: str) -> dict[str, Any]:
         }
     line = wanted[0].line if wanted[0].file == file else 0
     try:
-        return {"data": plain(wanted[0].values, kind, file, 0), "line": line}
+        return {"data": plain(wanted[0].values, (), file), "line": line}
     except UnsayableValueError as error:
-        return {"error": f"cannot use {error}", "line": line}
+        path, why = error.args
+        return {"error": f"cannot use this value: {why}", "line": line, "path": path}
 
 
 def describe(error: BaseException) -> str:
@@ -86,25 +87,25 @@ def how_many(kind: str, wanted: list[Any], others: list[Any]) -> str:
     return f"defines nothing: a variable must hold the result of define_{kind}(…)"
 
 
-def plain(value: Any, where: str, file: str, depth: int) -> Any:
-    """Return `value` as JSON can say it; functions become `file.py:function`."""
-    if depth > MAX_DEPTH:
-        raise UnsayableValueError(f"{where}: nested too deeply, or in itself")
+def plain(value: Any, path: tuple[str | int, ...], file: str) -> Any:
+    """Return `value`, found at `path`, as JSON can say it; functions become `file.py:function`."""
+    if len(path) > MAX_DEPTH:
+        raise UnsayableValueError(path[:1], "it is nested too deeply, or in itself")
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, PurePath):
         return str(value)
     if isinstance(value, Mapping):
-        return {str(key): plain(item, f"{where}.{key}", file, depth + 1) for key, item in value.items()}
+        return {str(key): plain(item, (*path, str(key)), file) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item, f"{where}.{index}", file, depth + 1) for index, item in enumerate(value)]
+        return [plain(item, (*path, index), file) for index, item in enumerate(value)]
     if hasattr(value, "values") and hasattr(value, "kind"):
-        return plain(value.values, where, file, depth + 1)
+        return plain(value.values, path, file)
     if callable(value) and hasattr(value, "__qualname__"):
         module = getattr(value, "__module__", "")
         home = Path(file).name if module == "omnitron_definition" else module
         return f"{home}:{value.__qualname__}"
-    raise UnsayableValueError(f"{where}: a {type(value).__name__} cannot be part of a definition")
+    raise UnsayableValueError(path, f"{type(value).__name__} cannot be part of a definition")
 
 
 if __name__ == "__main__":

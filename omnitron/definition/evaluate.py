@@ -38,9 +38,12 @@ def evaluate(path: Path, kind: str, *, timeout_s: float = TIMEOUT_S) -> Source:
     except (RecursionError, MemoryError) as error:
         raise DefinitionError([Problem(str(path), 0, "", "cannot parse: nested too deeply")]) from error
     answer = _ask_child(path, kind, timeout_s)
+    lines = _PythonLines(tree, answer["line"])
     if "error" in answer:
-        raise DefinitionError([Problem(str(path), answer["line"], "", answer["error"])])
-    return Source(path, answer["data"], _PythonLines(tree, answer["line"]))
+        keys = answer.get("path", ())
+        where = ".".join(map(str, keys))
+        raise DefinitionError([Problem(str(path), lines(keys), where, answer["error"])])
+    return Source(path, answer["data"], lines)
 
 
 def _ask_child(path: Path, kind: str, timeout_s: float) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import stat
 import tomllib
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -136,6 +137,17 @@ def read_source(path: Path) -> Source:
         raise _syntax_error(path, 0, str(error).partition(":")[0].lower()) from error
 
 
+def _in_index(make: Callable[[], dict[KeyPath, int]]) -> Locator:
+    """Return a locator that makes the lines of all paths when it is first asked."""
+    index = cache(make)
+
+    def locate(path: KeyPath) -> int:
+        lines = index()
+        return next(lines[path[:length]] for length in range(len(path), -1, -1) if path[:length] in lines)
+
+    return locate
+
+
 # YAML
 
 
@@ -243,7 +255,7 @@ def _read_json(path: Path, text: str) -> Source:
         data = json.loads(text, object_pairs_hook=unique)
     except json.JSONDecodeError as error:
         raise _syntax_error(path, error.lineno, error.msg[0].lower() + error.msg[1:]) from error
-    return Source(path, data, lambda keys: _locate_json(text, keys))
+    return Source(path, data, _in_index(lambda: _json_lines(text)))
 
 
 JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+')
@@ -266,26 +278,28 @@ def _repeated_key(text: str) -> tuple[int, str]:
     return 0, "a key is there twice"
 
 
-def _locate_json(text: str, path: KeyPath) -> int:
-    """Walk the tokens with a stack of the keys that lead to each; remember the deepest match."""
-    best, depth = 1, 0
+def _json_lines(text: str) -> dict[KeyPath, int]:
+    """Walk the tokens with a stack of the keys that lead to each."""
+    lines: dict[KeyPath, int] = {(): 1}
     keys: list[str | int] = []
-    tokens = list(JSON_TOKEN.finditer(text))
-    for position, token in enumerate(tokens):
+    line, end = 1, 0
+    for token, following in pairwise([*JSON_TOKEN.finditer(text), None]):
+        if token is None:
+            break
         word = token.group()
-        if word in "{[":
-            keys.append(0 if word == "[" else "")
-        elif word in "}]":
+        line, end = line + text.count("\n", end, token.start()), token.start()
+        if word in "}]":
             keys.pop()
-        elif word == "," and keys and isinstance(keys[-1], int):
-            keys[-1] += 1
-        elif word.startswith('"') and position + 1 < len(tokens) and tokens[position + 1].group() == ":":
+        elif word == ",":
+            keys[-1] = keys[-1] + 1 if isinstance(keys[-1], int) else ""
+        elif following and following.group() == ":":
             keys[-1] = json.loads(word)
-        matched = len(keys)
-        if depth < matched <= len(path) and all(a == b for a, b in zip(keys, path, strict=False)):
-            at = tokens[min(position + (word == ","), len(tokens) - 1)] if word != "[" else tokens[position + 1]
-            best, depth = text.count("\n", 0, at.start()) + 1, matched
-    return best
+            lines[tuple(keys)] = line
+        elif word != ":":
+            lines.setdefault(tuple(keys), line)
+            if word in "{[":
+                keys.append("" if word == "{" else 0)
+    return lines
 
 
 # TOML
@@ -299,7 +313,7 @@ def _read_toml(path: Path, text: str) -> Source:
         reason = re.sub(r" \(at .*\)$", "", str(error))
         line = int(where[1]) if where else text.count("\n") + 1
         raise _syntax_error(path, line, reason[0].lower() + reason[1:]) from error
-    return Source(path, data, lambda keys: _locate_toml(text, keys))
+    return Source(path, data, _in_index(lambda: _toml_lines(text)))
 
 
 TOML_KEY = re.compile(
@@ -324,25 +338,22 @@ def _toml_keys(text: str) -> list[str]:
     return [part.strip("\"'") for part in re.findall(r"\"(?:[^\"\\]|\\.)*\"|'[^']*'|[A-Za-z0-9_-]+", text)]
 
 
-def _locate_toml(text: str, path: KeyPath) -> int:
+def _toml_lines(text: str) -> dict[KeyPath, int]:
     """Match table headers and `key =` lines; an inline table or array counts as one line."""
-    best, depth = 1, 0
+    lines: dict[KeyPath, int] = {(): 1}
     table: list[str | int] = []
     counts: dict[tuple[str | int, ...], int] = {}
     for number, line in enumerate(TOML_TEXT.sub(_only_newlines, text).split("\n"), 1):
         if header := TOML_HEADER.match(line):
             table = _toml_table(_toml_keys(header[2]), header[1] == "[[", counts)
-            full = table
+            path = table
         elif key := TOML_KEY.match(line):
-            full = [*table, *_toml_keys(key[1])]
+            path = [*table, *_toml_keys(key[1])]
         else:
             continue
-        common = 0
-        while common < min(len(full), len(path)) and full[common] == path[common]:
-            common += 1
-        if common > depth and common == len(full):
-            best, depth = number, common
-    return best
+        for length in range(1, len(path) + 1):
+            lines.setdefault(tuple(path[:length]), number)
+    return lines
 
 
 def _toml_table(keys: list[str], is_item: bool, counts: dict[tuple[str | int, ...], int]) -> list[str | int]:

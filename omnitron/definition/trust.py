@@ -26,8 +26,8 @@ def check_trusted(definition: Path) -> None:
     """
     if os.geteuid() != 0:
         return
-    real = definition.resolve()
     trusted = {0, definition.stat().st_uid}
+    real = definition.resolve()
     for path in dict.fromkeys((definition, *definition.parents, real, *real.parents)):
         status = path.stat()
         who = _writers(status.st_mode)

@@ -304,7 +304,7 @@ def _unknown(text: str, address: Address, policies: list[StackPolicy]) -> UsageE
     if guesses:
         return UsageError(f"cannot find {text!r}", hint=f"did you mean {' or '.join(guesses)}?")
     known = [f"{stack.stack}/{app.name}" for stack in policies for app in stack.apps]
-    return UsageError(f"cannot find {text!r}", hint=f"there is {', '.join(known)}")
+    return UsageError(f"cannot find {text!r}", hint=f"there is {', '.join(dict.fromkeys(known))}")
 
 
 def _near_names(policies: list[StackPolicy]) -> dict[str, str]:

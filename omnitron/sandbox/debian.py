@@ -28,15 +28,24 @@ PACKAGES = (
 )
 
 
-def debian_root(suite: str = "trixie", include: Sequence[str] = PACKAGES, cache: Path | None = None) -> Path:
+def debian_root(
+    suite: str = "trixie",
+    include: Sequence[str] = PACKAGES,
+    cache: Path | None = None,
+    options: Sequence[str] = (),
+    sources: Sequence[str] = (),
+) -> Path:
     """A root directory of the Debian release `suite` with the packages `include`, made if need be.
+
+    `options` are more options for mmdebstrap, `sources` lines of a sources.list in place of its own.
 
     It is kept below `cache` (`~/.cache/omnitron`) under a name that says what is in it; one of the same
     release with other packages is removed, unless a machine runs on it. Packages come from where the
     host's apt gets them. OmnitronError when it cannot be made, with what mmdebstrap said last.
     """
     cache = cache or Path.home() / ".cache" / "omnitron"
-    key = hashlib.sha256(" ".join(sorted(set(include))).encode()).hexdigest()[:12]
+    made_of = [*sorted(set(include)), *options, *sources]
+    key = hashlib.sha256(" ".join(made_of).encode()).hexdigest()[:12]
     root = cache / f"debian-{suite}-{key}"
     if root.is_dir():
         return root
@@ -44,7 +53,7 @@ def debian_root(suite: str = "trixie", include: Sequence[str] = PACKAGES, cache:
     cache.mkdir(parents=True, exist_ok=True)
     with _locked(cache):
         if not root.is_dir():
-            _build(suite, include, root)
+            _build(suite, [f"--include={','.join(include)}", *options], sources, root)
         _remove_others(root)
     return root
 
@@ -58,13 +67,13 @@ def _require(suite: str) -> None:
         )
 
 
-def _build(suite: str, include: Sequence[str], root: Path) -> None:
+def _build(suite: str, options: Sequence[str], sources: Sequence[str], root: Path) -> None:
     for left in root.parent.glob(".build-*"):
         shutil.rmtree(left)
     # Its own mode, 0700, would be that of `/`: so the root is one level below.
     with tempfile.TemporaryDirectory(prefix=".build-", dir=root.parent) as draft:
         target = Path(draft) / "root"
-        command = ["mmdebstrap", "--variant=minbase", f"--include={','.join(include)}", suite, str(target)]
+        command = ["mmdebstrap", "--variant=minbase", *options, suite, str(target), *sources]
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
         if done.returncode:
             raise _failure(suite, done.stderr)

@@ -64,7 +64,8 @@ def _signals() -> Iterator[int]:
     reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     # Blocked but for the wait: a call on the bus that a signal interrupts loses its answer.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
-    before = {number: signal.signal(number, lambda *_: None) for number in WATCHED}
+    heard = [number for number in WATCHED if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, lambda *_: None) for number in heard}
     old = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     try:
         yield reader

@@ -1,4 +1,4 @@
-"""The crash helpers under a real systemd, in hand-written units with the lines that the planner writes."""
+"""The helpers under a real systemd, in hand-written units with the lines that the planner writes."""
 
 from __future__ import annotations
 
@@ -180,6 +180,15 @@ class Lab:
         self.units.append(unit)
         return unit
 
+    def custom(self, text: str) -> Unit:
+        """A new service of the test's own text."""
+        name = f"crash-helpers-{next(NUMBERS)}.service"
+        self._write(name, text)
+        unit = Unit(self.machine, name, "", self.user)
+        unit.systemctl("daemon-reload")
+        self.units.append(unit)
+        return unit
+
     def _version(self) -> int:
         return int(self.machine.systemctl("--version").split()[1])
 
@@ -330,8 +339,7 @@ def test_the_delay_falls_back_as_the_window_empties(lab: Lab) -> None:
     [
         ("exponential:200:1000:2", [0.2, 0.4, 0.8, 1.0]),
         ("linear:100:250:1", [0.1, 0.2, 0.25, 0.25]),
-        ("fixed:150:150:1", [0.15] * 4),
-        ("exponential:10:30:2", [0.01, 0.02, 0.03, 0.03]),
+        ("fixed:300:300:1", [0.3] * 4),
     ],
 )
 def test_delays_are_exact(lab: Lab, backoff: str, delays: list[float]) -> None:
@@ -342,6 +350,13 @@ def test_delays_are_exact(lab: Lab, backoff: str, delays: list[float]) -> None:
         return unit.delays()
 
     assert_exact_delays(run, delays)
+
+
+def test_a_delay_of_next_to_nothing(lab: Lab) -> None:
+    unit = lab.unit(CRASHES, budget="4:60000", backoff="exponential:5:10:2")
+    unit.start()
+    unit.wait_for("failed/failed")
+    assert_delays(unit.delays(), [0.005, 0.01, 0.01, 0.01])
 
 
 def test_a_delay_is_told_and_outlasts_the_start_timeout(any_lab: Lab) -> None:
@@ -632,3 +647,120 @@ def test_a_missing_interpreter_does_not_keep_it_down(lab: Lab) -> None:
         unit.wait_for("active/running")
     unit.systemctl("stop", unit.name)
     assert unit.show("ActiveState") == "inactive"
+
+
+# The readiness probe.
+
+
+def probe(lab: Lab, *arguments: str, deadline: int = 10_000) -> str:
+    argv = [lab.machine.python[-1], "-I", "-S", str(lab.machine.code / "omnitron/supervision/probe.py")]
+    return shlex.join(["--deadline-ms", str(deadline), "--timeout-ms", "1000", *arguments]).join(
+        [f"ExecStartPost={shlex.join(argv)} ", "\n"]
+    )
+
+
+def http(lab: Lab, port: int) -> str:
+    """A program that serves http after a while."""
+    return f"echo up; sleep 0.5; exec {lab.machine.python[-1]} -m http.server --directory /var/empty {port}"
+
+
+def test_a_probed_service_is_started_when_it_answers(lab: Lab) -> None:
+    lab.machine.run("mkdir", "-p", "/var/empty")
+    for port, arguments in ((8001, ["--http", "http://127.0.0.1:8001/"]), (8002, ["--tcp", "127.0.0.1:8002"])):
+        unit = lab.unit(http(lab, port), service=probe(lab, *arguments))
+        started = time.monotonic()
+        unit.systemctl("start", unit.name)
+        assert time.monotonic() - started > 0.4
+        assert unit.state() == "active/running"
+        lab.machine.run(lab.machine.python[-1], "-c", f"import socket; socket.create_connection(('127.0.0.1', {port}))")
+
+
+def test_a_probe_in_a_sandbox(lab: Lab) -> None:
+    """With the system calls and the user of a hardened unit."""
+    hardened = "DynamicUser=yes\nSystemCallFilter=@system-service\nSystemCallErrorNumber=EPERM\nProtectProc=invisible\n"
+    unit = lab.unit(STAYS, service=hardened + probe(lab, "--command", "true"))
+    unit.systemctl("start", unit.name)
+    gone = lab.unit("echo up; sleep 0.3; exit 1", service=hardened + probe(lab, "--tcp", "127.0.0.1:1"), budget="0:9")
+    started = time.monotonic()
+    gone.systemctl("start", gone.name, check=False)
+    assert time.monotonic() - started < 5
+    assert "not ready, its main process is gone: tcp 127.0.0.1:1: connection refused" in [t for _, t in gone.journal()]
+
+
+def test_a_probe_that_never_succeeds_is_a_crash(lab: Lab) -> None:
+    unit = lab.unit(STAYS, budget="1:60000", service=probe(lab, "--command", "false", deadline=300))
+    unit.start()
+    unit.wait_for("failed/failed")
+    assert [text for _, text in unit.journal()].count("not ready after 300 ms: command false: exit code 1") == 2
+    assert unit.restarts() == 1
+
+
+# The health gate.
+
+
+def gate(lab: Lab, *units: Unit) -> Unit:
+    """A unit that wants `units` and opens when they are all active."""
+    names = " ".join(unit.name for unit in units)
+    user = "--user" if lab.user else ""
+    helper = lab.machine.code / "omnitron/supervision/gate.sh"
+    text = f"""
+[Unit]
+Wants={names}
+After={names}
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/sh {helper} {user} {names}
+"""
+    return lab.custom(text)
+
+
+def test_the_gate_opens_when_all_are_active(any_lab: Lab) -> None:
+    units = [any_lab.unit("echo up; exec sleep 1000", service="ExecStartPost=/bin/sleep 0.3") for _ in range(2)]
+    door = gate(any_lab, *units)
+    door.systemctl("start", door.name)
+    assert [unit.state() for unit in units] == ["active/running"] * 2
+    assert door.state() == "active/exited"
+
+
+def test_the_gate_waits_for_the_second_attempt(lab: Lab) -> None:
+    """In every state between the attempts, also in a longer delay."""
+    first_fails = "echo up; [ -e /run/$0.tried ] || { touch /run/$0.tried; exit 1; }; exec sleep 1000"
+    unit = lab.unit(first_fails, backoff="fixed:700:700:1", service="ExecStartPost=/bin/sleep 0.3")
+    door = gate(lab, unit)
+    door.systemctl("start", door.name)
+    assert door.state() == "active/exited"
+    assert len(unit.ups()) == 2
+
+
+def test_the_gate_stays_shut_when_one_is_given_up(lab: Lab) -> None:
+    slow = "ExecStartPost=/bin/sleep 0.3"  # so that it is not active before it crashes
+    good, bad = lab.unit(STAYS), lab.unit(CRASHES, budget="2:60000", backoff="fixed:300:300:1", service=slow)
+    door = gate(lab, good, bad)
+    door.systemctl("start", door.name, check=False)
+    bad.wait_for("failed/failed")
+    door.wait_for("failed/failed")
+    assert f"{bad.name} is failed" in [text for _, text in door.journal()]
+    assert len(bad.ups()) == 3
+
+
+def test_the_gate_stays_shut_when_one_has_ended(lab: Lab) -> None:
+    unit = lab.unit("exit 0")
+    door = gate(lab, unit)
+    door.systemctl("start", door.name, check=False)
+    assert f"{unit.name} is inactive" in [text for _, text in door.journal()]
+
+
+def test_the_gate_takes_a_reload_for_active_and_a_waiting_job_for_a_start(lab: Lab) -> None:
+    unit = lab.unit(STAYS, service="ExecReload=/bin/sleep 5")
+    slow = lab.custom("[Service]\nType=oneshot\nExecStart=/bin/sleep 1.5\n")
+    lab.machine.write(f"/run/systemd/system/{unit.name}.d/after.conf", f"[Unit]\nAfter={slow.name}\n")
+    unit.systemctl("daemon-reload")
+    unit.systemctl("start", "--no-block", slow.name, unit.name)
+    assert unit.state() == "inactive/dead"
+    helper = str(lab.machine.code / "omnitron/supervision/gate.sh")
+    lab.machine.run("sh", helper, unit.name)
+    assert unit.state() == "active/running"
+    unit.systemctl("reload", "--no-block", unit.name)
+    unit.wait_for("reloading/reload")
+    quickly(lambda: lab.machine.run("sh", helper, unit.name))

@@ -6,22 +6,57 @@ An importer is pure but for what `Surroundings` lets it see: the source and what
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from omnitron.definition.importers.document import Imported
 from omnitron.definition.importers.surroundings import Surroundings
-from omnitron.definition.source import read_text
+from omnitron.errors import DefinitionError, Problem
+
+JAVASCRIPT = (".js", ".cjs", ".mjs")
+JSON_HINT = "pm2 takes JavaScript in a .json too: put `module.exports =` in front, and call it ecosystem.config.js"
+
+Importer = Callable[[Path, Surroundings, str | None], Imported]
 
 
-def import_procfile(path: Path, around: Surroundings, project: str | None = None) -> Imported:
-    """Import a Procfile; raises DefinitionError with every problem."""
+def import_file(tool: str, path: Path, around: Surroundings, project: str | None = None) -> Imported:
+    """Import a file of `tool`, one of IMPORTERS; raises DefinitionError with every problem.
+
+    `project` is the name to give; the source's own, or that of its folder, if None.
+    """
+    try:
+        return IMPORTERS[tool](path, around, project)
+    except RecursionError as error:
+        raise DefinitionError([Problem(str(path), 0, "", "cannot import: nested too deeply")]) from error
+
+
+def _procfile(path: Path, around: Surroundings, project: str | None) -> Imported:
     from omnitron.definition.importers import procfile
+    from omnitron.definition.source import read_text
 
     return procfile.convert(path, read_text(path), around, project)
 
 
-def import_compose(path: Path, around: Surroundings, project: str | None = None) -> Imported:
-    """Import a compose file; raises DefinitionError with every problem."""
+def _compose(path: Path, around: Surroundings, project: str | None) -> Imported:
     from omnitron.definition.importers import compose, scalars
 
     return compose.convert(scalars.read_data(path), around, project)
+
+
+def _pm2(path: Path, around: Surroundings, project: str | None) -> Imported:
+    from omnitron.definition.importers import javascript, pm2, scalars
+
+    if path.suffix in JAVASCRIPT:
+        return pm2.convert(javascript.read(path), around, project)
+    try:
+        source = scalars.read_data(path)
+    except DefinitionError as error:
+        if path.suffix == ".json":
+            raise DefinitionError([replace(problem, hint=JSON_HINT) for problem in error.problems]) from error
+        raise
+    return pm2.convert(source, around, project)
+
+
+IMPORTERS: dict[str, Importer] = {"compose": _compose, "pm2": _pm2, "procfile": _procfile}
+"""By the name of the tool, as `omnitron import` takes it."""

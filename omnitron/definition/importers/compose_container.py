@@ -20,11 +20,13 @@ def convert(service: Service, project: Project) -> Entry:
     """Return the container; what it lacks is a comment in it, and a warning."""
     section = service.section
     entry = Entry(image=section.text("image") or "")
-    if ports := [text for item in section.items("ports") if (text := _port(section, item))]:
+    mapped = (_port(entry, item) for item in section.mixed("ports"))
+    if ports := [text for text in mapped if text]:
         entry["ports"] = ports
     if env := environment(section, project):
         entry["environment"] = env
-    if volumes := [text for item in section.items("volumes") if (text := _volume(section, item))]:
+    mounts = (_volume(entry, item) for item in section.mixed("volumes"))
+    if volumes := [text for text in mounts if text]:
         entry["volumes"] = volumes
     _command(entry, section)
     if check := compose_health.read(section, entry):
@@ -47,25 +49,24 @@ def _command(entry: Entry, section: Section) -> None:
         section.left(entry, "entrypoint", NO_FIELD)
 
 
-def _port(section: Section, item: Any) -> str | None:
-    if not isinstance(item, dict):
-        return _text(section, "ports", item)
-    inner = Section(section.report, section.path("ports"), item, section.root)
-    parts = (inner.text("host_ip"), inner.text("published"), inner.text("target"))
-    protocol = inner.text("protocol")
+def _port(entry: Entry, port: Section | str) -> str:
+    if isinstance(port, str):
+        return port
+    parts = (port.text("host_ip"), port.text("published"), port.text("target"))
+    protocol = port.text("protocol")
+    port.leave_rest(entry, NO_FIELD, "ports")
     return ":".join(part for part in parts if part) + (f"/{protocol}" if protocol else "")
 
 
-def _volume(section: Section, item: Any) -> str | None:
-    if not isinstance(item, dict):
-        return _text(section, "volumes", item)
-    inner = Section(section.report, section.path("volumes"), item, section.root)
-    parts = (inner.text("source"), inner.text("target"), "ro" if inner.flag("read_only") else None)
+def _volume(entry: Entry, volume: Section | str) -> str | None:
+    if isinstance(volume, str):
+        return volume
+    if volume.text("type") not in ("bind", "volume"):
+        volume.left(entry, "type", NO_FIELD, "volumes")
+        return None
+    parts = (volume.text("source"), volume.text("target"), "ro" if volume.flag("read_only") else None)
+    volume.leave_rest(entry, NO_FIELD, "volumes")
     return ":".join(part for part in parts if part)
-
-
-def _text(section: Section, key: str, item: Any) -> str | None:
-    return Section(section.report, section.at, {key: item}, section.root).text(key)
 
 
 def _health(entry: Entry, section: Section, check: compose_health.Check) -> None:

@@ -19,39 +19,38 @@ NAMES_A_HOST = re.compile(r"host|server|addr|url|uri|endpoint|broker|node|peer|u
 def environment(section: Section, project: Project) -> Entry:
     """Return the variables, with a comment at each that will not work as it is."""
     env = Entry()
-    for index, item in enumerate(section.items("env_file")):
-        _read_file(env, section, index, item, project)
+    for item in section.mixed("env_file"):
+        if isinstance(item, str):
+            item = Section(section.report, section.path("env_file"), {"path": item}, section.root)
+        _read_file(env, item, project)
     for path, name, value in _own(section):
         _set(env, section, path, name, value, project)
     _comment_hosts(env, section, project)
     return env
 
 
-def _read_file(env: Entry, section: Section, index: int, item: Any, project: Project) -> None:
-    at = section.path("env_file", index) if isinstance(section.data["env_file"], list) else section.path("env_file")
-    data = item if isinstance(item, dict) else {"path": item}
-    inner = Section(section.report, at, data, section.root)
-    name, required, form = inner.text("path"), inner.flag("required"), inner.text("format")
+def _read_file(env: Entry, item: Section, project: Project) -> None:
+    name, required, form = item.text("path"), item.flag("required"), item.text("format")
     if not name:
-        section.report.wrong(at, "cannot be this: it must be the path of a file")
+        item.report.wrong(item.at, "cannot be this: it must be the path of a file")
         return
     text = project.around.read(name)
     if text is None:
-        why = "there is no such file"
-        env.comment(f"env_file {name}: cannot be carried over: {why}")
+        why = "cannot be carried over: there is no such file"
+        env.comment(f"env_file {name}: {why}")
         if required is not False:
-            section.report.warn(at, f"cannot be carried over: {why}")
+            item.report.warn(item.at, f"{name}: {why}")
         return
-    file = section.report.source.path.parent / name
+    file = item.report.source.path.parent / name
     variables = _raw(text) if form == "raw" else dotenv.compose(file, text, project.environ)
     values, warnings = dotenv.usable(file, [variable for variable in variables if variable.value is not None])
     env.update(values)
-    section.report.warnings += warnings
+    item.report.warnings += warnings
     for warning in warnings:
         env.comment(f"{name}, line {warning.line}: {warning.path}: {warning.message}")
     message = f"the values of {name} are copied: later changes of that file have no effect"
     env.comment(message, next(iter(values), None))
-    section.report.warn(at, message)
+    item.report.warn(item.at, message)
 
 
 def _raw(text: str) -> list[dotenv.Variable]:

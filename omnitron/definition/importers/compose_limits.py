@@ -24,9 +24,10 @@ def give(entry: Entry, section: Section) -> None:
     deploy = section.section("deploy") or Section(section.report, section.path("deploy"), {}, section.root)
     _instances(entry, section, deploy)
     _limits(entry, section, deploy)
-    policy = deploy.section("restart_policy")
-    if section.data.get("restart") is None and policy is not None:
+    if policy := deploy.section("restart_policy"):
         _swarm_policy(entry, policy)
+        if section.data.get("restart") is not None:
+            section.left(entry, "restart", "deploy.restart_policy wins over it", "restartPolicy")
     else:
         _restart(entry, section)
     deploy.leave_rest(entry, compose_left.LEFT["deploy"])

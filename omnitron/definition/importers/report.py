@@ -177,6 +177,19 @@ class Section:
             return []
         return value if isinstance(value, list) else [value]
 
+    def mixed(self, key: str) -> list[Section | str]:
+        """Return a list whose items are texts or mappings; a single one counts as a list of one."""
+        if isinstance(self.data.get(key), dict):
+            return [section] if (section := self.section(key)) else []
+        inner = Section(self.report, self.path(key), {}, self.root)
+        found: list[Section | str] = []
+        for index, item in enumerate(self.items(key)):
+            if isinstance(item, dict):
+                found.append(Section(self.report, self.path(key, index), item, self.root))
+            elif (text := inner._read_text(index, item)) is not None:
+                found.append(text)
+        return found
+
     def texts(self, key: str) -> list[str]:
         """Return a list of texts; a single text counts as a list of one."""
         inner = Section(self.report, self.path(key), {}, self.root)

@@ -1,17 +1,22 @@
-"""Reads a YAML file as YAML 1.2 does, as the tools that are imported from do: `yes` and `22:22` are text."""
+"""Reads a data file as other tools do: YAML by version 1.2, where `yes` and `22:22` are text."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from omnitron.definition.source import Source, read_source, read_text
+from omnitron.errors import DefinitionError, Problem
 
 BASE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+NOT_YAML = (".json", ".toml")
 LONGEST_NUMBER = 40
 """Longer digits stay text: no field takes such a number."""
+MAX_CHARACTERS = 16 << 20
+"""What the values may come to once aliases are expanded."""
 TRUE_WORDS = frozenset({"true", "yes", "on", "y"})
 """More than the resolver takes: what carries a tag of its own gets here too."""
 
@@ -32,35 +37,49 @@ for _tag, _pattern, _first in (
     CoreLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first))
 
 
-def read_data(path: Any) -> Source:
+def read_data(path: Path) -> Source:
     """Read a file like `read_source`, with the scalars of a YAML file resolved by YAML 1.2."""
-    source = read_source(path)
-    if path.suffix in (".json", ".toml"):
+    try:
+        source = read_source(path)
+    except ValueError as error:
+        # A number too long for Python.
+        raise DefinitionError([Problem(str(path), 0, "", f"cannot parse: {error}")]) from error
+    if path.suffix in NOT_YAML:
         return source
     # That it is well formed, holds no loops and stays within bounds is known by now.
     node = yaml.compose(read_text(path), Loader=CoreLoader)
-    return Source(path, None if node is None else _value(node), source.locate)
+    return Source(path, None if node is None else _Values(path).value(node), source.locate)
 
 
-def _value(node: Any) -> Any:
-    if isinstance(node, yaml.SequenceNode):
-        return [_value(item) for item in node.value]
-    if isinstance(node, yaml.MappingNode):
-        return _mapping(node)
-    return _scalar(node.tag.rpartition(":")[2], node.value)
+class _Values:
+    """Turns composed nodes into values, up to a sum of characters."""
 
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.left = MAX_CHARACTERS
 
-def _mapping(node: yaml.MappingNode) -> dict[str, Any]:
-    merged: dict[str, Any] = {}
-    own: dict[str, Any] = {}
-    for key, value in node.value:
-        if key.tag == "tag:yaml.org,2002:merge":
-            bases = value.value if isinstance(value, yaml.SequenceNode) else [value]
-            for base in bases:
-                merged = {**_mapping(base), **merged}
-        else:
-            own[str(key.value)] = _value(value)
-    return {**merged, **own}
+    def value(self, node: Any) -> Any:
+        if isinstance(node, yaml.SequenceNode):
+            return [self.value(item) for item in node.value]
+        if isinstance(node, yaml.MappingNode):
+            return self.mapping(node)
+        self.left -= len(node.value)
+        if self.left < 0:
+            message = f"cannot import: its values come to more than {MAX_CHARACTERS >> 20} MiB"
+            raise DefinitionError([Problem(str(self.path), 0, "", message)])
+        return _scalar(node.tag.rpartition(":")[2], node.value)
+
+    def mapping(self, node: yaml.MappingNode) -> dict[str, Any]:
+        merged: dict[str, Any] = {}
+        own: dict[str, Any] = {}
+        for key, value in node.value:
+            if key.tag == "tag:yaml.org,2002:merge":
+                for base in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                    # Of several, the first one wins.
+                    merged = {**self.mapping(base), **merged}
+            else:
+                own[str(key.value)] = self.value(value)
+        return {**merged, **own}
 
 
 def _scalar(tag: str, text: str) -> Any:

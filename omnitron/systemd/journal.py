@@ -1,0 +1,174 @@
+"""What units have logged: asked of `journalctl`, which knows every format, namespace and rotation."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from omnitron.errors import NotPermittedError, OmnitronError, UsageError
+
+Level = Literal["fatal", "error", "warn", "info", "debug", "trace"]
+
+PRIORITIES: dict[Level, int] = {"fatal": 2, "error": 3, "warn": 4, "info": 6, "debug": 7, "trace": 7}
+"""The least severe syslog priority that each level takes in."""
+
+UNIT_JOIN = "join the group systemd-journal: usermod -aG systemd-journal USER"
+Warn = Callable[[str], None]
+
+FIELDS = (
+    "_SYSTEMD_UNIT",
+    "_SYSTEMD_USER_UNIT",
+    "UNIT",
+    "USER_UNIT",
+    "OBJECT_SYSTEMD_UNIT",
+    "OBJECT_SYSTEMD_USER_UNIT",
+    "COREDUMP_UNIT",
+    "COREDUMP_USER_UNIT",
+)
+"""Which unit wrote a line, or which one it is about: as a manager's own lines are."""
+
+JOIN = "join the group systemd-journal: usermod -aG systemd-journal USER"
+Warn = Callable[[str], None]
+
+FIELDS = ("MESSAGE", "PRIORITY", "_PID", *UNIT_FIELDS)
+
+
+@dataclass(frozen=True)
+class Query:
+    """What to ask for. Units may be glob patterns; None leaves a bound out."""
+
+    units: tuple[str, ...]
+    is_user: bool
+    namespaces: tuple[str, ...] = ()
+    """Journal namespaces to read beside the host's journal."""
+    level: Level | None = None
+    """This level and more severe ones."""
+    grep: str | None = None
+    """A Perl-compatible regular expression."""
+    since: str | None = None
+    """As in systemd.time(7): `2026-01-31 12:00`, `1h ago`."""
+    lines: int | None = None
+    """The latest so many."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry of the journal."""
+
+    timestamp: int
+    """Microseconds of the real-time clock."""
+    priority: int
+    """Syslog priority, 0 (emergency) to 7 (debug)."""
+    message: str
+    """What was logged, control characters and line breaks included; bytes that are not UTF-8 are replaced."""
+    pid: int | None
+    units: tuple[str, ...]
+    """The units that it is of or about, the nearest first."""
+    cursor: str
+
+    @property
+    def level(self) -> Level:
+        """The level that fits its priority."""
+        return next(level for level, least in PRIORITIES.items() if self.priority <= least)
+
+
+def read(query: Query, warn: Warn) -> Iterator[Entry]:
+    """Yield what is there, oldest first; `warn` is called when not all of it may be seen.
+
+    Raises OmnitronError when journalctl refuses.
+    """
+    if query.lines is None:
+        yield from _run(query, [], warn)
+    elif query.lines > 0:
+        # Backwards, so that the limit holds for what passes all filters, on every version.
+        yield from reversed(list(_run(query, ["--reverse", f"--lines={query.lines}"], warn)))
+
+
+def follow(query: Query, warn: Warn) -> Iterator[Entry]:
+    """Yield what is there, then each new entry when it comes; never ends by itself."""
+    started = time.time()
+    last = None
+    for entry in read(query, warn):
+        last = entry
+        yield entry
+    place = f"--after-cursor={last.cursor}" if last else f"--since=@{started:.6f}"
+    yield from _run(query, ["--follow", "--no-tail", place], warn, with_since=False)
+
+
+def command(query: Query, *, with_since: bool = True) -> list[str]:
+    """Return the command line that asks for `query`."""
+    unit = "--user-unit" if query.is_user else "--unit"
+    line = ["journalctl", "--output=json", "--all", "--no-pager", f"--output-fields={','.join(FIELDS)}"]
+    line += ["--user"] if query.is_user else []
+    line += [f"{unit}={name}" for name in query.units]
+    if query.namespaces:
+        # `+NAME` shows the host's journal too, which has the manager's lines; several at once can only be all.
+        line.append(f"--namespace={'*' if len(query.namespaces) > 1 else '+' + query.namespaces[0]}")
+    line += [f"--priority={PRIORITIES[query.level]}"] if query.level else []
+    line += [f"--grep={query.grep}"] if query.grep else []
+    line += [f"--since={query.since}"] if query.since and with_since else []
+    return line
+
+
+def _run(query: Query, more: list[str], warn: Warn, *, with_since: bool = True) -> Iterator[Entry]:
+    with tempfile.TemporaryFile("w+", errors="replace") as errors:
+        argv = [*command(query, with_since=with_since), *more]
+        try:
+            process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors)
+        except OSError as error:
+            raise OmnitronError(
+                f"cannot read the journal: journalctl does not run: {error.strerror}", hint="is systemd installed?"
+            ) from error
+        count = 0
+        try:
+            assert process.stdout
+            for line in process.stdout:
+                yield parse(json.loads(line))
+                count += 1
+        finally:
+            process.terminate()
+            status = process.wait()
+        errors.seek(0)
+        _check(errors.read(), status, count, query, warn)
+
+
+def _check(errors: str, status: int, count: int, query: Query, warn: Warn) -> None:
+    """Raise what journalctl complained of; a partial view is no error while it shows something."""
+    if not query.is_user and ("insufficient permissions" in errors or "not seeing messages" in errors):
+        if not count:
+            raise NotPermittedError("cannot read the journal: permission denied", hint=f"use sudo, or {JOIN}")
+        warn(f"you see only what your own user has logged; to see all, {JOIN}")
+    lines = [line for line in errors.splitlines() if line.strip() and not line.startswith(("-- ", "Hint:", " "))]
+    if status > 0 and lines:
+        asked = "timestamp" in lines[0] or "attern" in lines[0]
+        kind = UsageError if asked and (query.since or query.grep) else OmnitronError
+        raise kind(f"cannot read the journal: {lines[0][:1].lower()}{lines[0][1:]}".rstrip("."))
+
+
+def parse(fields: dict[str, Any]) -> Entry:
+    """Return an entry as journalctl's JSON has it."""
+    priority = _text(fields.get("PRIORITY"))
+    pid = _text(fields.get("_PID"))
+    units = (_text(fields.get(name)) for name in UNIT_FIELDS)
+    return Entry(
+        timestamp=int(fields["__REALTIME_TIMESTAMP"]),
+        priority=int(priority) if priority in set("01234567") else PRIORITIES["info"],
+        message=_text(fields.get("MESSAGE")),
+        pid=int(pid) if pid.isdigit() else None,
+        units=tuple(dict.fromkeys(unit for unit in units if unit)),
+        cursor=str(fields.get("__CURSOR", "")),
+    )
+
+
+def _text(value: Any) -> str:
+    """Return a field's text: a string, bytes as an array of numbers, or an array of several such values."""
+    if isinstance(value, list):
+        if value and all(isinstance(item, int) for item in value):
+            return bytes(value).decode(errors="replace")
+        return "\n".join(_text(item) for item in value)
+    return "" if value is None else str(value)
