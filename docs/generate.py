@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from omnitron.cli.main import VERBS
@@ -75,11 +76,13 @@ def _schemas(kind: str) -> dict[str, Any]:
     return {schema["title"]: schema, **schema.get("$defs", {})}
 
 
-def _model(model: type, schema: dict[str, Any]) -> list[str]:
+def _model(model: type[BaseModel], schema: dict[str, Any]) -> list[str]:
     lines = ["", f"## {model.__name__}", "", (model.__doc__ or "").strip(), ""]
     lines += ["| field | type | default | meaning |", "|---|---|---|---|"]
     docs = field_docs(model)
-    for name, field in model.model_fields.items():  # type: ignore[attr-defined]
+    own = model.__annotations__
+    for name in sorted(model.model_fields, key=lambda name: name not in own):
+        field = model.model_fields[name]
         key = field.alias or name
         meaning = docs.get(name, "") + (" *later*" if is_later(model, name) else "")
         cells = (f"`{key}`", _type(schema["properties"][key]), _default(field), meaning)
@@ -91,7 +94,7 @@ def _default(field: Any) -> str:
     if field.is_required():
         return "required"
     value = field.get_default(call_default_factory=True)
-    if value in (None, PydanticUndefined) or hasattr(value, "model_fields"):
+    if value in (None, PydanticUndefined) or isinstance(value, BaseModel):
         return ""
     plain = json.dumps(value, default=lambda one: one.model_dump(mode="json", by_alias=True, exclude_unset=True))
     return "" if plain in ("{}", "[]") else f"`{plain}`"

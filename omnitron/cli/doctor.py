@@ -12,7 +12,7 @@ from omnitron.cli import output
 from omnitron.cli.arguments import Config, Debug, Json, User
 from omnitron.cli.context import make_plan, options
 from omnitron.cli.stacks import is_user_scope, scopes
-from omnitron.errors import OmnitronError
+from omnitron.errors import DefinitionError, OmnitronError
 
 if TYPE_CHECKING:
     from omnitron.install.manifest import Entry
@@ -95,10 +95,10 @@ def _definition(scope: Scope) -> Definition | None:
         return None
     try:
         plan = make_plan(scope)
+    except DefinitionError as error:
+        return Definition(path, tuple(error.lines()), ())
     except OmnitronError as error:
-        return Definition(
-            path, tuple(error.lines()[:1] if len(error.lines()) == 2 and error.hint else error.lines()), ()
-        )
+        return Definition(path, (error.brief,), ())
     programs = [
         (f"{process.stack}/{process.app}:{process.name}", process.program.argv[0])
         for stack in plan.stacks

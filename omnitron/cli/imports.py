@@ -118,7 +118,7 @@ def _mode(sources: list[Path]) -> int:
 
 def _write(path: Path, text: str, mode: int, force: bool) -> None:
     """Write a new file, or put it in the place of another in one step."""
-    target = path.with_name(f".{path.name}.{os.getpid()}.new") if force else path
+    target = path.parent / f".{path.name}.{os.getpid()}.new" if force else path
     try:
         descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any
 from omnitron.cli import output
 from omnitron.cli.arguments import App, Debug, Json, User
 from omnitron.cli.stacks import is_user_scope, reports, scopes, targets
+from omnitron.errors import OmnitronError
 
 if TYPE_CHECKING:
     from omnitron.observe.policies import ProcessPolicy
     from omnitron.observe.report import AppReport, ServiceReport
     from omnitron.supervision.record import UnitRecord
+
+
+TAIL_LINES = 20
 
 
 def inspect_command(app: App, user: User = False, json: Json = False, debug: Debug = False) -> None:
@@ -25,7 +29,8 @@ def inspect_command(app: App, user: User = False, json: Json = False, debug: Deb
     (report,) = [found for found in stack.apps if found.policy == one.app]
     records = _records(report, is_user=is_user)
     if output.wants_json():
-        exits = [exit for record in records.values() if (exit := _last_exit(record, report, is_user=is_user))]
+        found = (_last_exit(unit, record, report, is_user=is_user) for unit, record in records.items())
+        exits = [exit for exit in found if exit]
         last = max(exits, key=lambda exit: str(exit["atIso"]), default=None)
         output.data(diagnostics(report, str(one.address.of_app), source=str(one.stack.source), last_exit=last))
         return
@@ -47,28 +52,33 @@ def _records(report: AppReport, *, is_user: bool) -> dict[str, UnitRecord]:
     return found
 
 
-def _last_exit(record: UnitRecord, report: AppReport, *, is_user: bool) -> dict[str, Any] | None:
+def _last_exit(unit: str, record: UnitRecord, report: AppReport, *, is_user: bool) -> dict[str, Any] | None:
     """Return `lastExit` of an `AppDiagnosticsDto`."""
     exit = record.last_exit
     if exit is None:
         return None
     killed = exit.code in ("killed", "dumped")
-    unit = report.services[0].unit
     return {
         "atIso": datetime.fromtimestamp(exit.at, UTC).isoformat(),
         "code": int(exit.status) if exit.status.isdigit() and not killed else None,
         "signal": f"SIG{exit.status}" if killed else None,
         "expected": False,
-        "stderrTail": _tail(unit, is_user=is_user),
+        "stderrTail": _tail(unit, report, is_user=is_user),
         "message": record.final.reason if record.final else exit.result,
     }
 
 
-def _tail(unit: str, *, is_user: bool) -> list[str]:
-    """Return the last lines that a service wrote."""
-    from omnitron.systemd.journal import tail
+def _tail(unit: str, report: AppReport, *, is_user: bool) -> list[str]:
+    """Return the last lines that the journal has of a service; none where it may not be read."""
+    from omnitron.cli.logs import harmless
+    from omnitron.systemd.journal import Query, read
 
-    return tail(unit, lines=20, is_user=is_user)
+    namespace = report.stack.log_namespace
+    query = Query((unit,), is_user, (namespace,) if namespace else (), lines=TAIL_LINES)
+    try:
+        return [harmless(entry.message) for entry in read(query)]
+    except OmnitronError:
+        return []
 
 
 def _print(report: AppReport, records: dict[str, UnitRecord], *, is_user: bool) -> None:
@@ -80,10 +90,17 @@ def _print(report: AppReport, records: dict[str, UnitRecord], *, is_user: bool) 
     for process in report.processes:
         for service in process.services:
             output.line()
-            _print_service(process.policy, service, records.get(service.unit), is_user=is_user)
+            _print_service(report, process.policy, service, records.get(service.unit), is_user=is_user)
 
 
-def _print_service(process: ProcessPolicy, service: ServiceReport, record: UnitRecord | None, *, is_user: bool) -> None:
+def _print_service(
+    report: AppReport,
+    process: ProcessPolicy,
+    service: ServiceReport,
+    record: UnitRecord | None,
+    *,
+    is_user: bool,
+) -> None:
     restarts = process.restarts
     output.line(f"{service.unit}")
     output.line(f"  state        {service.status}" + (f": {service.note}" if service.note else ""))
@@ -99,6 +116,6 @@ def _print_service(process: ProcessPolicy, service: ServiceReport, record: UnitR
         at = datetime.fromtimestamp(record.last_exit.at).astimezone().isoformat(" ", "seconds")
         how = f"{record.last_exit.code} {record.last_exit.status} ({record.last_exit.result})"
         output.line(f"  last exit    {at}: {how}")
-        for text in _tail(service.unit, is_user=is_user):
+        for text in _tail(service.unit, report, is_user=is_user):
             output.line(f"               {output.paint(text, 'dim')}")
     output.line(f"  more         systemctl{' --user' if is_user else ''} status {service.unit}")

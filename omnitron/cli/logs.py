@@ -75,9 +75,11 @@ def logs_command(
         since=since,
         lines=_lines(lines, since),
     )
+    if not is_user and journal.sees_only_own():
+        output.warn(f"lines of other users and of systemd are hidden from you: {journal.JOIN}")
     show = _show_json if output.wants_json() else _Table(sources.width).show
     try:
-        for entry in (journal.follow if follow else journal.read)(query, output.warn):
+        for entry in (journal.follow if follow else journal.read)(query):
             line = sources.line(entry)
             if line:
                 show(line)

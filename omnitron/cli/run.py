@@ -62,7 +62,9 @@ def run_command(app: App, command: Command, user: User = False, config: Config =
     with TransientUnit(f"{name}.service", is_user=scope.name == "user") as transient:
         properties = _properties(unit, process, argv, address.instance if address else None, transient)
         outcome, stopped_by = run(transient, properties)
-    raise typer.Exit(_finish(argv, process, transient, outcome, stopped_by))
+    if stopped_by is None and not outcome.started:
+        _check_executed(argv[0], process, outcome, transient, stack.names.log_namespace)
+    raise typer.Exit(_finish(argv[0], outcome, stopped_by))
 
 
 def _properties(
@@ -120,16 +122,23 @@ def _search_path(process: PlannedProcess) -> list[tuple[str, str, Any]]:
     return [("ExecSearchPath", "as", folders)]
 
 
-def _finish(
-    argv: list[str], process: PlannedProcess, unit: TransientUnit, outcome: Outcome, stopped_by: int | None
-) -> int:
+def _check_executed(
+    program: str, process: PlannedProcess, outcome: Outcome, unit: TransientUnit, namespace: str | None
+) -> None:
+    """Raise CannotRunError, unless a program that ended at once used one of systemd's exit statuses itself."""
+    from omnitron.systemd.journal import why_not_executed
+
+    words = why_not_executed(unit.name, is_user=unit.is_user, namespaces=(namespace,) if namespace else ())
+    if words != "":
+        raise CannotRunError(program, process, outcome, unit, words)
+
+
+def _finish(program: str, outcome: Outcome, stopped_by: int | None) -> int:
     """Return the exit status, after a word about an end that the command itself cannot tell of."""
     if stopped_by is not None:
         return 128 + stopped_by
-    if not outcome.started:
-        raise CannotRunError(argv[0], process, outcome, unit)
     if outcome.result == "oom-kill":
-        output.warn(f"{argv[0]} was killed: out of memory")
+        output.warn(f"{program} was killed: out of memory")
     return outcome.exit_status
 
 
@@ -138,9 +147,12 @@ class CannotRunError(OmnitronError):
 
     exit_code = 127
 
-    def __init__(self, program: str, process: PlannedProcess, outcome: Outcome, unit: TransientUnit) -> None:
+    def __init__(
+        self, program: str, process: PlannedProcess, outcome: Outcome, unit: TransientUnit, words: str | None
+    ) -> None:
         why = FAILED_BEFORE.get(outcome.status, f"systemd says {outcome.result}, status {outcome.status}")
+        place = f"see: journalctl {'--user ' if unit.is_user else ''}-u {unit.name}"
         super().__init__(
             f"cannot run {program!r} as {process.stack}/{process.app}:{process.name}: {why}",
-            hint=f"see: journalctl {'--user ' if unit.is_user else ''}-u {unit.name}",
+            hint=f"systemd says: {words}" if words else place,
         )

@@ -89,7 +89,7 @@ def _since_last(found: list[StackReport], before: dict[str, tuple[float, float]]
         if now > at and service.cpu_time >= used:
             shares[service.unit] = 100 * (service.cpu_time - used) / (now - at)
         before[service.unit] = (service.cpu_time, now)
-    return [with_cpu(report, shares) for report in found]
+    return [with_cpu(report, shares) for report in found] if shares else found
 
 
 def _print_tables(found: list[StackReport]) -> None:

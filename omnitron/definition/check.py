@@ -207,8 +207,9 @@ def _probe(probe: HealthProbe, settings: ProcessSettings) -> str | None:
 def _ports(ecosystem: Ecosystem) -> Iterator[Problem]:
     """Two processes cannot listen on one port; apps that share no stack may."""
     taken: dict[int, list[tuple[str, str, frozenset[str]]]] = defaultdict(list)
+    running = {stack: {app.name for app in ecosystem.apps_of(stack)} for stack in ecosystem.config.stacks}
     for app in ecosystem.apps:
-        stacks = frozenset(name for name in ecosystem.config.stacks if app in ecosystem.apps_of(name))
+        stacks = frozenset(name for name, members in running.items() if app.name in members)
         for source, at, name, settings in _processes(app):
             for kind, port, host in _listeners(settings):
                 where = f"{app.name}:{name}"

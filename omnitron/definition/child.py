@@ -27,10 +27,7 @@ class UnsayableValueError(Exception):
 def main(file: str, kind: str, descriptor: int) -> None:
     """Evaluate `file` and write the answer, after a newline that says that this program began."""
     os.write(descriptor, b"\n")
-    process, folder = os.getpid(), Path(file).parent
-    # The folder of this script must not shadow other modules; the definition's own folder comes first,
-    # unless it is one like /tmp, where anybody could lay a module.
-    sys.path[:1] = [] if folder.stat().st_mode & stat.S_ISVTX else [str(folder)]
+    process = os.getpid()
     sys.path.append(str(Path(__file__).parents[2]))
     answer = json.dumps(evaluate(file, kind)).encode()
     if os.getpid() == process:  # a definition that forks is two that come here
@@ -40,7 +37,11 @@ def main(file: str, kind: str, descriptor: int) -> None:
 
 def evaluate(file: str, kind: str) -> dict[str, Any]:
     """Return the answer for `file`, whatever it does short of ending the process."""
+    folder = Path(file).parent
     try:
+        # The folder of this script must not shadow other modules; the definition's own folder comes first,
+        # unless it is one like /tmp, where anybody could lay a module.
+        sys.path[:1] = [] if folder.stat().st_mode & stat.S_ISVTX else [str(folder)]
         values = runpy.run_path(file, run_name="omnitron_definition")
     except BaseException as error:
         # Everything: a definition that exits or is interrupted is as wrong as one that raises.

@@ -40,7 +40,7 @@ def evaluate(path: Path, kind: str, *, timeout_s: float = TIMEOUT_S) -> Source:
     answer = _ask_child(path, kind, timeout_s)
     lines = _PythonLines(tree, answer["line"])
     if "error" in answer:
-        keys = answer.get("path", ())
+        keys = tuple(answer.get("path", ()))
         where = ".".join(map(str, keys))
         raise DefinitionError([Problem(str(path), lines(keys), where, answer["error"])])
     return Source(path, answer["data"], lines)
@@ -130,12 +130,12 @@ def _answer(child: subprocess.Popen[bytes], pipe: Any, path: Path, timeout_s: fl
 def _parsed(received: bytes, status: int, path: Path) -> dict[str, Any]:
     try:
         answer = json.loads(received)
-    except ValueError:
+    except (ValueError, RecursionError):
         if not received and os.geteuid() == 0 != path.stat().st_uid:
             raise _interpreter_unreadable(path) from None
         how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
         return {"error": f"cannot evaluate: it {how} before it had defined anything", "line": 0}
-    if isinstance(answer, dict) and isinstance(answer.get("line"), int):
+    if isinstance(answer, dict) and isinstance(answer.get("line"), int) and answer.keys() & {"data", "error"}:
         return answer
     return {"error": "cannot evaluate: it wrote over the answer", "line": 0}
 

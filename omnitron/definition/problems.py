@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import Any, TypeVar, get_args
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from omnitron.definition.fields import Model
 from omnitron.definition.remainder import without
@@ -42,7 +42,7 @@ def validate(model: type[M], source: Source, data: Any, at: KeyPath = ()) -> tup
     problems: list[Problem] = []
     while True:
         try:
-            return TypeAdapter(model).validate_python(data), problems
+            return model.model_validate(data), problems
         except ValidationError as error:
             wrong = _wrong(error, source, at)
         problems = problems or [_problem(model, source, path, len(at), item) for path, item in wrong.items()]

@@ -35,7 +35,7 @@ class Manifest:
 
     def dump(self) -> str:
         """Return the manifest as text."""
-        return json.dumps({"version": 1, **asdict(self)}, indent=1) + "\n"
+        return json.dumps({"version": 1, **asdict(self)}) + "\n"
 
 
 class OwnedByAnotherError(OmnitronError):

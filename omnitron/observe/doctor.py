@@ -161,7 +161,7 @@ def check_cgroups(subject: Subject, mount: Path = Path("/sys/fs/cgroup")) -> Ite
         note = f"; without {lost}" if missing else ""
         yield Finding("cgroups", "ok", f"version 2 with {', '.join(n for n in CONTROLLERS if n in present)}{note}")
         return
-    if subject.is_user:
+    if subject.is_user and _read(mount / "cgroup.controllers").split():
         cure = "systemctl edit user@.service: [Service] Delegate=cpu cpuset io memory pids"
     elif not present:
         cure = "in a container, its host must pass the controllers on; elsewhere " + cure

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from omnitron.errors import NotPermittedError, OmnitronError, UsageError
-from omnitron.names import Address, parse_address
+from omnitron.names import Address, parse_address, unit_part
 
 T = TypeVar("T")
 
@@ -108,6 +108,11 @@ class StackPolicy:
     max_restarts: int
     window: int
     apps: tuple[AppPolicy, ...]
+
+    @property
+    def prefix_part(self) -> str:
+        """The prefix as it stands in unit names and in the folder of its crash records."""
+        return unit_part(self.prefix)
 
     @property
     def services(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ Taken once, then handed to the pure functions of `omnitron.observe.report`.
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -51,14 +52,17 @@ def take(stacks: Iterable[StackPolicy], *, is_user: bool, records: Path) -> Read
     usage: dict[str, Usage] = {}
     crashed: dict[str, UnitRecord] = {}
     recent: dict[str, int] = {}
-    files: dict[Path, record.Record] = {}
+    files: dict[str, record.Record] = {}
+    present = {f"{stack.prefix_part}/{name}" for stack in stacks for name in _names(records / stack.prefix_part)}
     for process in (process for stack in stacks for app in stack.apps for process in app.processes):
         for service in services_of(process, units):
             if units.get(service, ABSENT).active in ("active", "activating", "reloading", "deactivating"):
                 usage[service] = read_usage(folder_of(process.slice, service, is_user=is_user))
-            file = record_path(records, process, service)
-            if file is not None and (file in files or file.exists()):
-                content = files.setdefault(file, record.read(file))
+            file = _record_name(process, service)
+            if file in present:
+                if file not in files:
+                    files[file] = record.read(records / file)
+                content = files[file]
                 if service in content.units:
                     crashed[service] = content.units[service]
                 since = monotonic - process.restarts.window / 1000
@@ -84,9 +88,19 @@ def instance_number(service: str) -> int | None:
 
 def record_path(records: Path, process: ProcessPolicy, service: str) -> Path | None:
     """Return the crash record of a service; None when it has none. A template's is one for each instance."""
-    if process.restarts.record is None:
-        return None
-    return records / process.restarts.record.replace(process.unit, service)
+    name = _record_name(process, service)
+    return records / name if name else None
+
+
+def _record_name(process: ProcessPolicy, service: str) -> str | None:
+    return process.restarts.record and process.restarts.record.replace(process.unit, service)
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return [entry.name for entry in os.scandir(folder)]
+    except OSError:
+        return []
 
 
 def forget(stack: StackPolicy, records: Path) -> None:
@@ -98,7 +112,7 @@ def forget(stack: StackPolicy, records: Path) -> None:
                 with contextlib.suppress(OSError):
                     file.unlink()
     with contextlib.suppress(OSError):
-        (records / stack.prefix).rmdir()
+        (records / stack.prefix_part).rmdir()
 
 
 def usage_of(readings: Readings, service: str) -> Usage:

@@ -89,7 +89,8 @@ def worst(states: list[Status]) -> Status:
 
 def report_stack(stack: StackPolicy, readings: Readings) -> StackReport:
     """Return the report of one stack."""
-    apps = tuple(_app(stack, app, readings) for app in stack.apps)
+    blocked = blockers(stack, readings)
+    apps = tuple(_app(stack, app, blocked.get(app.name), readings) for app in stack.apps)
     ended_by = None
     if readings.unit(stack.critical_target).active == "active":
         failed = (app.policy.name for app in apps if app.policy.critical and app.status in ("crashed", "errored"))
@@ -108,8 +109,7 @@ def with_cpu(report: StackReport, shares: dict[str, float]) -> StackReport:
     return replace(report, apps=tuple(apps))
 
 
-def _app(stack: StackPolicy, app: AppPolicy, readings: Readings) -> AppReport:
-    blocker = blocked_by(stack, app, readings)
+def _app(stack: StackPolicy, app: AppPolicy, blocker: str | None, readings: Readings) -> AppReport:
     processes = []
     for process in app.processes:
         services = [
@@ -120,18 +120,19 @@ def _app(stack: StackPolicy, app: AppPolicy, readings: Readings) -> AppReport:
     return AppReport(stack, app, tuple(processes))
 
 
-def blocked_by(stack: StackPolicy, app: AppPolicy, readings: Readings) -> str | None:
-    """Return the dependency that keeps `app` from starting: the first one down the chain that has failed."""
-    by_name = {other.name: other for other in stack.apps}
-    for name in app.depends_on:
-        needed = by_name.get(name)
-        if needed is None or needed.gate is None or readings.unit(needed.gate).active != "failed":
-            continue
-        return blocked_by(stack, needed, readings) or name
-    for name in app.depends_on:
-        if name in by_name and (root := blocked_by(stack, by_name[name], readings)):
-            return root
-    return None
+def blockers(stack: StackPolicy, readings: Readings) -> dict[str, str]:
+    """Return, for each app that is kept from starting, the dependency at the root of it.
+
+    Apps are in start order, so what an app depends on has been judged before it.
+    """
+    closed = {app.name for app in stack.apps if app.gate and readings.unit(app.gate).active == "failed"}
+    found: dict[str, str] = {}
+    for app in stack.apps:
+        roots = [found.get(name) or (name if name in closed else None) for name in app.depends_on]
+        root = next((name for name in roots if name), None)
+        if root:
+            found[app.name] = root
+    return found
 
 
 def _service(

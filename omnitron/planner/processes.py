@@ -20,6 +20,11 @@ Hardening = Literal["strict", "standard", "off"]
 T = TypeVar("T")
 
 
+def join_port(host: str, port: int) -> str:
+    """Return `host:port`, an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host and not host.startswith("[") else f"{host}:{port}"
+
+
 @dataclass(frozen=True)
 class Listener:
     """An address that a process listens on."""
@@ -30,6 +35,11 @@ class Listener:
     port: int
     activated: bool
     """Whether systemd holds the socket."""
+
+    @property
+    def address(self) -> str:
+        """Where it listens, as `host:port`."""
+        return join_port(self.host, self.port)
 
 
 @dataclass(frozen=True)
@@ -237,8 +247,8 @@ def _probe(health: Health | None, settings: ProcessSettings) -> Probe | None:
     target = probe.target or ("/" if probe.type == "http" else "")
     if not target or target.startswith("/"):
         own = next(_listeners(settings))
-        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(own.host, own.host)
-        target = f"http://{host}:{own.port}{target}" if probe.type == "http" else f"{host}:{own.port}"
+        asked = join_port({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(own.host, own.host), own.port)
+        target = f"http://{asked}{target}" if probe.type == "http" else asked
     return Probe(probe.type, (target,), health.timeout)
 
 

@@ -182,14 +182,13 @@ def _socket(process: PlannedProcess, stack: StackNames, name: str) -> Iterator[U
     listener = activated[process.socket_units.index(name)]
     holder = name.removesuffix(".socket") + "-hold.service"
     identity = stack.identity(process.app, process.name)
-    host = f"[{listener.host}]" if ":" in listener.host and not listener.host.startswith("[") else listener.host
     target = stack.stack_target if process.alone else f"{stack.stack_target} {stack.app_target(process.app)}"
     socket: dict[str, Value] = {
         "description": Literal(f"{listener.kind} socket of {_description(process)}"),
         "source": stack.source,
         "part_of": target,
         "slice": process.slice,
-        "listen_stream": Literal(f"{host}:{listener.port}"),
+        "listen_stream": Literal(listener.address),
         "file_descriptor_name": listener.kind,
         "service": holder,
         **identity,

@@ -14,6 +14,7 @@ from omnitron.planner.values import Assignment, Bind, Command, Literal, Own, Val
 PLAIN_WORD = re.compile(r"[A-Za-z0-9_/.,:=@+-]+")
 MAX_LINE = (1 << 20) - 100
 """Bytes of a value; systemd refuses to read a longer line, and with it the unit."""
+SAFE_IN_QUOTES = re.compile(r"[A-Za-z0-9_/.,:=@+ -]*")
 C_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
@@ -30,11 +31,15 @@ def lines(value: Value) -> tuple[str, ...] | None:
     """Return what stands behind `Directive=`, one item per line; None leaves the directive out."""
     if value is None:
         return None
-    return tuple(_line(item) for item in (value if isinstance(value, tuple) else (value,)))
+    if isinstance(value, tuple):
+        return tuple(_line(item) for item in value)
+    return (_line(value),)
 
 
 def _line(value: Value) -> str:
     text = _one(value)
+    if text.isascii() and len(text) <= MAX_LINE:
+        return text
     try:
         if len(text.encode()) > MAX_LINE:
             raise UnsayableError(text[:60] + "…", "it is longer than systemd reads")
@@ -45,9 +50,11 @@ def _line(value: Value) -> str:
 
 def _one(value: Value) -> str:
     match value:
+        case str():
+            return value
         case bool():
             return "yes" if value else "no"
-        case str() | int():
+        case int():
             return str(value)
         case Literal(text):
             return literal(text)
@@ -77,6 +84,8 @@ def word(text: str) -> str:
 
 
 def _quoted(text: str) -> str:
+    if SAFE_IN_QUOTES.fullmatch(text):
+        return f'"{text}"'
     escaped = "".join(C_ESCAPES.get(character) or _control(character) for character in text)
     return f'"{escaped}"'.replace("%", "%%")
 

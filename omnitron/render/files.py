@@ -28,7 +28,7 @@ class File:
 
 def render(stack: StackPlan) -> tuple[File, ...]:
     """Return all files of a stack: units, the compiled policy, the settings of its journal."""
-    policy = json.dumps(stack.policy, indent=1, ensure_ascii=False) + "\n"
+    policy = json.dumps(stack.policy, ensure_ascii=False) + "\n"
     files = [*map(render_unit, stack.units), File("policy", f"{stack.names.stem}.json", policy)]
     if stack.journal_settings:
         source = stack.names.source.text
@@ -40,7 +40,7 @@ def render_unit(unit: Unit) -> File:
     """Return the file of one unit; its digest stands in the text."""
     text = fill(unit)
     digest = service_digest(text)
-    return File("units", unit.name, text.replace("\nDigest=@\n", f"\nDigest={digest or _short(text)}\n"), digest)
+    return File("units", unit.name, text.removesuffix("@\n") + (digest or _short(text)) + "\n", digest)
 
 
 def service_digest(text: str) -> str | None:

@@ -24,7 +24,8 @@ leave_unless_crashed() {
     # description cannot forge this text, JSON escapes its quotes.
     scope=--system
     [ "$2" != --user ] || scope=--user
-    case $(/usr/bin/systemctl "$scope" list-units --all --full --output=json -- "$unit" 2>/dev/null) in
+    listed=$(SYSTEMD_COLORS=0 /usr/bin/systemctl "$scope" list-units --all --full --output=json -- "$unit" 2>/dev/null)
+    case $listed in
     '' | *'","job":"stop"'* | *'","job":"restart"'*) exit 0 ;;
     esac
 }

@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LOCK_PATIENCE_S = 3.0
+LOCK_PATIENCE_S = 5.0
 _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # A FIFO put in a file's place must not stop the reader.
 _FILE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -118,11 +118,12 @@ def locked(folder: int, name: str) -> Iterator[None]:
 
 
 def _acquire(lock: int, name: str) -> None:
-    give_up = time.monotonic() + LOCK_PATIENCE_S
+    give_up, pause = time.monotonic() + LOCK_PATIENCE_S, 0.002
     while True:
         try:
             return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > give_up:
                 raise TimeoutError(errno.ETIMEDOUT, "locked by another process", name) from None
-            time.sleep(0.002)
+            time.sleep(pause)
+            pause = min(pause * 1.5, 0.05)

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from pathlib import Path
+from typing import IO, Any, Literal
 
 from omnitron.errors import NotPermittedError, OmnitronError, UsageError
+
+MACHINE_ID = Path("/etc/machine-id")
+JOURNALS = (Path("/var/log/journal"), Path("/run/log/journal"))
+JOIN = "join the group systemd-journal: usermod -aG systemd-journal USER"
 
 Level = Literal["fatal", "error", "warn", "info", "debug", "trace"]
 
 PRIORITIES: dict[Level, int] = {"fatal": 2, "error": 3, "warn": 4, "info": 6, "debug": 7, "trace": 7}
 """The least severe syslog priority that each level takes in."""
 
-UNIT_JOIN = "join the group systemd-journal: usermod -aG systemd-journal USER"
-Warn = Callable[[str], None]
-
-FIELDS = (
+UNIT_FIELDS = (
     "_SYSTEMD_UNIT",
     "_SYSTEMD_USER_UNIT",
     "UNIT",
@@ -32,10 +35,14 @@ FIELDS = (
 )
 """Which unit wrote a line, or which one it is about: as a manager's own lines are."""
 
-JOIN = "join the group systemd-journal: usermod -aG systemd-journal USER"
-Warn = Callable[[str], None]
+FIELDS = ("MESSAGE", "MESSAGE_ID", "PRIORITY", "_PID", *UNIT_FIELDS)
 
-FIELDS = ("MESSAGE", "PRIORITY", "_PID", *UNIT_FIELDS)
+SPAWN_FAILED = "641257651c1b4ec9a8624d7a40a9e1e7"
+UNIT_FAILED = "d9b373ed55a64feb8242e02dbe79a49c"
+"""Values of `MESSAGE_ID` (sd-messages(3), catalog/systemd.catalog)."""
+
+SETTLE_S = 1.0
+"""Longest wait for a line that systemd has written to be in the journal."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,8 @@ class Entry:
     units: tuple[str, ...]
     """The units that it is of or about, the nearest first."""
     cursor: str
+    message_id: str = ""
+    """What kind of message it is, for some of systemd's own."""
 
     @property
     def level(self) -> Level:
@@ -77,27 +86,24 @@ class Entry:
         return next(level for level, least in PRIORITIES.items() if self.priority <= least)
 
 
-def read(query: Query, warn: Warn) -> Iterator[Entry]:
-    """Yield what is there, oldest first; `warn` is called when not all of it may be seen.
-
-    Raises OmnitronError when journalctl refuses.
-    """
+def read(query: Query) -> Iterator[Entry]:
+    """Yield what is there, oldest first. Raises OmnitronError when journalctl refuses."""
     if query.lines is None:
-        yield from _run(query, [], warn)
+        yield from _run(query, [])
     elif query.lines > 0:
         # Backwards, so that the limit holds for what passes all filters, on every version.
-        yield from reversed(list(_run(query, ["--reverse", f"--lines={query.lines}"], warn)))
+        yield from reversed(list(_run(query, ["--reverse", f"--lines={query.lines}"])))
 
 
-def follow(query: Query, warn: Warn) -> Iterator[Entry]:
+def follow(query: Query) -> Iterator[Entry]:
     """Yield what is there, then each new entry when it comes; never ends by itself."""
     started = time.time()
     last = None
-    for entry in read(query, warn):
+    for entry in read(query):
         last = entry
         yield entry
     place = f"--after-cursor={last.cursor}" if last else f"--since=@{started:.6f}"
-    yield from _run(query, ["--follow", "--no-tail", place], warn, with_since=False)
+    yield from _run(query, ["--follow", "--no-tail", place], with_since=False)
 
 
 def command(query: Query, *, with_since: bool = True) -> list[str]:
@@ -115,39 +121,74 @@ def command(query: Query, *, with_since: bool = True) -> list[str]:
     return line
 
 
-def _run(query: Query, more: list[str], warn: Warn, *, with_since: bool = True) -> Iterator[Entry]:
+def _run(query: Query, more: list[str], *, with_since: bool = True) -> Iterator[Entry]:
     with tempfile.TemporaryFile("w+", errors="replace") as errors:
-        argv = [*command(query, with_since=with_since), *more]
-        try:
-            process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors)
-        except OSError as error:
-            raise OmnitronError(
-                f"cannot read the journal: journalctl does not run: {error.strerror}", hint="is systemd installed?"
-            ) from error
-        count = 0
-        try:
+        with _start([*command(query, with_since=with_since), *more], errors) as process:
             assert process.stdout
-            for line in process.stdout:
-                yield parse(json.loads(line))
-                count += 1
-        finally:
-            process.terminate()
-            status = process.wait()
+            try:
+                for line in process.stdout:
+                    yield parse(json.loads(line))
+            except BaseException:
+                process.terminate()
+                raise
         errors.seek(0)
-        _check(errors.read(), status, count, query, warn)
+        _check(errors.read(), process.returncode, query)
 
 
-def _check(errors: str, status: int, count: int, query: Query, warn: Warn) -> None:
-    """Raise what journalctl complained of; a partial view is no error while it shows something."""
-    if not query.is_user and ("insufficient permissions" in errors or "not seeing messages" in errors):
-        if not count:
-            raise NotPermittedError("cannot read the journal: permission denied", hint=f"use sudo, or {JOIN}")
-        warn(f"you see only what your own user has logged; to see all, {JOIN}")
+def _start(argv: list[str], errors: IO[str]) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors)
+    except OSError as error:
+        raise OmnitronError(
+            f"cannot read the journal: journalctl does not run: {(error.strerror or str(error)).lower()}",
+            hint="is systemd installed?",
+        ) from error
+
+
+def _check(errors: str, status: int, query: Query) -> None:
+    """Raise what journalctl complained of."""
     lines = [line for line in errors.splitlines() if line.strip() and not line.startswith(("-- ", "Hint:", " "))]
-    if status > 0 and lines:
-        asked = "timestamp" in lines[0] or "attern" in lines[0]
-        kind = UsageError if asked and (query.since or query.grep) else OmnitronError
-        raise kind(f"cannot read the journal: {lines[0][:1].lower()}{lines[0][1:]}".rstrip("."))
+    if not status or not lines:
+        return
+    if "insufficient permissions" in errors:
+        raise NotPermittedError("cannot read the journal: permission denied", hint=f"use sudo, or {JOIN}")
+    asked = "timestamp" in lines[0] or "attern" in lines[0]
+    kind = UsageError if asked and (query.since or query.grep) else OmnitronError
+    raise kind(f"cannot read the journal: {lines[0][:1].lower()}{lines[0][1:]}".rstrip("."))
+
+
+def sees_only_own() -> bool:
+    """Whether the system's journal is hidden from the caller: lines of services that run as another user."""
+    try:
+        machine = MACHINE_ID.read_text().strip()
+    except OSError:
+        return False
+    files = (folder / machine / "system.journal" for folder in JOURNALS)
+    present = [file for file in files if file.exists()]
+    return bool(present) and not any(os.access(file, os.R_OK) for file in present)
+
+
+def why_not_executed(unit: str, *, is_user: bool, namespaces: tuple[str, ...] = ()) -> str | None:
+    """Return why the program of a failed unit was not executed, in systemd's words.
+
+    Empty when it was executed after all; None when the journal cannot tell.
+    """
+    deadline = time.monotonic() + SETTLE_S
+    while time.monotonic() < deadline:
+        try:
+            entries = list(read(Query((unit,), is_user, namespaces)))
+        except OmnitronError:
+            return None
+        if any(entry.message_id == UNIT_FAILED for entry in entries):
+            break
+        time.sleep(0.05)
+    else:
+        return None
+    own = [entry for entry in entries if entry.units[:1] == (unit,)]
+    if not any(entry.message_id == SPAWN_FAILED for entry in own):
+        return ""
+    # The first line has the reason, the last one only the step.
+    return own[0].message.removeprefix(f"{unit}: ")
 
 
 def parse(fields: dict[str, Any]) -> Entry:
@@ -162,6 +203,7 @@ def parse(fields: dict[str, Any]) -> Entry:
         pid=int(pid) if pid.isdigit() else None,
         units=tuple(dict.fromkeys(unit for unit in units if unit)),
         cursor=str(fields.get("__CURSOR", "")),
+        message_id=_text(fields.get("MESSAGE_ID")),
     )
 
 

@@ -47,7 +47,7 @@ class Outcome:
     """How the main process of a unit ended."""
 
     started: bool
-    """Whether the program was executed; if not, `status` is systemd's own (203: no such program)."""
+    """Whether the program was certainly executed; if not, `status` may be systemd's own (203: no such program)."""
     signal: int | None
     """The signal that ended it."""
     status: int

@@ -223,7 +223,8 @@ def assert_delays(found: list[float], wanted: list[float]) -> None:
     """Roughly: the machine may be busy, and here something else is the subject."""
     assert len(found) == len(wanted)
     for is_, should in zip(found, wanted, strict=True):
-        assert should - 0.01 < is_ < should + NOISE_S
+        # The journal's time of the exit may be late, too.
+        assert should - 0.03 < is_ < should + NOISE_S
 
 
 def assert_exact_delays(run: Callable[[], list[float]], wanted: list[float]) -> None:
@@ -391,6 +392,28 @@ def test_a_signal_from_outside_counts(lab: Lab, signal: str) -> None:
     assert unit.said()[-1] == f"crashed (signal {signal}), 3 times in 60 s: given up after 2 restarts"
     time.sleep(0.3)
     assert (unit.given_up(), len(unit.ups())) == (1, 3)
+
+
+def test_a_description_cannot_pass_for_a_stop(lab: Lab) -> None:
+    forged = 'ja.service","job":"stop","x":"'
+    unit = lab.unit(STAYS, service=f"Environment=SYSTEMD_COLORS=1\n[Unit]\nDescription={forged}")
+    unit.systemctl("start", unit.name)
+    assert unit.show("Description") == forged
+    unit.kill("TERM")
+    unit.wait_for_ups(2)
+    unit.systemctl("restart", unit.name)
+    assert unit.restarts() == 1
+
+
+def test_a_sandbox_does_not_hold_the_helpers(any_lab: Lab) -> None:
+    hardened = "PrivateUsers=yes\nProtectSystem=strict\nProtectHome=tmpfs\nPrivateTmp=yes\nUMask=0077"
+    unit = any_lab.unit(STAYS, service=hardened)
+    unit.systemctl("start", unit.name)
+    unit.kill("TERM")
+    unit.wait_for_ups(2)
+    unit.wait_for("active/running")
+    unit.systemctl("restart", unit.name)
+    assert unit.restarts() == 1
 
 
 def test_a_user_services_death_by_sigterm_counts(machine: Machine) -> None:
@@ -684,7 +707,9 @@ def test_a_probe_in_a_sandbox(lab: Lab) -> None:
     started = time.monotonic()
     gone.systemctl("start", gone.name, check=False)
     assert time.monotonic() - started < 5
+    gone.wait_for("failed/failed")
     assert "not ready, its main process is gone: tcp 127.0.0.1:1: connection refused" in [t for _, t in gone.journal()]
+    assert gone.record()["units"][gone.name]["final"]
 
 
 def test_a_probe_that_never_succeeds_is_a_crash(lab: Lab) -> None:

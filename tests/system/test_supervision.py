@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+
 from machines import Machine
 from projects import Make, Project
 

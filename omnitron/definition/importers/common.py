@@ -49,7 +49,7 @@ def set_command(entry: Entry, command: Command) -> None:
     """Give an entry the command of a shell's line."""
     entry["command"] = command.argv
     if command.needs_group_kill:
-        entry.comment("A shell stays above the program and passes no signal on: systemd signals all.", "systemd")
+        entry.comment("A shell passes no signal on to what it runs: systemd signals every process.", "systemd")
         set_directive(entry, "KillMode", "control-group")
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import posixpath
 import re
 import signal
 from collections.abc import Iterator
 
 from omnitron import names
-from omnitron.definition.importers import common, compose_health, compose_left, compose_limits
+from omnitron.definition.importers import common, compose_health, compose_left, compose_limits, shell
 from omnitron.definition.importers.compose_environment import environment
 from omnitron.definition.importers.compose_services import Project, Service
 from omnitron.definition.importers.document import Entry
@@ -17,15 +18,17 @@ from omnitron.definition.importers.report import Section
 from omnitron.definition.importers.surroundings import account, group
 
 BIND = re.compile(r"(?P<source>(?:\.{1,2}|/)[^:]*):(?P<target>/[^:]*)(?::.*)?")
+SHELLS = ("sh", "/bin/sh", "bash", "/bin/bash")
 REALTIME_SIGNAL = re.compile(r"SIGRTM(?:IN\+|AX-)\d{1,2}")
 
 
 def convert(service: Service, project: Project, entry: Entry) -> None:
     """Fill `entry` with what the service says."""
     section = service.section
-    entry["command"] = service.argv
+    _command(entry, service.argv)
     section.unread -= {"command", "entrypoint"}
     _folder(entry, service, project)
+    _look_for_program(entry, section, project)
     _user(entry, section)
     if env := environment(section, project):
         entry["env"] = env
@@ -39,6 +42,23 @@ def convert(service: Service, project: Project, entry: Entry) -> None:
         entry["enabled"] = False
         section.changed(entry, "profiles", "there are no profiles: it is not started with the others", "enabled")
     leave_rest(entry, section)
+
+
+def _command(entry: Entry, argv: list[str]) -> None:
+    if len(argv) == 3 and argv[0] in SHELLS and argv[1] == "-c":
+        with contextlib.suppress(ValueError):
+            common.set_command(entry, shell.command(argv[2], argv[0]))
+            return
+    entry["command"] = argv
+
+
+def _look_for_program(entry: Entry, section: Section, project: Project) -> None:
+    program = entry["command"][0]
+    if "/" not in program or project.around.home_file(entry.get("cwd", ""), program):
+        return
+    message = f"there is no program {program} on this host yet"
+    entry.comment(message, "command")
+    section.report.warn(section.path("command"), message)
 
 
 def leave_rest(entry: Entry, section: Section) -> None:

@@ -16,6 +16,7 @@ DEFAULT_SHARES = 1024
 DEFAULT_WEIGHT = 100
 MAX_WEIGHT = 10_000
 FOREVER = "Compose never gives it up; without maxRestarts, omnitron does after 5 crashes within a minute."
+NEVER = "Compose restarts no service without `restart`; omnitron would, but for this."
 ON_FAILURE = re.compile(r"on-failure(?::(\d{1,9}))?")
 
 
@@ -78,7 +79,8 @@ def _restart(entry: Entry, section: Section) -> None:
     match = ON_FAILURE.fullmatch(said)
     if said == "no":
         entry["restartPolicy"] = Entry(enabled=False)
-        entry.comment("Compose restarts no service without `restart`; omnitron would, but for this.", "restartPolicy")
+        if section.data.get("restart") is None:
+            entry.comment(NEVER, "restartPolicy")
     elif said in ("always", "unless-stopped"):
         entry["restartPolicy"] = Entry(restart="always", maxRestarts=MAX_RESTARTS)
         entry.comment(FOREVER, "restartPolicy")

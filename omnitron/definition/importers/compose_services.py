@@ -93,7 +93,9 @@ def _why_nothing(section: Section, argv: list[str]) -> str:
         return "no command says what its program is, and no ENTRYPOINT or CMD of a Dockerfile here does"
     if section.data.get("extends") or section.data.get("provider"):
         return "what it runs is said elsewhere"
-    if not section.report.problems:
+    known = len(section.report.problems)
+    Section(section.report, section.at, section.data).text("image")
+    if len(section.report.problems) == known:
         section.report.wrong(section.at, "cannot run: it has no image, no build and no command")
     return "it runs nothing"
 

@@ -84,7 +84,7 @@ def _pair(key: str, value: Any, depth: int) -> Iterator[str]:
     if isinstance(value, Mapping) and (value or getattr(value, "comments", None)):
         yield f"{indent}{name}:" + ("" if value else " {}")
         yield from mapping(value, depth + 1)
-    elif isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
+    elif isinstance(value, list) and value and all(isinstance(item, Mapping) and item for item in value):
         yield f"{indent}{name}:"
         yield from _items(value, depth + 1)
     else:

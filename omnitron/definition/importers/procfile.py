@@ -117,7 +117,9 @@ def _app(
     entry = common.named(namer, line.name, report, (line.name,))
     entry.comments[:0] = [("name", text) for text in line.above]
     if not FOREMAN_NAME.fullmatch(line.name):
-        report.warn((line.name,), "foreman passes this line over: a name holds letters, digits, '_' and '-' only")
+        message = "foreman passes this line over: a name holds letters, digits, '_' and '-' only"
+        entry.comment(f"{line.name}: {message}", "name")
+        report.warn((line.name,), message)
     try:
         common.set_command(entry, shell.command(line.command, own_path="PATH" in env))
     except ValueError as error:

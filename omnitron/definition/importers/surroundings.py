@@ -42,6 +42,10 @@ class Surroundings:
         """Whether there is such a file."""
         return _is(self.absolute(path), stat.S_ISREG)
 
+    def home_file(self, cwd: str, path: str) -> bool:
+        """Whether there is a file where a definition at `home` with this `cwd` looks for it."""
+        return _is(self.home / cwd / path, stat.S_ISREG)
+
     def is_binary(self, path: str) -> bool:
         """Whether a file is a program and not a script."""
         try:

@@ -10,6 +10,13 @@ from pathlib import Path
 import pytest
 
 
+def open_up(folder: Path) -> None:
+    """Let other users reach a temporary folder."""
+    for each in (folder, *folder.parents):
+        if each.stat().st_mode & 0o077 == 0:
+            each.chmod(0o711)
+
+
 @pytest.fixture
 def nobody() -> pwd.struct_passwd:
     """An account that is not root, for tests that root alone can run."""
@@ -25,10 +32,8 @@ def as_nobody(tmp_path: Path) -> Iterator[None]:
         yield
         return
     account = pwd.getpwnam("nobody")
+    open_up(tmp_path)
     os.chown(tmp_path, account.pw_uid, account.pw_gid)
-    for folder in tmp_path.parents:
-        if folder.is_relative_to("/tmp") and folder != Path("/tmp"):
-            folder.chmod(0o755)
     os.setegid(account.pw_gid)
     os.seteuid(account.pw_uid)
     try:

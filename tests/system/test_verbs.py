@@ -1,0 +1,154 @@
+"""The runtime verbs against a real systemd, by what they print and return."""
+
+from __future__ import annotations
+
+import json
+
+from machines import Machine
+from projects import Make
+
+SLEEP = ["sleep", "1000"]
+
+PROCESS_INFO = {
+    "name": str,
+    "pid": (int, type(None)),
+    "status": str,
+    "cpu": (int, float),
+    "memory": int,
+    "uptime": int,
+    "restarts": int,
+    "instances": int,
+    "port": (int, type(None)),
+    "mode": str,
+    "critical": bool,
+}
+SUB_PROCESS = {key: PROCESS_INFO[key] for key in ("name", "pid", "status", "cpu", "memory", "uptime", "restarts")}
+
+
+def test_status_is_exactly_the_dto(machine: Machine, make: Make) -> None:
+    project = make([])
+    bootstrap = {
+        "name": "multi",
+        "processes": [{"name": "one", "command": SLEEP}, {"name": "two", "command": SLEEP, "instances": 2}],
+    }
+    project.write("bootstrap.json", json.dumps(bootstrap))
+    port = {"http": {"port": 8961}}
+    project.define(
+        [
+            {"name": "single", "command": SLEEP, "critical": True, "transports": port},
+            {"name": "multi", "bootstrap": "bootstrap.json"},
+            {"name": "off", "command": SLEEP, "enabled": False},
+        ]
+    )
+    project.omnitron("up")
+    done = project.omnitron("status", "--json", "--stack", "dev")
+    answer = json.loads(done.stdout)
+    assert done.stdout.count("\n") == 1
+    assert set(answer) == {"version", "pid", "uptime", "apps", "totalCpu", "totalMemory"}
+    assert answer["pid"] == 1 and answer["uptime"] > 0
+    apps = {app["name"].rpartition("/")[2]: app for app in answer["apps"]}
+    for app in apps.values():
+        assert set(app) - {"processes"} == set(PROCESS_INFO)
+        assert all(isinstance(app[key], kinds) for key, kinds in PROCESS_INFO.items())
+    single = apps["single"]
+    assert (single["status"], single["mode"], single["critical"], single["port"]) == ("online", "classic", True, 8961)
+    assert single["pid"] == project.pid("single")
+    assert single["memory"] > 0 and single["uptime"] > 0
+    multi = apps["multi"]
+    assert (multi["mode"], multi["instances"]) == ("bootstrap", 3)
+    assert [sub["name"] for sub in multi["processes"]] == ["one", "two@1", "two@2"]
+    for sub in multi["processes"]:
+        assert set(sub) == {*SUB_PROCESS, "type"}
+        assert sub["pid"] and sub["memory"] > 0
+    assert apps["off"]["status"] == "stopped"
+    assert machine.show(project.unit("off"), "ActiveState") == "inactive"
+    assert answer["totalMemory"] == sum(app["memory"] for app in answer["apps"])
+
+
+def test_start_stop_restart_of_parts(machine: Machine, make: Make) -> None:
+    project = make([{"name": "a", "command": SLEEP}, {"name": "pool", "command": SLEEP, "instances": 2}])
+    project.omnitron("up")
+    first, second = project.pid("pool", instance=1), project.pid("pool", instance=2)
+    project.omnitron("restart", "pool@2")
+    assert project.pid("pool", instance=1) == first
+    assert project.pid("pool", instance=2) not in (0, second)
+    project.omnitron("stop", "dev/pool:main@1")
+    assert [project.state("pool", instance=n) for n in (1, 2)] == ["inactive", "active"]
+    project.omnitron("start", "pool")
+    assert project.state("pool", instance=1) == "active"
+    project.omnitron("stop")
+    assert project.state("a") == "inactive"
+    project.omnitron("start")
+    assert project.state("a") == "active"
+    wrong = project.omnitron("start", "poool", check=False)
+    assert wrong.returncode == 2
+    assert "pool" in wrong.stderr
+
+
+def test_failures_are_explained(machine: Machine, make: Make) -> None:
+    policy = {"maxRestarts": 0}
+    project = make([{"name": "broken", "command": ["/no/such/program"], "restartPolicy": policy}])
+    up = project.omnitron("up", check=False)
+    assert up.returncode == 1
+    assert project.unit("broken") in up.stderr and "journalctl" in up.stderr
+    assert project.omnitron("status", check=False).returncode == 1
+    start = project.omnitron("start", "broken", check=False)
+    assert start.returncode == 1
+
+
+def test_inspect_health_list_and_graph(machine: Machine, make: Make) -> None:
+    script = ["sh", "-c", "echo last words; exit 7"]
+    policy = {"maxRestarts": 1, "backoff": {"type": "fixed", "initial": 50}}
+    project = make(
+        [
+            {"name": "ok", "command": SLEEP},
+            {"name": "bad", "command": script, "restartPolicy": policy},
+            {"name": "needs", "command": SLEEP, "dependsOn": ["ok"]},
+        ]
+    )
+    project.omnitron("up", check=False)
+    machine.wait(lambda: project.state("bad") == "failed", 10, "it is given up")
+    inspected = json.loads(project.omnitron("inspect", "bad", "--json").stdout)
+    assert inspected["lastExit"]["code"] == 7
+    assert "last words" in inspected["lastExit"]["stderrTail"]
+    text = project.omnitron("inspect", "bad").stdout
+    assert "last words" in text and "at most 1" in text
+    health = project.omnitron("health", "--json", check=False)
+    answer = json.loads(health.stdout)
+    assert health.returncode == 1
+    states = {name.rpartition("/")[2]: app["status"] for name, app in answer["apps"].items()}
+    assert (states["ok"], states["bad"], answer["overall"]) == ("healthy", "unhealthy", "unhealthy")
+    assert project.omnitron("health", "ok").returncode == 0
+    listed = json.loads(project.omnitron("list", "--json").stdout)
+    (needs,) = [app for app in listed if app["name"] == "needs" and app["project"] == project.prefix]
+    assert needs["dependsOn"] == ["ok"]
+    graph = project.omnitron("graph", "--format", "dot").stdout
+    assert '"needs" -> "ok";' in graph
+
+
+def test_secrets_are_masked(machine: Machine, make: Make) -> None:
+    project = make([{"name": "a", "command": SLEEP, "env": {"DB_PASSWORD": "hunter2", "PLAIN": "x"}}])
+    text = project.omnitron("env", "a").stdout
+    assert "PLAIN=x" in text and "hunter2" not in text
+    assert "hunter2" in project.omnitron("env", "a", "--reveal").stdout
+
+
+def test_a_new_project_from_init(machine: Machine) -> None:
+    folder = "/srv/fresh-project"
+    machine.run("install", "-d", folder)
+    machine.omnitron("init", cwd=folder)
+    machine.run("sed", "-i", "s/^project:/unitPrefix: fresh\\nproject:/", f"{folder}/omnitron.config.yaml")
+    machine.omnitron("up", cwd=folder)
+    page = machine.run("curl", "-sf", "http://127.0.0.1:8000/").stdout
+    assert "omnitron.config.yaml" in page
+    assert machine.omnitron("init", cwd=folder, check=False).returncode == 1
+    machine.omnitron("down", "--remove", "dev", cwd=folder, check=False)
+
+
+def test_two_generates_at_once(machine: Machine, make: Make) -> None:
+    project = make([{"name": f"a{number}", "command": SLEEP} for number in range(20)])
+    words = " ".join(machine.python)
+    one = f"cd {project.folder} && {words} -m omnitron generate"
+    machine.run("sh", "-c", f"({one}) & ({one}) & ({one}) & wait")
+    assert project.omnitron("plan").returncode == 0
+    assert machine.run("sh", "-c", "ls -a /etc/systemd/system | grep -c staged", check=False).stdout.strip() == "0"

@@ -1,0 +1,57 @@
+"""What `omnitron logs` prints, and what it refuses."""
+
+from __future__ import annotations
+
+import pytest
+
+from omnitron.cli.logs import _level, _lines, _Table, harmless
+from omnitron.errors import UsageError
+from omnitron.observe.logs import Line
+from omnitron.systemd.journal import Entry
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("plain ünï €", "plain ünï €"),
+        ("\x1b[1;31mred\x1b[0m", "red"),
+        ("\x1b]0;title\x07", "\\x1b]0;title\\x07"),
+        ("\x1b[2J\x1b[H", "\\x1b[2J\\x1b[H"),
+        ("bell\x07 nul\x00 c1\x9b31m", "bell\\x07 nul\\x00 c1\\x9b31m"),
+        ("progress 1%\rprogress 2%", "progress 1%\\x0dprogress 2%"),
+        ("dos\r\nlines\r\n", "dos\nlines"),
+        ("tab\tkept", "tab\tkept"),
+        ("turned \u202earound", "turned \\u202earound"),
+        ("family \U0001f468\u200d\U0001f469", "family \U0001f468\u200d\U0001f469"),
+    ],
+)
+def test_messages_are_harmless_to_a_terminal(message: str, shown: str) -> None:
+    assert harmless(message) == shown
+
+
+def test_further_lines_are_indented(capsys: pytest.CaptureFixture[str]) -> None:
+    entry = Entry(1_700_000_000_123_456, 3, "first\nsecond", None, (), "")
+    _Table(6).show(Line(entry, "api", "main", None, "dev", "u"))
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.endswith(".123 error api    first")
+    assert second == " " * first.index("first") + "second"
+
+
+@pytest.mark.parametrize(
+    ("text", "since", "expected"),
+    [(None, None, 50), (None, "today", None), ("all", None, None), ("0", None, 0), ("7", "today", 7)],
+)
+def test_how_many_lines(text: str | None, since: str | None, expected: int | None) -> None:
+    assert _lines(text, since) == expected
+
+
+@pytest.mark.parametrize("text", ["-1", "many", "1.5", ""])
+def test_a_number_of_lines_that_is_none(text: str) -> None:
+    with pytest.raises(UsageError, match="lines: give a number, or `all`"):
+        _lines(text, None)
+
+
+def test_levels() -> None:
+    assert (_level("WARN"), _level(None)) == ("warn", None)
+    with pytest.raises(UsageError, match="cannot filter by the level 'loud': it is one of fatal, error, warn"):
+        _level("loud")

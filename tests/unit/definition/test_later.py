@@ -1,0 +1,134 @@
+"""Every field that does nothing yet is named when it is set, once, and none when it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from omnitron.definition.ecosystem import AppEntry, EcosystemConfig, Stack
+from omnitron.definition.fields import LATER, Model
+from omnitron.definition.later import without_effect
+from omnitron.definition.problems import _models_in
+from omnitron.definition.system import AppConfig, Process, System
+from tests.unit.build import bootstrap, loaded, planned, shop, write
+
+SETTINGS: dict[str, Any] = {
+    "health.interval": 1,
+    "health.retries": 1,
+    "transports.http.cors": False,
+    "transports.http.requestTimeout": 1,
+    "transports.http.keepAliveTimeout": 1,
+    "transports.http.headersTimeout": 1,
+    "transports.http.maxRequestSize": 1,
+    "transports.http.appVersion": "1",
+    "transports.websocket.path": "/",
+    "transports.websocket.keepAlive": {},
+}
+# An example of each, by the model that it is a part of.
+MARKED: dict[type[Model], dict[str, Any]] = {
+    EcosystemConfig: {"infrastructure": {}, "gateway": {}, "monitoring": {}},
+    AppEntry: {**SETTINGS, "watch": "src", "shutdown.drainConnections": False},
+    Stack: {
+        "watch": True,
+        "nodes": [],
+        "infrastructure": {},
+        "settings.redisDbOffset": 0,
+        "settings.containerPrefix": "x",
+        "settings.portOffsets": {},
+        "settings.allowDegradedInfra": True,
+        "portRange": {"start": 1, "end": 2},
+        "serviceOverrides": {},
+    },
+    System: {
+        "requires": {},
+        "auth": {},
+        "config": {},
+        "shutdown.drainConnections": True,
+        "hooks": {},
+        "dev": {},
+        "observability.metrics": True,
+        "observability.tracing": True,
+        "observability.logging.maxSize": "1mb",
+        "observability.logging.maxFiles": 1,
+        "observability.logging.compress": True,
+    },
+    Process: {
+        **SETTINGS,
+        "module": "m.py",
+        "topology": {},
+        "auth": False,
+        "scaling": {},
+        "customRoutes": [],
+        "hooks": {},
+        "observability.metrics": True,
+    },
+    AppConfig: {"database": True, "redis": True, "s3": True, "services": {}, "infrastructure": {}},
+}
+
+
+def marked(model: Any, at: str = "") -> Iterator[str]:
+    """The path of each marked field from `model`; not into what is marked as a whole, or has a table of its own."""
+    for name, field in model.model_fields.items():
+        path = at + (field.alias or name)
+        if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get(LATER):
+            yield path
+        else:
+            for inner in _models_in(field.annotation):
+                yield from marked(inner, path + ".") if inner not in MARKED else ()
+
+
+@pytest.mark.parametrize("model", MARKED)
+def test_the_table_has_every_marked_field(model: type[Model]) -> None:
+    assert set(marked(model)) == set(MARKED[model])
+
+
+def setting(path: str, value: Any) -> dict[str, Any]:
+    """A mapping that sets one field, and what must be beside it."""
+    for key in reversed(path.split(".")):
+        value = {key: value}
+    for transport in value.get("transports", {}).values():
+        transport["port"] = 1
+    return value
+
+
+@pytest.mark.parametrize(("model", "path"), [(model, path) for model, paths in MARKED.items() for path in paths])
+def test_what_is_set_and_does_nothing_is_named(tmp_path: Path, model: type[Model], path: str) -> None:
+    said = setting(path, MARKED[model][path])
+    process = {"name": "b", "command": ["x"]} | (said if model is Process else {})
+    if "module" in process:
+        del process["command"]
+    app: dict[str, Any] = {"name": "a"} | (said if model is AppEntry else {})
+    if model in (System, Process, AppConfig):
+        app["bootstrap"] = bootstrap(tmp_path, process, **(said if model is System else {}))
+        write(tmp_path / "config", {"omnitron": said if model is AppConfig else {}}, ".json", "default")
+    stack = {"type": "local"} | (said if model is Stack else {})
+    data = shop(app, stacks={"dev": stack}) | (said if model is EcosystemConfig else {})
+    where = {AppEntry: "apps.a.", Stack: "stacks.dev.", Process: "processes.b.", AppConfig: "omnitron."}
+    found = without_effect(loaded(tmp_path, data))
+    assert [(problem.path, problem.message) for problem in found] == [
+        (where.get(model, "") + path, "has no effect in this version")
+    ]
+
+
+def test_nothing_is_said_of_what_is_not_set(tmp_path: Path) -> None:
+    process = {"name": "b", "command": ["x"], "transports": {"http": {"port": 1}}, "health": {}}
+    apps = [{"name": "a", "bootstrap": bootstrap(tmp_path, process)}, {"name": "c"}]
+    assert not without_effect(loaded(tmp_path, shop(*apps, stacks={"dev": {"type": "local"}}, logging={})))
+
+
+def test_an_ecosystem_without_apps_is_warned_about_too(tmp_path: Path) -> None:
+    assert [problem.path for problem in without_effect(loaded(tmp_path, shop(gateway={})))] == ["gateway"]
+
+
+def test_a_plan_says_each_once_in_one_line(tmp_path: Path) -> None:
+    """Two apps of one bootstrap in two stacks are one definition."""
+    file = bootstrap(tmp_path, {"name": "b", "command": ["x"]}, version="1", dev={})
+    apps = [{"name": name, "bootstrap": file} for name in ("a", "b")]
+    stacks = {name: {"type": "local"} for name in ("dev", "test")}
+    assert planned(tmp_path, shop(*apps, gateway={"port": 80}, stacks=stacks)).warnings == (
+        f"{file}:7: dev: has no effect in this version",
+        f"{tmp_path}/omnitron.config.yaml:9: gateway: has no effect in this version",
+    )
