@@ -8,8 +8,7 @@ import typer
 
 from omnitron.cli import changes, jobs, output
 from omnitron.cli.arguments import Debug, Json, OptionalStack, User
-from omnitron.cli.context import one_stack
-from omnitron.cli.stacks import installed, is_user_scope, scopes
+from omnitron.cli.stacks import is_user_scope, one_installed, scopes
 
 if TYPE_CHECKING:
     from omnitron.observe.policies import StackPolicy
@@ -31,9 +30,7 @@ def down_command(
     from omnitron.control.steps import stop_steps
 
     is_user = is_user_scope(user)
-    policies = installed(is_user=is_user)
-    name = one_stack(stack, [policy.stack for policy in policies])
-    (policy,) = [policy for policy in policies if policy.stack == name]
+    policy = one_installed(stack, is_user=is_user)
     steps = stop_steps(policy)
     if not output.wants_json():
         output.line(f"stopping {policy.stack} of {policy.project}")

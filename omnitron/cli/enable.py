@@ -9,8 +9,7 @@ from pathlib import Path
 
 from omnitron.cli import output
 from omnitron.cli.arguments import Debug, Json, OptionalStack, User
-from omnitron.cli.context import one_stack
-from omnitron.cli.stacks import installed, is_user_scope, scopes
+from omnitron.cli.stacks import is_user_scope, one_installed, scopes
 from omnitron.errors import OmnitronError
 
 
@@ -30,9 +29,7 @@ def switch(stack: str | None, *, is_user: bool, on: bool) -> str:
     """Enable or disable the target of a stack; return its name."""
     from omnitron.systemd.manager import Manager
 
-    policies = installed(is_user=is_user)
-    name = one_stack(stack, [policy.stack for policy in policies])
-    (policy,) = [policy for policy in policies if policy.stack == name]
+    policy = one_installed(stack, is_user=is_user)
     runtime = policy.path.parent == scopes(is_user)[1].policies
     if runtime and on:
         raise OmnitronError(

@@ -88,16 +88,24 @@ def main() -> None:
         _global_options(version=True)
     try:
         build(verbs)(prog_name="omnitron")
-    except OmnitronError as error:
-        _report(error)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        output.note("interrupted")
-        sys.exit(128 + signal.SIGINT)
     except BrokenPipeError:
         # The reader has gone; Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
+    except OmnitronError as error:
+        _report(error)
+        sys.exit(error.exit_code)
+    except Exception as error:
+        # A mistake of ours: say so in one line all the same.
+        if options.debug:
+            raise
+        _report(
+            OmnitronError(f"cannot go on: {type(error).__name__}: {error}", hint="this is a bug; --debug shows where")
+        )
+        sys.exit(1)
+    except KeyboardInterrupt:
+        output.note("interrupted")
+        sys.exit(128 + signal.SIGINT)
 
 
 def _report(error: OmnitronError) -> None:

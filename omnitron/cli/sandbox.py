@@ -58,7 +58,7 @@ def status(
     """Say whether it is up, and which systemd it runs."""
     state = Sandbox().status()
     if as_json:
-        typer.echo(json.dumps({"ok": True, "data": dataclasses.asdict(state)}))
+        typer.echo(json.dumps(dataclasses.asdict(state)))
     else:
         typer.echo(_sentence(state))
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omnitron.cli.context import default_user, one_stack
+from omnitron.cli.context import check_stack, default_user
+from omnitron.errors import UsageError
 
 if TYPE_CHECKING:
     from omnitron.install.scope import Scope
@@ -35,19 +36,29 @@ def installed(*, is_user: bool, stack: str | None = None) -> list[StackPolicy]:
     if not found:
         raise nothing_installed()
     if stack is not None:
-        one_stack(stack, [policy.stack for policy in found])
+        check_stack(stack, list(dict.fromkeys(policy.stack for policy in found)))
     return [policy for policy in found if stack in (None, policy.stack)]
+
+
+def one_installed(stack: str | None, *, is_user: bool) -> StackPolicy:
+    """Return the one installed stack that is meant; the projects of this folder come before all others."""
+    here = Path.cwd()
+    found = installed(is_user=is_user, stack=stack)
+    near = [policy for policy in found if policy.source.parent in (here, *here.parents)]
+    candidates = near or found
+    if len(candidates) != 1:
+        names = ", ".join(f"{policy.stack} of {policy.source}" for policy in candidates)
+        raise UsageError(f"cannot choose a stack: there is {names}", hint="name one, in the folder of its definition")
+    return candidates[0]
 
 
 def targets(text: str | None, *, is_user: bool) -> list[Target]:
     """Return what an address means; without one, every enabled app of the only stack."""
     from omnitron.observe.policies import Target, resolve
 
-    policies = installed(is_user=is_user)
     if text is not None:
-        return resolve(text, policies, Path.cwd())
-    name = one_stack(None, [policy.stack for policy in policies])
-    (policy,) = [policy for policy in policies if policy.stack == name]
+        return resolve(text, installed(is_user=is_user), Path.cwd())
+    policy = one_installed(None, is_user=is_user)
     return [Target(policy, app, None, None) for app in policy.apps if app.enabled]
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from omnitron.observe.policies import StackPolicy
     from omnitron.observe.report import ServiceReport, StackReport
     from omnitron.planner.plan import Plan
-    from omnitron.systemd.manager import JobEnd, Manager
+    from omnitron.systemd.manager import Manager
 
 Timeout = Annotated[float, typer.Option("--timeout", help="Longest time to wait until it is healthy, in seconds.")]
 
@@ -45,19 +45,44 @@ def up_command(
     prepared = install(plan, scope)
     for text in plan.warnings:
         output.warn(text)
-    is_user = scope.name == "user"
-    (policy,) = [p for p in installed(is_user=is_user, stack=name) if p.target == f"{prepared[0].stem}.target"]
-    failed = asyncio.run(_apply(plan, prepared, policy, scope))
-    report = _settle(policy, timeout, is_user=is_user)
-    _finish(report, failed)
+    (policy,) = [p for p in installed(is_user=scope.name == "user") if p.target == f"{prepared[0].stem}.target"]
+    report = asyncio.run(_bring_up(plan, prepared, policy, scope, timeout))
+    _finish(report)
 
 
 def _local_stacks() -> list[str]:
     return [name for name, stack in load_ecosystem().config.stacks.items() if stack.type == "local"]
 
 
-async def _apply(plan: Plan, prepared: list[Prepared], policy: StackPolicy, scope: Scope) -> list[JobEnd]:
-    """Stop, restart and start; return the jobs that did not end well."""
+async def _bring_up(
+    plan: Plan, prepared: list[Prepared], policy: StackPolicy, scope: Scope, timeout: float
+) -> StackReport:
+    """Carry out what is to be done, tell of what happens meanwhile, and return the state at the end."""
+    from omnitron.control.perform import settle
+
+    began = time.monotonic()
+
+    def take() -> StackReport:
+        return reports([policy], is_user=scope.name == "user")[0]
+
+    def progress(service: ServiceReport) -> None:
+        if not output.wants_json():
+            note = f": {service.note}" if service.note else ""
+            output.line(f"  {time.monotonic() - began:5.1f} s  {service.unit} is {service.status}{note}")
+
+    jobs = asyncio.create_task(_apply(plan, prepared, policy, scope))
+    try:
+        report = await settle(take, is_busy=lambda: not jobs.done(), timeout_s=timeout, progress=progress)
+    finally:
+        if not jobs.done():
+            jobs.cancel()
+    if jobs.done():
+        await jobs
+    return report
+
+
+async def _apply(plan: Plan, prepared: list[Prepared], policy: StackPolicy, scope: Scope) -> None:
+    """Stop, restart and start. How it went is seen in the states of the services."""
     from omnitron.control.perform import perform
     from omnitron.control.steps import Step, restart_steps
     from omnitron.systemd.manager import Manager
@@ -66,24 +91,21 @@ async def _apply(plan: Plan, prepared: list[Prepared], policy: StackPolicy, scop
     async with Manager(is_user=scope.name == "user") as manager:
         if removed:
             names = await _running(manager, removed)
-            failed = await _say(manager, [Step("stop", tuple(names), "no longer in the definition")])
+            await _say(manager, [Step("stop", tuple(names), "no longer in the definition")])
             await asyncio.to_thread(install, plan, scope)
-        else:
-            failed = []
         stale = await _stale(manager, policy, scope)
-        failed += await _say(manager, restart_steps(policy, stale.__contains__))
+        await _say(manager, restart_steps(policy, stale.__contains__))
         await asyncio.gather(*(manager.reset_failed(service) for service in policy.services))
-        failed += await perform(manager, [Step("start", (policy.target,), "the stack starts")])
-    return failed
+        await perform(manager, [Step("start", (policy.target,), "the stack starts")])
 
 
-async def _say(manager: Manager, steps: list[Step]) -> list[JobEnd]:
+async def _say(manager: Manager, steps: list[Step]) -> None:
     from omnitron.control.perform import perform
 
     for step in steps:
         for unit in step.units if not output.wants_json() else ():
             output.line(f"  {step.verb} {unit}: {step.reason}")
-    return await perform(manager, steps)
+    await perform(manager, steps)
 
 
 async def _running(manager: Manager, units: list[str]) -> list[str]:
@@ -112,23 +134,7 @@ async def _stale(manager: Manager, policy: StackPolicy, scope: Scope) -> set[str
     return stale
 
 
-def _settle(policy: StackPolicy, timeout: float, *, is_user: bool) -> StackReport:
-    from omnitron.control.perform import settle
-
-    began = time.monotonic()
-
-    def take() -> StackReport:
-        return reports([policy], is_user=is_user)[0]
-
-    def progress(service: ServiceReport) -> None:
-        if not output.wants_json():
-            note = f": {service.note}" if service.note else ""
-            output.line(f"  {time.monotonic() - began:5.1f} s  {service.unit} is {service.status}{note}")
-
-    return asyncio.run(settle(take, timeout_s=timeout, progress=progress))
-
-
-def _finish(report: StackReport, failed: list[JobEnd]) -> None:
+def _finish(report: StackReport) -> None:
     from omnitron.control.perform import services_of
     from omnitron.observe.dto import daemon_status
 
@@ -148,5 +154,5 @@ def _finish(report: StackReport, failed: list[JobEnd]) -> None:
         output.line(f"{name} is up: {len(services) - len(ended)} services run{rest}")
         if report.policy.log_namespace:
             output.line(f"logs: journalctl --namespace={report.policy.log_namespace} -e")
-    if wrong or (failed and not report.apps):
+    if wrong:
         raise typer.Exit(1)

@@ -42,23 +42,28 @@ async def _one(queue: Callable[[str], Awaitable[asyncio.Future[JobEnd]]], unit: 
 
 
 async def settle(
-    take: Callable[[], StackReport], *, timeout_s: float, progress: Callable[[ServiceReport], None]
+    take: Callable[[], StackReport],
+    *,
+    is_busy: Callable[[], bool],
+    timeout_s: float,
+    progress: Callable[[ServiceReport], None],
 ) -> StackReport:
     """Wait until no service of the stack's enabled apps is on its way; return the last report.
 
-    `progress` hears of each change of a service's state. Ends after `timeout_s` in any case.
+    `progress` hears of each change of a service's state. Goes on while `is_busy`, for jobs are under way;
+    ends after `timeout_s` in any case.
     """
     deadline = time.monotonic() + timeout_s
     seen: dict[str, tuple[str, str]] = {}
     quiet_since: float | None = None
     while True:
-        report = take()
+        report = await asyncio.to_thread(take)
         for service in services_of(report):
             state = (service.status, service.note if service.status != "starting" else "")
             if seen.get(service.unit) != state:
                 seen[service.unit] = state
                 progress(service)
-        moving = any(service.status in ("starting", "stopping") for service in services_of(report))
+        moving = is_busy() or any(service.status in ("starting", "stopping") for service in services_of(report))
         now = time.monotonic()
         quiet_since = None if moving else (quiet_since or now)
         if now > deadline or (quiet_since is not None and now - quiet_since >= SETTLED_FOR_S):

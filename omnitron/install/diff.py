@@ -108,11 +108,10 @@ def _why(present: str, file: File) -> str:
     if file.place != "units":
         return "its contents differ"
     before, after = parse(present), parse(file.text)
-    differ: list[str] = []
+    differ: dict[str, None] = {}
     for section in dict.fromkeys([*before, *after]):
         if section == "X-Omnitron":
             continue
         old, new = before.get(section, []), after.get(section, [])
-        keys = dict.fromkeys(key for key, value in [*old, *new] if (key, value) not in old or (key, value) not in new)
-        differ += keys
+        differ |= {key: None for key, value in [*old, *new] if (key, value) not in old or (key, value) not in new}
     return f"{', '.join(differ)} changed" if differ else "the text around its directives changed"

@@ -147,7 +147,8 @@ class Store:
             for path in steps["removes"]:
                 with contextlib.suppress(FileNotFoundError, IsADirectoryError):
                     Path(path).unlink()
-            _sync_filesystems({Path(path).parent for _, path in steps["renames"]})
+            touched = [*(path for _, path in steps["renames"]), *steps["removes"]]
+            _sync_filesystems({Path(path).parent for path in touched})
         reload()
         journal.unlink()
 

@@ -152,3 +152,18 @@ def test_two_generates_at_once(machine: Machine, make: Make) -> None:
     machine.run("sh", "-c", f"({one}) & ({one}) & ({one}) & wait")
     assert project.omnitron("plan").returncode == 0
     assert machine.run("sh", "-c", "ls -a /etc/systemd/system | grep -c staged", check=False).stdout.strip() == "0"
+
+
+def test_two_projects_with_equal_stacks(machine: Machine, make: Make) -> None:
+    """Verbs without an address mean the project of the folder that they are called in."""
+    first, second = (make([{"name": "app", "command": SLEEP}]) for _ in range(2))
+    first.omnitron("up")
+    second.omnitron("up")
+    first.omnitron("stop", "app")
+    assert (first.state("app"), second.state("app")) == ("inactive", "active")
+    first.omnitron("start")
+    second.omnitron("down")
+    assert (first.state("app"), second.state("app")) == ("active", "inactive")
+    elsewhere = machine.omnitron("down", cwd="/", check=False)
+    assert elsewhere.returncode == 2
+    assert first.folder in elsewhere.stderr and second.folder in elsewhere.stderr

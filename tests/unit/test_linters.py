@@ -6,6 +6,7 @@ import ast
 import importlib.util
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -123,3 +124,13 @@ def test_every_field_is_documented() -> None:
         for model in models_of(root):
             undocumented = set(model.model_fields) - set(field_docs(model))
             assert not undocumented, f"{model.__name__}: {undocumented}"
+
+
+def test_the_wheel_holds_templates_and_scripts(tmp_path: Path) -> None:
+    run(sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path))
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    templates = {f"omnitron/unit_templates/{path.name}" for path in (ROOT / "unit_templates").iterdir()}
+    scripts = {str(path.relative_to(ROOT)) for path in PACKAGE.rglob("*.sh")}
+    assert templates | scripts <= names

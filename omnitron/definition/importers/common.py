@@ -45,6 +45,12 @@ def say_renamed(entry: Entry, wanted: str, found: str, report: Report, at: KeyPa
         report.warn(at, message)
 
 
+def put(entry: Entry, key: str, value: Entry) -> None:
+    """Give an entry a mapping, unless there is nothing in it: neither values nor comments."""
+    if value or value.comments:
+        entry[key] = value
+
+
 def set_command(entry: Entry, command: Command) -> None:
     """Give an entry the command of a shell's line."""
     entry["command"] = command.argv

@@ -30,8 +30,7 @@ def convert(service: Service, project: Project, entry: Entry) -> None:
     _folder(entry, service, project)
     _look_for_program(entry, section, project)
     _user(entry, section)
-    if env := environment(section, project):
-        entry["env"] = env
+    common.put(entry, "env", environment(section, project))
     _depends_on(entry, service, project)
     check = compose_health.read(section, entry)
     if check:
@@ -41,7 +40,7 @@ def convert(service: Service, project: Project, entry: Entry) -> None:
     if section.texts("profiles"):
         entry["enabled"] = False
         section.changed(entry, "profiles", "there are no profiles: it is not started with the others", "enabled")
-    leave_rest(entry, section)
+    _leave_rest(entry, section)
 
 
 def _command(entry: Entry, argv: list[str]) -> None:
@@ -61,8 +60,7 @@ def _look_for_program(entry: Entry, section: Section, project: Project) -> None:
     section.report.warn(section.path("command"), message)
 
 
-def leave_rest(entry: Entry, section: Section) -> None:
-    """Leave behind every key that nobody has read."""
+def _leave_rest(entry: Entry, section: Section) -> None:
     for key in section.rest():
         if key in compose_left.NOT_NEEDED:
             entry.comment(f"{key}: not needed: {compose_left.NOT_NEEDED[key]}")

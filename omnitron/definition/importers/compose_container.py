@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from omnitron.definition.importers import compose_health
+from omnitron.definition.importers import common, compose_health
 from omnitron.definition.importers.compose_environment import environment
 from omnitron.definition.importers.compose_services import Project, Service
 from omnitron.definition.importers.document import Entry
@@ -23,8 +23,7 @@ def convert(service: Service, project: Project) -> Entry:
     mapped = (_port(entry, item) for item in section.mixed("ports"))
     if ports := [text for text in mapped if text]:
         entry["ports"] = ports
-    if env := environment(section, project):
-        entry["environment"] = env
+    common.put(entry, "environment", environment(section, project))
     mounts = (_volume(entry, item) for item in section.mixed("volumes"))
     if volumes := [text for text in mounts if text]:
         entry["volumes"] = volumes

@@ -8,7 +8,7 @@ from typing import Any
 
 from omnitron import names
 from omnitron.definition.fields import parse_environment_name, parse_environment_value
-from omnitron.definition.importers import pm2_command, pm2_left, pm2_restarts
+from omnitron.definition.importers import common, pm2_command, pm2_left, pm2_restarts
 from omnitron.definition.importers.document import Entry
 from omnitron.definition.importers.quantities import size, span
 from omnitron.definition.importers.report import Section, number_text
@@ -29,8 +29,7 @@ def convert(entry: Entry, section: Section, around: Surroundings) -> None:
     _folder(entry, section, around)
     _accounts(entry, section)
     _instances(entry, section, around, interpreter)
-    if env := _environment(section, interpreter):
-        entry["env"] = env
+    common.put(entry, "env", _environment(section, interpreter))
     _memory(entry, section)
     pm2_restarts.give(entry, section)
     pm2_restarts.give_stop(entry, section)

@@ -49,7 +49,7 @@ def convert(path: Path, text: str, around: Surroundings, project: str | None = N
     if not lines and not report.problems:
         report.wrong((), "cannot import: there is no process in it, such as `web: node server.js`")
     env, env_comments = _environment(path, around, report)
-    first_port = _first_port(env, report)
+    first_port = _first_port(env, env_comments, report)
     namer = common.app_namer()
     ports = range(first_port, first_port + PORTS_APART * len(lines), PORTS_APART)
     apps = [_app(line, port, env, namer, around, report) for line, port in zip(lines.values(), ports, strict=True)]
@@ -86,28 +86,32 @@ def _read(path: Path, text: str, report: Report) -> tuple[dict[str, Line], list[
 
 
 def _environment(path: Path, around: Surroundings, report: Report) -> tuple[dict[str, str], list[str]]:
-    """Return the variables of the file beside the Procfile, and comments for what is left of it."""
+    """Return the variables of the file beside the Procfile, and comments for what is left of such files."""
+    comments = []
     if around.is_file(FOREMAN_OPTIONS):
         message = "cannot be carried over: foreman's options are not read; `formation` is `instances` here"
         report.warnings.append(dotenv.problem(path.with_name(FOREMAN_OPTIONS), 0, message))
+        comments.append(f"{FOREMAN_OPTIONS}: {message}")
     text = around.read(ENV_FILE)
     if text is None:
-        return {}, []
+        return {}, comments
     file = path.with_name(ENV_FILE)
     variables, passed_over = dotenv.foreman(file, text)
     env, unusable = dotenv.usable(file, variables)
     left = passed_over + unusable
     report.warnings += left
-    return env, [f"{ENV_FILE}, line {item.line}: {item.path or 'this line'} {item.message}" for item in left]
+    comments += [f"{ENV_FILE}, line {item.line}: {item.path or 'this line'} {item.message}" for item in left]
+    return env, comments
 
 
-def _first_port(env: dict[str, str], report: Report) -> int:
+def _first_port(env: dict[str, str], comments: list[str], report: Report) -> int:
     """Return the port of the first process; PORT leaves `env`, where it would win over the port of each."""
     text = env.pop("PORT", str(FIRST_PORT))
     if re.fullmatch(r"[0-9]{1,5}", text):
         return int(text)
     message = f"cannot be carried over: {text[:60]!r} is no port; {FIRST_PORT} is used"
     report.warnings.append(dotenv.problem(report.source.path.with_name(ENV_FILE), 0, message, "PORT"))
+    comments.append(f"{ENV_FILE}: PORT {message}")
     return FIRST_PORT
 
 

@@ -26,14 +26,14 @@ class Report:
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
 
-    def problem(self, path: KeyPath, message: str, hint: str | None = None) -> Problem:
+    def problem(self, path: KeyPath, message: str) -> Problem:
         """Say that `message` is true of the value at `path`; safe to show on a terminal."""
         where = emit.printable(dotted(path, self.source.data))
-        return Problem(str(self.source.path), self.source.line(path), where, emit.printable(message), hint)
+        return Problem(str(self.source.path), self.source.line(path), where, emit.printable(message))
 
-    def wrong(self, path: KeyPath, message: str, hint: str | None = None) -> None:
+    def wrong(self, path: KeyPath, message: str) -> None:
         """Note what the other tool would refuse, or what cannot be read; the import will fail."""
-        self.problems.append(self.problem(path, message, hint))
+        self.problems.append(self.problem(path, message))
 
     def warn(self, path: KeyPath, message: str) -> None:
         """Note what the user should look at."""

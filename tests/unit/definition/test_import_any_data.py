@@ -241,7 +241,7 @@ PROCFILES = st.lists(
     st.tuples(NAMES | st.text(max_size=5), st.sampled_from([":", ": ", " : "]), st.text(max_size=30)).map("".join)
 ).map("\n".join)
 
-many = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+many = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def check(tool: str, path: Path) -> None:

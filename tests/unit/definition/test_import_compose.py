@@ -6,13 +6,14 @@ import pwd
 import pytest
 import yaml
 
-from omnitron.definition.importers import compose_left, import_file
+from omnitron.definition.importers import compose_left, emit, import_file
 from omnitron.definition.importers.dockerfile import Image
 from omnitron.definition.importers.dockerfile import read as read_dockerfile
 from omnitron.definition.importers.surroundings import Surroundings
 from omnitron.errors import DefinitionError
 
 LEFT_BEHIND = sorted({*compose_left.LEFT, "nobody_knows_it"} - {"deploy"})
+NAMES_OF_LISTS = {"environment.0": "NOT_SET"}
 NO_RESTART = {"restartPolicy": {"enabled": False}}
 
 
@@ -28,11 +29,12 @@ def compose(tmp_path):
 
 @pytest.fixture
 def app(compose):
-    """The app that a service becomes, without what every app of a test has."""
+    """The text of the definition that one service becomes, and what is warned of."""
 
     def run(**service):
         imported = compose({"services": {"a": {"command": "run", **service}}})
-        return imported.definition["apps"][0], [warning.path.partition(".a.")[2] for warning in imported.warnings]
+        text = emit.document(imported.definition)
+        return text, [warning.path.partition(".a.")[2] for warning in imported.warnings]
 
     return run
 
@@ -110,9 +112,9 @@ def test_what_is_carried_over(compose, service, wanted):
     LEFT_BEHIND,
 )
 def test_what_is_left_behind_is_a_comment_and_a_warning(app, key):
-    entry, warned = app(**{key: "some-value"})
+    text, warned = app(**{key: "some-value"})
     assert warned == [key]
-    assert any(text.startswith(f"{key}: some-value\n  cannot be carried over: ") for _, text in entry.comments)
+    assert f"\n    # {key}: some-value\n    #   cannot be carried over: " in text
 
 
 @pytest.mark.parametrize(
@@ -137,9 +139,14 @@ def test_what_is_left_behind_is_a_comment_and_a_warning(app, key):
     ],
 )
 def test_what_is_left_behind_of_a_field(app, service, warned):
-    entry, found = app(**service)
+    text, found = app(**service)
     assert found == [warned]
-    assert entry.comments or entry.get("env", entry).comments
+    comments = [line for line in text.splitlines() if line.lstrip().startswith("#")]
+    assert any(
+        f"# {label}" in comment
+        for label in (warned, *warned.split(".")[1:], NAMES_OF_LISTS.get(warned))
+        for comment in comments
+    )
 
 
 @pytest.mark.parametrize(

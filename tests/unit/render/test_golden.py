@@ -73,7 +73,12 @@ def moved(ecosystem: Ecosystem, to: Path, owner: str) -> Ecosystem:
         for app in ecosystem.apps
     )
     return replace(
-        ecosystem, path=there(ecosystem.path), apps=apps, source=source(ecosystem.source), owner=owner, owner_is_root=False
+        ecosystem,
+        path=there(ecosystem.path),
+        apps=apps,
+        source=source(ecosystem.source),
+        owner=owner,
+        owner_is_root=False,
     )
 
 

@@ -22,7 +22,23 @@ from tests.unit.render.reading import check
 
 NASTY = "\n\r\t\0\x01\x1b\x7f\x85\u2028\u00a0%$\\\"'`[]{}=;#:<>*?&|!-+@~^, ./azAZ09é漢\U0001f600\ud800"
 PIECES = ["\n", "\\", "\\\n", "%", "%n", "%%", "$X", "${X}", "[Service]\n", "ExecStart=/bin/evil", "\0"]
-PIECES += ["\nExecStartPre=/bin/evil\n", "#", ";", '"', "'", "Digest=@", " ", "=", "\u2028", "\r", "..", "~", "x", "\1", "{{ user }}"]
+PIECES += [
+    "\nExecStartPre=/bin/evil\n",
+    "#",
+    ";",
+    '"',
+    "'",
+    "Digest=@",
+    " ",
+    "=",
+    "\u2028",
+    "\r",
+    "..",
+    "~",
+    "x",
+    "\1",
+    "{{ user }}",
+]
 nasty = st.lists(st.sampled_from(PIECES) | st.sampled_from(NASTY), max_size=6).map("".join)
 name = st.sampled_from(["api", "a.b-c", "_"]) | st.text(st.sampled_from("ab-_."), min_size=1, max_size=9)
 path = st.builds("/srv/{}".format, nasty) | nasty
@@ -103,7 +119,9 @@ def test_texts_of_an_ecosystem(tmp_path_factory: pytest.TempPathFactory, data: d
         check_all(file, scope)
 
 
-sayable = nasty.filter(lambda text: "\ud800" not in text and not any(c < " " and c not in "\t\n" or c == "\x7f" for c in text))
+sayable = nasty.filter(
+    lambda text: "\ud800" not in text and not any(c < " " and c not in "\t\n" or c == "\x7f" for c in text)
+)
 
 
 @given(st.lists(sayable, max_size=4), st.dictionaries(st.sampled_from("ABC"), sayable), sayable.filter(str.isprintable))
