@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass, replace
 
@@ -33,6 +34,13 @@ def unit_part(name: str) -> str:
 def unit_stem(*parts: str) -> str:
     """Return a unit name without its type suffix: `unit_stem('omnitron', 'dev', 'api')`."""
     return "-".join(unit_part(part) for part in parts)
+
+
+def transient_user(prefix: str, stack: str, app: str) -> str:
+    """Return the user name of an app that runs as a user of its own: at most 31 characters, unlike any other's."""
+    told_apart = hashlib.sha256("/".join((prefix, stack, app)).encode()).hexdigest()[:8]
+    readable = re.sub(r"[^A-Za-z0-9_-]", "_", app)[:20]
+    return f"o_{readable}_{told_apart}"
 
 
 @dataclass(frozen=True, order=True)

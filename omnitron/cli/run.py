@@ -12,7 +12,7 @@ import typer
 
 from omnitron import names
 from omnitron.cli import output
-from omnitron.cli.arguments import Config, Debug, User
+from omnitron.cli.arguments import App, Config, Debug, User
 from omnitron.cli.context import make_plan, make_scope
 from omnitron.cli.planned import find_process
 from omnitron.errors import OmnitronError, UsageError
@@ -38,14 +38,14 @@ FAILED_BEFORE = {
 """Statuses of systemd.exec(5), for what fails before the program runs."""
 
 Command = Annotated[list[str], typer.Argument(metavar="[--] COMMAND...", help="The program and its arguments.")]
-App = Annotated[str, typer.Argument(metavar="APP", help="An app or process: [stack/]app[:process][@instance].")]
 
 
 def run_command(app: App, command: Command, user: User = False, config: Config = None, debug: Debug = False) -> None:
     """Run a one-off command as an app would: its environment, user, folder, limits and sandbox.
 
-    For migrations and shells. The command is a transient unit: in the app's slice, with the terminal or
-    streams of this one; Ctrl-C stops it. The exit status is the command's, 128 + N after signal N.
+    For migrations and shells. The command is a transient unit in the app's slice, with this terminal or
+    these streams. Ctrl-C stops it; what does not listen in a terminal, Ctrl-] three times. The exit status
+    is the command's, 128 + N after signal N.
     """
     from omnitron.systemd.foreground import run
     from omnitron.systemd.transient import TransientUnit, require_pystemd
@@ -71,6 +71,7 @@ def _properties(
     unit: Unit, process: PlannedProcess, argv: list[str], instance: int | None, transient: TransientUnit
 ) -> list[tuple[str, str, Any]]:
     """Return all properties of the transient unit but those of its streams."""
+    from omnitron.planner.services import DYNAMIC_USER
     from omnitron.render.properties import properties_of
 
     shared, left_out = properties_of(unit, instance)
@@ -86,7 +87,7 @@ def _properties(
     ]
     if dict(process.environment).get("TERM") is None and sys.stdin and sys.stdin.isatty():
         properties.append(("Environment", "as", [f"TERM={os.environ.get('TERM', 'dumb')}"]))
-    if process.user == "dynamic" and (name := transient.user_of(process.services[0])):
+    if process.user == DYNAMIC_USER and (name := transient.user_of(process.services[0])):
         # With another name it would take the state directory away from the running app.
         properties.append(("User", "s", name))
     return properties

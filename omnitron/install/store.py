@@ -116,7 +116,6 @@ class Store:
                 _sync_filesystems({path.parent for path in final})
                 _write_new(journal.with_suffix(".journal-new"), json.dumps(steps), sync=True)
                 os.replace(journal.with_suffix(".journal-new"), journal)
-                _sync_folder(journal.parent)
             except BaseException:
                 if not journal.exists():
                     for temporary in (*staged.values(), journal.with_suffix(".journal-new")):
@@ -140,6 +139,7 @@ class Store:
     def _finish(self, journal: Path, reload: Reload) -> None:
         """Do every step of a journal that is not done yet. Each can be repeated."""
         with _explained(self.scope.units, "the next run finishes the change"):
+            _sync_folder(journal.parent)
             steps = json.loads(journal.read_text())
             for temporary, path in steps["renames"]:
                 with contextlib.suppress(FileNotFoundError):

@@ -19,10 +19,8 @@ SYSLOG_LEVELS = {
     "error": "err",
     "warn": "warning",
     "info": "info",
-    "debug": "debug",
-    "trace": "debug",
 }
-"""`LogLevelMax=` for each level of a definition."""
+"""`LogLevelMax=` for each level that leaves something out; at `debug`, systemd would add lines of its own."""
 
 NATIVE_START_LIMIT = (10, 20)
 """Seconds and starts: guards only against helpers that are missing."""
@@ -53,7 +51,7 @@ def _service(process: PlannedProcess, stack: StackNames, needs: tuple[str, ...],
         "working_directory": Literal(str(process.folder)),
         "environment": _environment(process),
         "exec_start": Command(process.program.argv),
-        "log_level_max": SYSLOG_LEVELS[process.log_level],
+        "log_level_max": SYSLOG_LEVELS.get(process.log_level),
         "log_namespace": None if facts.is_user else stack.log_namespace,
         "syslog_identifier": names.unit_stem(process.app, *([] if process.alone else [process.name])),
         **_account(process, facts),
@@ -86,7 +84,8 @@ def _account(process: PlannedProcess, facts: HostFacts) -> dict[str, Value]:
     if facts.is_user:
         return {}
     if process.user == DYNAMIC_USER:
-        return {"dynamic_user": True}
+        # Named, so that the processes of an app are one user and can share its directories.
+        return {"dynamic_user": True, "user": names.transient_user(process.prefix, process.stack, process.app)}
     return {"user": process.user, "group": process.group}
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # Without a record there is no delay either; the pause keeps the native start limit from ending the unit.
 UNRECORDED_PAUSE_S = 1.0
 # A wait that could be over before the next interpreter is ready, on a busy machine, is spent here.
-SHORT_S = 0.25
+SHORT_S = 0.1
 # systemd keeps the Result of the crash when a unit is stopped from here. A crash that it takes for a
 # success (a signal from outside) becomes a failure only when ExecStopPost= itself fails.
 MAKE_IT_FAIL = 1
@@ -75,6 +75,7 @@ def _note(crash: Crashed, path: str, budget: Budget, backoff: Backoff) -> bool:
 
 
 def _arrange(outcome: Outcome, unit: str, path: str) -> None:
+    """Leave the rest of the delay to `before_start.sh`, or sit out what is next to nothing."""
     from . import due
 
     left = (outcome.due or 0.0) - time.monotonic()

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
+from omnitron.errors import OmnitronError
 from omnitron.systemd.terminal import Terminal
 from omnitron.systemd.transient import Outcome, TransientUnit
 
@@ -87,12 +88,14 @@ class _Attendance:
         self.wakeup = wakeup
         self.stopped_by: int | None = None
         self.hung_up = False
+        self.asked_bus = True
+        """Whether the answer to a call may have brought news along."""
 
     def until_over(self) -> int | None:
         """Return the signal that made us stop the unit, None when it ended by itself."""
         try:
             ready: set[int] = set()
-            while (ready and self.unit.fileno() not in ready) or not self.unit.is_over():
+            while not self._is_over(ready):
                 ready = self._wait()
                 if self.wakeup in ready:
                     for number in os.read(self.wakeup, 64):
@@ -106,6 +109,13 @@ class _Attendance:
         if self.terminal:
             self.terminal.flush()
         return self.stopped_by
+
+    def _is_over(self, ready: set[int]) -> bool:
+        """Whether the unit has ended; asks only when there may be news: a key that was typed is none."""
+        if ready and not self.asked_bus and self.unit.fileno() not in ready:
+            return False
+        self.asked_bus = False
+        return self.unit.is_over()
 
     def _wait(self) -> set[int]:
         """Wait until something is to be done; return the descriptors that are ready."""
@@ -142,8 +152,11 @@ class _Attendance:
 
     def _stop(self, number: int) -> None:
         """Stop the unit; whoever asks again has waited long enough."""
+        self.asked_bus = True
         if self.stopped_by is None:
             self.stopped_by = number
             self.unit.stop()
-        else:
+            return
+        # It may have ended a moment ago.
+        with contextlib.suppress(OmnitronError):
             self.unit.kill(signal.SIGKILL)

@@ -7,9 +7,10 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Thread
 from typing import IO, Any, Literal
 
 from omnitron.errors import NotPermittedError, OmnitronError, UsageError
@@ -43,6 +44,8 @@ UNIT_FAILED = "d9b373ed55a64feb8242e02dbe79a49c"
 
 SETTLE_S = 1.0
 """Longest wait for a line that systemd has written to be in the journal."""
+RECHECK_S = 0.2
+"""How often to look for a namespace that nothing has been logged to yet."""
 
 
 @dataclass(frozen=True)
@@ -97,16 +100,39 @@ def read(query: Query) -> Iterator[Entry]:
 
 def follow(query: Query) -> Iterator[Entry]:
     """Yield what is there, then each new entry when it comes; never ends by itself."""
-    started = time.time()
-    last = None
+    place = f"--since=@{time.time():.6f}"
     for entry in read(query):
-        last = entry
+        place = f"--after-cursor={entry.cursor}"
         yield entry
-    place = f"--after-cursor={last.cursor}" if last else f"--since=@{started:.6f}"
-    yield from _run(query, ["--follow", "--no-tail", place], with_since=False)
+    tail = replace(query, since=None)
+    shown: set[str] = set()
+    # journalctl does not notice a namespace that is made while it waits: it is started anew then, at the same
+    # place, for the first lines there may be older than the last one here.
+    while absent := _absent(query.namespaces):
+        for entry in _run(tail, ["--follow", "--no-tail", place], ends_when_made=absent):
+            if entry.cursor not in shown:
+                shown.add(entry.cursor)
+                yield entry
+    for entry in _run(tail, ["--follow", "--no-tail", place]):
+        if entry.cursor not in shown:
+            yield entry
 
 
-def command(query: Query, *, with_since: bool = True) -> list[str]:
+def _absent(namespaces: Collection[str]) -> list[str]:
+    """Return the namespaces that nothing has been logged to yet."""
+    return [name for name in namespaces if not _journals(f".{name}")]
+
+
+def _journals(suffix: str = "") -> list[Path]:
+    """Return the system's journal files, of a namespace when that is the suffix."""
+    try:
+        machine = MACHINE_ID.read_text().strip()
+    except OSError:
+        return []
+    return [file for folder in JOURNALS if (file := folder / (machine + suffix) / "system.journal").exists()]
+
+
+def command(query: Query) -> list[str]:
     """Return the command line that asks for `query`."""
     unit = "--user-unit" if query.is_user else "--unit"
     line = ["journalctl", "--output=json", "--all", "--no-pager", f"--output-fields={','.join(FIELDS)}"]
@@ -117,14 +143,16 @@ def command(query: Query, *, with_since: bool = True) -> list[str]:
         line.append(f"--namespace={'*' if len(query.namespaces) > 1 else '+' + query.namespaces[0]}")
     line += [f"--priority={PRIORITIES[query.level]}"] if query.level else []
     line += [f"--grep={query.grep}"] if query.grep else []
-    line += [f"--since={query.since}"] if query.since and with_since else []
+    line += [f"--since={query.since}"] if query.since else []
     return line
 
 
-def _run(query: Query, more: list[str], *, with_since: bool = True) -> Iterator[Entry]:
+def _run(query: Query, more: list[str], ends_when_made: Collection[str] = ()) -> Iterator[Entry]:
     with tempfile.TemporaryFile("w+", errors="replace") as errors:
-        with _start([*command(query, with_since=with_since), *more], errors) as process:
+        with _start([*command(query), *more], errors) as process:
             assert process.stdout
+            if ends_when_made:
+                Thread(target=_end_when_made, args=(process, ends_when_made), daemon=True).start()
             try:
                 for line in process.stdout:
                     yield parse(json.loads(line))
@@ -133,6 +161,13 @@ def _run(query: Query, more: list[str], *, with_since: bool = True) -> Iterator[
                 raise
         errors.seek(0)
         _check(errors.read(), process.returncode, query)
+
+
+def _end_when_made(process: subprocess.Popen[bytes], absent: Collection[str]) -> None:
+    """End `process` once one of the namespaces is there."""
+    while len(_absent(absent)) == len(absent) and process.poll() is None:
+        time.sleep(RECHECK_S)
+    process.terminate()
 
 
 def _start(argv: list[str], errors: IO[str]) -> subprocess.Popen[bytes]:
@@ -148,7 +183,7 @@ def _start(argv: list[str], errors: IO[str]) -> subprocess.Popen[bytes]:
 def _check(errors: str, status: int, query: Query) -> None:
     """Raise what journalctl complained of."""
     lines = [line for line in errors.splitlines() if line.strip() and not line.startswith(("-- ", "Hint:", " "))]
-    if not status or not lines:
+    if status <= 0 or not lines:
         return
     if "insufficient permissions" in errors:
         raise NotPermittedError("cannot read the journal: permission denied", hint=f"use sudo, or {JOIN}")
@@ -159,13 +194,8 @@ def _check(errors: str, status: int, query: Query) -> None:
 
 def sees_only_own() -> bool:
     """Whether the system's journal is hidden from the caller: lines of services that run as another user."""
-    try:
-        machine = MACHINE_ID.read_text().strip()
-    except OSError:
-        return False
-    files = (folder / machine / "system.journal" for folder in JOURNALS)
-    present = [file for file in files if file.exists()]
-    return bool(present) and not any(os.access(file, os.R_OK) for file in present)
+    files = _journals()
+    return bool(files) and not any(os.access(file, os.R_OK) for file in files)
 
 
 def why_not_executed(unit: str, *, is_user: bool, namespaces: tuple[str, ...] = ()) -> str | None:

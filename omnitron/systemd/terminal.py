@@ -104,8 +104,10 @@ class Terminal:
             data = os.read(self.master, CHUNK)
         except OSError:
             return False
-        while data:
-            data = data[os.write(self.output, data) :]
+        # Where the outer terminal is gone, nobody is left to see it.
+        with contextlib.suppress(OSError):
+            while data:
+                data = data[os.write(self.output, data) :]
         return True
 
     def flush(self) -> None:

@@ -124,3 +124,17 @@ def test_limits_reach_the_unit(machine: Machine, make: Make) -> None:
         "IOWeight": "30",
     }
     assert {name: machine.show(project.unit("app"), name) for name in properties} == properties
+
+
+def test_processes_of_a_dynamic_user_share_a_directory(machine: Machine, make: Make) -> None:
+    project = make([])
+    command = ["sh", "-c", "touch $STATE_DIRECTORY/$0 && exec sleep 1000"]
+    processes = [{"name": name, "command": [*command, name], "paths": {"state": True}} for name in ("one", "two")]
+    project.write("bootstrap.json", json.dumps({"name": "app", "processes": processes}))
+    project.define([{"name": "app", "bootstrap": "bootstrap.json", "user": "dynamic"}])
+    project.omnitron("up")
+    project.omnitron("restart", "app")
+    state = f"/var/lib/{project.prefix}/dev/app/"
+    assert machine.run("ls", state).stdout.split() == ["one", "two"]
+    owners = machine.run("sh", "-c", f"stat -c %U {state}*").stdout.split()
+    assert len(set(owners)) == 1 and owners[0] not in ("root", "nobody")

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from machines import Machine
-from projects import Project
+from projects import Make, Project
 
 TALK = r"""#!/usr/bin/python3
 import socket, sys, time
@@ -121,7 +121,9 @@ def test_following_shows_each_line_once_when_it_comes(project: Project) -> None:
     machine = project.machine
     argv = [*machine.python, "-m", "omnitron", "logs", "tick@1", "-f", "-n", "2", "-g", "tick", "--json"]
     command = machine.sandbox.argv(argv, cwd=Path(project.folder))
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, start_new_session=True)
+    process = subprocess.Popen(
+        command, bufsize=0, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, start_new_session=True
+    )
     assert process.stdout
     seen: list[dict[str, Any]] = []
     with process.stdout as output:
@@ -140,6 +142,30 @@ def test_following_shows_each_line_once_when_it_comes(project: Project) -> None:
     # One every 0.2 s and a bit: none was lost between what was there and what came.
     assert max(after - before for before, after in itertools.pairwise(times)) < 390
     assert lag < 1.0
+
+
+def test_following_begins_before_the_namespace_does(machine: Machine, make: Make) -> None:
+    app = {"name": "tick", "command": ["sh", "-c", "for i in 1 2 3 4 5; do echo tick $i; sleep 0.2; done"]}
+    project = make([app], logging={"level": "info", "journal": "namespace"})
+    project.omnitron("generate")
+    argv = [*machine.python, "-m", "omnitron", "logs", "tick", "-f", "--json"]
+    command = machine.sandbox.argv(argv, cwd=Path(project.folder))
+    process = subprocess.Popen(
+        command, bufsize=0, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, start_new_session=True
+    )
+    assert process.stdout
+    with process.stdout as output:
+        time.sleep(1)
+        machine.systemctl("start", project.unit("tick"))
+        said: list[str] = []
+        deadline = time.monotonic() + 15
+        while "tick 5" not in said and time.monotonic() < deadline:
+            if select.select([output], [], [], 0.5)[0]:
+                said.append(json.loads(output.readline())["message"])
+        os.killpg(process.pid, signal.SIGINT)
+    process.wait(10)
+    assert [text for text in said if text.startswith("tick")] == [f"tick {number}" for number in (1, 2, 3, 4, 5)]
+    assert len(set(said)) == len(said)
 
 
 def test_what_is_refused(machine: Machine, project: Project) -> None:

@@ -23,6 +23,7 @@ OVERRIDES = (
     "docker-compose.override.yaml",
 )
 DEFAULT_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
+NOT_SET = "the variable {} is not set: it is empty"
 CONTAINERS_NOTE = (
     "These services are images, with no program on this host. Containers have no effect in this version of omnitron:\n"
     "run them with compose, or install the program and point the apps at it."
@@ -88,7 +89,7 @@ def interpolated(data: Any, report: Report, environ: Mapping[str, str]) -> tuple
 
     result = value(data, ())
     for name, at in unset.items():
-        report.warn(at, f"the variable {name} is not set: it is empty")
+        report.warn(at, NOT_SET.format(name))
     return result, unset
 
 
@@ -141,7 +142,7 @@ def _check_order(apps: list[Entry], services: Mapping[str, Service], report: Rep
 
 def _comment_unset(definition: Entry, unset: Mapping[str, KeyPath]) -> None:
     for name, at in unset.items():
-        definition.comment(f"${name} was not set, and is empty: {'.'.join(map(str, at))}", "project")
+        definition.comment(f"{'.'.join(map(str, at))}: {NOT_SET.format(name)}", "project")
 
 
 def _leave(definition: Entry, top: Section, services: Mapping[str, Service], around: Surroundings) -> None:

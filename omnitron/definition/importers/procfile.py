@@ -127,8 +127,9 @@ def _app(
     try:
         common.set_command(entry, shell.command(line.command, own_path="PATH" in env))
     except ValueError as error:
-        report.warn((line.name,), f"the shell will not run this line: {error}")
-        entry.comment(f"The shell will not run this line: {error}.", "command")
+        message = f"the shell will not run this line: {error}"
+        report.warn((line.name,), message)
+        entry.comment(f"{line.name}: {message}", "command")
         entry["command"] = ["/bin/sh", "-c", line.command]
     if folder := around.working_directory():
         entry["cwd"] = folder
@@ -145,6 +146,6 @@ def _set_port(entry: Entry, line: Line, port: int, report: Report) -> None:
     if 1 <= port <= LAST_PORT:
         entry["env"] = Entry(PORT=str(port))
         return
-    message = f"PORT cannot be carried over: {port} is no port"
+    message = f"PORT: cannot be carried over: {port} is no port"
     entry.comment(message)
     report.warn((line.name,), message)

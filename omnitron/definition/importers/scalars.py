@@ -39,11 +39,7 @@ for _tag, _pattern, _first in (
 
 def read_data(path: Path) -> Source:
     """Read a file like `read_source`, with the scalars of a YAML file resolved by YAML 1.2."""
-    try:
-        source = read_source(path)
-    except ValueError as error:
-        # A number too long for Python.
-        raise DefinitionError([Problem(str(path), 0, "", f"cannot parse: {error}")]) from error
+    source = read_source(path)
     if path.suffix in NOT_YAML:
         return source
     # That it is well formed, holds no loops and stays within bounds is known by now.

@@ -233,7 +233,8 @@ def test_variables_of_the_shell_win_over_those_of_the_file(compose, tmp_path):
     assert [str(warning).partition(": ")[2] for warning in imported.warnings] == [
         "services.a.command: the variable C is not set: it is empty"
     ]
-    assert ("project", "$C was not set, and is empty: services.a.command") in imported.definition.comments
+    comment = "services.a.command: the variable C is not set: it is empty"
+    assert ("project", comment) in imported.definition.comments
 
 
 def test_a_password_is_not_in_a_warning(compose):
