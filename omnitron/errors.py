@@ -64,7 +64,9 @@ class Problem:
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line else self.file
         where = f"{place}: {self.path}" if self.path else place
-        return f"{where}: {self.message}" + (f" ({self.hint})" if self.hint else "")
+        text = f"{where}: {self.message}" + (f" ({self.hint})" if self.hint else "")
+        # Keys are whatever somebody wrote: on a terminal they must not act.
+        return "".join(one if one.isprintable() else f"\\x{ord(one):02x}" for one in text)
 
 
 class DefinitionError(OmnitronError):

@@ -71,6 +71,7 @@ def _properties(
     unit: Unit, process: PlannedProcess, argv: list[str], instance: int | None, transient: TransientUnit
 ) -> list[tuple[str, str, Any]]:
     """Return all properties of the transient unit but those of its streams."""
+    from omnitron.planner.environment import of_program
     from omnitron.planner.services import DYNAMIC_USER
     from omnitron.render.properties import properties_of
 
@@ -82,6 +83,7 @@ def _properties(
         ("Type", "s", "exec"),
         ("TimeoutStopUSec", "t", max(process.stop_timeout, 1) * 1000),
         *shared,
+        ("Environment", "as", [f"{name}={value}" for name, value in of_program(process)]),
         *_search_path(process),
         ("ExecStartEx", "a(sasas)", [_executable(process, argv)]),
     ]

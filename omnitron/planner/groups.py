@@ -24,12 +24,26 @@ def units_of_stack(stack: StackNames, apps: Apps, disabled: frozenset[str], fact
     }
     yield _unit(stack, stack.stack_target, "stack-target", target)
     yield _unit(stack, stack.stack_slice, "slice", {"description": Literal(f"stack {stack.stack} of {stack.project}")})
-    if any(process.critical for processes in apps.values() for process in processes):
-        values: dict[str, Value] = {
-            "description": Literal(f"end of stack {stack.stack} of {stack.project}: a critical app has failed"),
-            "conflicts": stack.stack_target,
-        }
-        yield _unit(stack, stack.critical_target, "critical-target", values)
+    critical = [process for processes in apps.values() for process in processes if process.critical]
+    if critical:
+        yield from _end_of_stack(stack, critical, facts)
+
+
+def _end_of_stack(stack: StackNames, critical: list[PlannedProcess], facts: HostFacts) -> Iterator[Unit]:
+    """Yield the target that takes the stack down, and the service that decides whether to start it."""
+    target: dict[str, Value] = {
+        "description": Literal(f"end of stack {stack.stack} of {stack.project}: a critical app has failed"),
+        "conflicts": stack.stack_target,
+    }
+    yield _unit(stack, stack.critical_target, "critical-target", target)
+    groups = [word for process in critical for word in ("--", *process.services)][1:]
+    user = ("--user",) if facts.is_user else ()
+    check: dict[str, Value] = {
+        "description": Literal(f"whether stack {stack.stack} of {stack.project} ends: a critical app has failed"),
+        "slice": stack.stack_slice,
+        "exec_start": Command(("/bin/sh", str(facts.helpers / "critical.sh"), *user, stack.critical_target, *groups)),
+    }
+    yield _unit(stack, stack.critical_check, "critical-check", check)
 
 
 def members(stack: StackNames, app: str, processes: tuple[PlannedProcess, ...]) -> tuple[str, ...]:

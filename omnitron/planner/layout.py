@@ -47,6 +47,11 @@ class StackNames:
         """Takes the stack down; no app's target has three parts, so no app can take its name."""
         return f"{self.stem}-critical-failure.target"
 
+    @property
+    def critical_check(self) -> str:
+        """Decides whether a failure of a critical unit ends the stack."""
+        return f"{self.stem}-critical-failure-check.service"
+
     def app_target(self, app: str) -> str:
         """Starts and stops an app of several processes."""
         return f"{names.unit_stem(self.prefix, self.stack, app)}.target"

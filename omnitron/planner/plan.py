@@ -122,7 +122,8 @@ def _account_problem(
             f"cannot choose the user of {process.stack}/{process.app}:{process.name}: the definition belongs to root; "
             "say which, such as user: www-data (or user: root)"
         )
-    known = facts.accounts is None or process.user in facts.accounts or process.user == services.DYNAMIC_USER
+    is_name = process.user != services.DYNAMIC_USER and not process.user.isdecimal()
+    known = not is_name or facts.accounts is None or process.user in facts.accounts
     return None if known else (("user",), f"cannot run as {process.user!r}: this host has no such user")
 
 

@@ -46,7 +46,8 @@ def resolve(supervision: Supervision, policies: Iterable[RestartPolicy | None]) 
         if policy is None:
             continue
         fixed = None if policy.delay is None else Backoff(type="fixed", initial=policy.delay, max=policy.delay)
-        given = policy.backoff and {name: getattr(policy.backoff, name) for name in policy.backoff.model_fields_set}
+        own = policy.backoff
+        given = None if own is None else {name: getattr(own, name) for name in own.model_fields_set}
         fields: dict[str, Any] = {
             "enabled": policy.enabled,
             "restart": policy.restart,

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from omnitron import names
 from omnitron.definition.directives import raw_lines
 from omnitron.planner import hardening
+from omnitron.planner.environment import of_unit, with_own_variables
 from omnitron.planner.facts import RESTART_MODE, HostFacts
 from omnitron.planner.layout import StackNames
 from omnitron.planner.processes import PlannedProcess
@@ -21,6 +22,8 @@ SYSLOG_LEVELS = {
     "info": "info",
 }
 """`LogLevelMax=` for each level that leaves something out; at `debug`, systemd would add lines of its own."""
+
+SOURCE_IF_THERE = '[ ! -r "$0" ] || . "$0"'
 
 NATIVE_START_LIMIT = (10, 20)
 """Seconds and starts: guards only against helpers that are missing."""
@@ -46,11 +49,10 @@ def _service(process: PlannedProcess, stack: StackNames, needs: tuple[str, ...],
         "after": _words((*(() if facts.is_user else ("network.target",)), *needs, *process.socket_units)),
         "sockets": _words(process.socket_units),
         "slice": process.slice,
-        "on_failure": stack.critical_target if process.critical else None,
-        "on_failure_job_mode": "replace-irreversibly" if process.critical else None,
+        "on_failure": stack.critical_check if process.critical else None,
         "working_directory": Literal(str(process.folder)),
         "environment": _environment(process),
-        "exec_start": Command(process.program.argv),
+        "exec_start": Command(with_own_variables(process, process.program.argv)),
         "log_level_max": SYSLOG_LEVELS.get(process.log_level),
         "log_namespace": None if facts.is_user else stack.log_namespace,
         "syslog_identifier": names.unit_stem(process.app, *([] if process.alone else [process.name])),
@@ -76,7 +78,7 @@ def _description(process: PlannedProcess) -> str:
 
 
 def _environment(process: PlannedProcess) -> tuple[Value, ...]:
-    assignments: list[Value] = [Assignment(name, value) for name, value in process.environment]
+    assignments: list[Value] = [Assignment(name, value) for name, value in of_unit(process)]
     return (*assignments, "OMNITRON_INSTANCE=%i") if process.pool else tuple(assignments)
 
 
@@ -102,6 +104,7 @@ def _start(process: PlannedProcess, facts: HostFacts) -> dict[str, Value]:
         f"--{process.probe.kind}",
     ]
     words = (*(str(item) for item in own), *(str(flag) for flag in flags), *process.probe.argv)
+    words = with_own_variables(process, words)
     # The probe ends by its own deadline, with a reason; systemd's comes after it.
     return values | {
         "exec_start_post": Command(words),
@@ -128,7 +131,8 @@ def _restart(process: PlannedProcess, stack: StackNames, facts: HostFacts) -> di
     seconds, burst = NATIVE_START_LIMIT
     return values | {
         "start_limit_interval_sec": seconds,
-        "start_limit_burst": burst,
+        # A larger budget with short delays must not meet it first.
+        "start_limit_burst": max(burst, 2 * policy.max_restarts),
         "notify_access": "exec",
         "exec_start_pre": _helper("before_start.sh", process, stack, facts, ["--window", str(policy.window)]),
         "exec_stop_post": _helper("after_stop.sh", process, stack, facts, ["--budget", policy.budget_text]),
@@ -139,9 +143,13 @@ def _helper(file: str, process: PlannedProcess, stack: StackNames, facts: HostFa
     record = Own(f"%t/omnitron/{stack.prefix_part}/{stack.record or '%n'}.json")
     user = ("--user",) if facts.is_user else ()
     always = ("--restart", "always") if process.restarts.restart == "always" and file == "after_stop.sh" else ()
-    program = ("/bin/sh", str(facts.helpers / file), str(facts.helper_python), Own("%n"))
-    words = (*program, *user, "--record", record, *flags, "--backoff", process.restarts.backoff_text, *always)
-    return Command(words, prefix="-+")
+    options = (*user, "--record", record, *flags, "--backoff", process.restarts.backoff_text, *always)
+    words = (str(facts.helpers / file), str(facts.helper_python), Own("%n"), *options)
+    if file == "after_stop.sh":
+        # Its exit status counts: it makes a final crash a failure where systemd would call it a success.
+        # So the script must not be missed when it is missing, for a stop would then be a failure.
+        return Command(("/bin/sh", "-c", SOURCE_IF_THERE, *words), prefix="+")
+    return Command(("/bin/sh", *words), prefix="-+")
 
 
 def _stop(process: PlannedProcess) -> dict[str, Value]:

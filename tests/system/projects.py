@@ -68,8 +68,7 @@ class Project:
     def status(self) -> dict[str, dict[str, Any]]:
         """The apps of `status --json` by name."""
         answer = json.loads(self.omnitron("status", "--json", check=False).stdout)
-        names = {app["name"].rpartition("/")[2]: app for app in answer["apps"]}
-        return {name: app for name, app in names.items()}
+        return {app["name"].rpartition("/")[2]: app for app in answer["apps"]}
 
     def end(self) -> None:
         """Stop the stack and remove its units; nothing may be left for other tests."""

@@ -26,7 +26,8 @@ http.server.HTTPServer(("127.0.0.1", 8942), http.server.SimpleHTTPRequestHandler
 # What the code caches of a JVM and other JITs do: map writable memory, fill it, make it executable, run it.
 JIT = """\
 import ctypes, http.server, mmap, platform
-code = {"x86_64": b"\\xb8\\x2a\\x00\\x00\\x00\\xc3", "aarch64": b"\\x40\\x05\\x80\\x52\\xc0\\x03\\x5f\\xd6"}[platform.machine()]
+returns_42 = {"x86_64": "b82a000000c3", "aarch64": "40058052c0035fd6"}
+code = bytes.fromhex(returns_42[platform.machine()])
 area = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
 area.write(code)
 libc = ctypes.CDLL(None, use_errno=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 
 from machines import Machine
 from projects import Make, Project
@@ -62,7 +63,7 @@ def test_crash_loop_with_the_default_policy(machine: Machine, make: Make) -> Non
     machine.wait(lambda: project.state("app") == "failed", 60, "the app is given up")
     ended = crashes(machine, unit)
     assert len(ended) == 6
-    delays = [after - before for before, after in zip(ended, ended[1:], strict=False)]
+    delays = [after - before for before, after in pairwise(ended)]
     for delay, wanted in zip(delays, [1, 2, 4, 8, 16], strict=True):
         # The rule is 5 % plus 60 ms for the delay; process creation on a busy machine comes on top.
         assert wanted <= delay <= wanted * 1.05 + 0.5, delays
@@ -313,3 +314,77 @@ def test_what_ignores_sigterm_is_killed_with_its_children(machine: Machine, make
     machine.systemctl("stop", project.unit("app"))
     assert time.monotonic() - before < 5
     assert not machine.run("pgrep", "-u", "www-data", "sleep", check=False).stdout.split()
+
+
+def test_an_operators_restart_of_a_critical_app_ends_nothing(machine: Machine, make: Make) -> None:
+    """Although it fails while it stops, which systemd reports to OnFailure= too."""
+    script = "trap 'exit 3' TERM; sleep 1000 & wait"
+    project = make(
+        [
+            {"name": "core", "command": ["sh", "-c", script], "critical": True},
+            {"name": "edge", "command": SLEEP},
+        ]
+    )
+    project.omnitron("up")
+    edge = project.pid("edge")
+    machine.systemctl("restart", project.unit("core"))
+    machine.wait(lambda: project.state("core") == "active", 5, "it runs again")
+    time.sleep(1.5)
+    assert (project.state("core"), project.pid("edge")) == ("active", edge)
+
+
+def test_a_critical_pool_has_failed_with_its_last_instance(machine: Machine, make: Make) -> None:
+    project = make(
+        [
+            {"name": "pool", "command": SLEEP, "critical": True, "instances": 2, "restartPolicy": {"maxRestarts": 0}},
+            {"name": "edge", "command": SLEEP},
+        ]
+    )
+    project.omnitron("up")
+    machine.run("kill", "-9", str(project.pid("pool", instance=1)))
+    machine.wait(lambda: project.state("pool", instance=1) == "failed", 10, "the first is given up")
+    time.sleep(1.5)
+    assert (project.state("pool", instance=2), project.state("edge")) == ("active", "active")
+    machine.run("kill", "-9", str(project.pid("pool", instance=2)))
+    machine.wait(lambda: project.state("edge") == "inactive", 10, "the stack has ended")
+
+
+def test_a_final_kill_by_sigterm_is_a_failure_too(machine: Machine, make: Make) -> None:
+    """systemd calls such an end a success; it is given up all the same, and listed."""
+    project = make([{"name": "app", "command": SLEEP, "restartPolicy": {"maxRestarts": 1, **FAST}}])
+    project.omnitron("up")
+    for _ in range(2):
+        before = machine.wait(lambda: project.pid("app"), 10, "it runs")
+        machine.run("kill", "-TERM", str(before))
+        machine.wait(lambda before=before: project.pid("app") != before, 5, "it has ended")  # type: ignore[misc]
+    machine.wait(lambda: project.state("app") == "failed", 10, "it is given up")
+    assert project.unit("app") in machine.systemctl("list-units", "--failed", "--plain", "--no-legend")
+
+
+def test_apps_do_without_our_files(machine: Machine, make: Make) -> None:
+    """The helpers are gone (the package was removed): apps stop cleanly, and are restarted natively."""
+    project = make([{"name": "app", "command": SLEEP}])
+    project.omnitron("generate")
+    unit = f"/etc/systemd/system/{project.unit('app')}"
+    machine.run("sed", "-i", f"s|{machine.code}/omnitron/supervision|/nowhere|", unit)
+    machine.systemctl("daemon-reload")
+    machine.systemctl("start", project.unit("app"))
+    before = project.pid("app")
+    machine.run("kill", "-9", str(before))
+    machine.wait(lambda: project.state("app") == "active" and project.pid("app") not in (0, before), 5, "it is back")
+    machine.systemctl("stop", project.unit("app"))
+    assert project.state("app") == "inactive"
+
+
+def test_loader_variables_reach_the_program_and_no_helper(machine: Machine, make: Make) -> None:
+    """Helpers run as root with the environment of the unit: LD_PRELOAD there would be root's code."""
+    env = {"LD_PRELOAD": "/nowhere/evil.so", "PATH": "/opt/own:/usr/bin:/bin", "PLAIN": "x"}
+    project = make([{"name": "app", "command": ["sleep", "1000"], "env": env, "restartPolicy": FAST}])
+    project.omnitron("up")
+    environment = machine.read(f"/proc/{project.pid('app')}/environ").split("\0")
+    assert {f"{name}={value}" for name, value in env.items()} <= set(environment)
+    unit = machine.systemctl("show", "-P", "Environment", project.unit("app"))
+    assert "LD_PRELOAD" not in unit and "PLAIN=x" in unit
+    machine.run("kill", "-9", str(project.pid("app")))
+    machine.wait(lambda: project.state("app") == "active", 10, "it is back")
+    assert not [e for e in machine.journal(project.unit("app")) if "evil" in e["MESSAGE"] and e.get("_COMM") == "sh"]

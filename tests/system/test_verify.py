@@ -48,12 +48,13 @@ def test_other_verifiers_have_nothing_to_say(tmp_path: Path, version: str, strat
     units = sorted((tmp_path / "root/etc/systemd/system").iterdir())
     names = [f"/units/{unit.name.replace('@.', '@1.')}" for unit in units]
     # A private mount namespace: the kept root stays as it is.
-    script = (
-        'mount -t tmpfs tmpfs "$1/mnt" && mkdir "$1/mnt/u" "$1/mnt/w" "$1/mnt/m" && '
-        'mount -t overlay overlay -o "lowerdir=$1,upperdir=$1/mnt/u,workdir=$1/mnt/w" "$1/mnt/m" && '
-        'cp -r "$2" "$1/mnt/m/units" && tr -d - </proc/sys/kernel/random/uuid >"$1/mnt/m/etc/machine-id" && mount -t proc proc "$1/mnt/m/proc" && root="$1/mnt/m" && shift 2 && '
-        'exec chroot "$root" systemd-analyze verify --recursive-errors=yes "$@"'
-    )
+    script = """
+        mount -t tmpfs tmpfs "$1/mnt" && mkdir "$1/mnt/u" "$1/mnt/w" "$1/mnt/m" &&
+        mount -t overlay overlay -o "lowerdir=$1,upperdir=$1/mnt/u,workdir=$1/mnt/w" "$1/mnt/m" &&
+        cp -r "$2" "$1/mnt/m/units" && mount -t proc proc "$1/mnt/m/proc" &&
+        tr -d - </proc/sys/kernel/random/uuid >"$1/mnt/m/etc/machine-id" &&
+        root="$1/mnt/m" && shift 2 && exec chroot "$root" systemd-analyze verify --recursive-errors=yes "$@"
+    """
     command = ["unshare", "--mount", "sh", "-c", script, "sh", str(root), str(units[0].parent), *names]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.stdout + done.stderr == ""

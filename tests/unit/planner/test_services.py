@@ -9,6 +9,7 @@ import pytest
 
 from omnitron.planner import hardening
 from omnitron.planner.facts import HostFacts
+from omnitron.planner.services import SOURCE_IF_THERE
 from omnitron.planner.values import Assignment, Command, Literal, Own, Unit, Value, Word
 from tests.unit.build import HELPERS, bootstrap, facts, planned, shop, units
 
@@ -28,7 +29,10 @@ def given(unit: Unit, *keys: str) -> dict[str, Value]:
 
 def helper(file: str, *flags: str) -> Command:
     own = (Own("%n"), "--record", Own("%t/omnitron/omnitron/%n.json"), *flags)
-    return Command(("/bin/sh", f"{HELPERS}/{file}", "/usr/bin/python3", *own), prefix="-+")
+    words = (f"{HELPERS}/{file}", "/usr/bin/python3", *own)
+    if file == "after_stop.sh":
+        return Command(("/bin/sh", "-c", SOURCE_IF_THERE, *words), prefix="+")
+    return Command(("/bin/sh", *words), prefix="-+")
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -57,6 +61,8 @@ def test_all_directives_of_a_plain_service(tmp_path: Path, version: int, scope: 
     after = Command(
         (
             "/bin/sh",
+            "-c",
+            SOURCE_IF_THERE,
             f"{HELPERS}/after_stop.sh",
             "/usr/bin/python3",
             Own("%n"),
@@ -68,7 +74,7 @@ def test_all_directives_of_a_plain_service(tmp_path: Path, version: int, scope: 
             "--backoff",
             "exponential:1000:30000:2",
         ),
-        "-+",
+        "+",
     )
     assert {key: value for key, value in unit.values.items() if value is not None} == {
         "description": Literal("dev/app"),
@@ -173,11 +179,8 @@ def test_a_group_shares_one_crash_record(tmp_path: Path, strategy: str) -> None:
 
 def test_a_critical_process_ends_the_stack(tmp_path: Path) -> None:
     unit = service(tmp_path, {"critical": True})
-    assert given(unit, "on_failure", "on_failure_job_mode") == {
-        "on_failure": "omnitron-dev-critical-failure.target",
-        "on_failure_job_mode": "replace-irreversibly",
-    }
-    assert given(service(tmp_path, {}), "on_failure", "on_failure_job_mode") == {}
+    assert given(unit, "on_failure") == {"on_failure": "omnitron-dev-critical-failure-check.service"}
+    assert given(service(tmp_path, {}), "on_failure") == {}
 
 
 def test_a_probe_has_the_whole_start_timeout_and_systemd_a_little_more(tmp_path: Path) -> None:
@@ -234,7 +237,7 @@ def test_folders(tmp_path: Path, paths: dict[str, Any], folders: dict[str, Value
         ({"user": "games", "group": "adm"}, "system", {"user": "games", "group": "adm"}),
         ({"user": "games"}, "system", {"user": "games"}),
         ({"user": "root"}, "system", {"user": "root"}),
-        ({"user": "dynamic", "group": "adm"}, "system", {"dynamic_user": True}),
+        ({"user": "dynamic", "group": "adm"}, "system", {"dynamic_user": True, "user": "o_app_f7393faa"}),
         ({"user": "games", "group": "adm"}, "user", {}),
     ],
 )
@@ -249,11 +252,11 @@ def test_accounts(tmp_path: Path, app: dict[str, Any], scope: str, account: dict
         ("error", "err"),
         ("warn", "warning"),
         ("info", "info"),
-        ("debug", "debug"),
-        ("trace", "debug"),
+        ("debug", None),
+        ("trace", None),
     ],
 )
-def test_log_levels(tmp_path: Path, level: str, maximum: str) -> None:
+def test_log_levels(tmp_path: Path, level: str, maximum: str | None) -> None:
     assert service(tmp_path, {}, logging={"level": level}).values["log_level_max"] == maximum
 
 

@@ -120,7 +120,7 @@ def test_texts_of_an_ecosystem(tmp_path_factory: pytest.TempPathFactory, data: d
 
 
 sayable = nasty.filter(
-    lambda text: "\ud800" not in text and not any(c < " " and c not in "\t\n" or c == "\x7f" for c in text)
+    lambda text: "\ud800" not in text and not any((c < " " and c not in "\t\n") or c == "\x7f" for c in text)
 )
 
 

@@ -1,0 +1,34 @@
+"""Which variables a unit may carry, and which only its program.
+
+The helpers around a start and a stop run as root, with the environment of their unit: what makes a
+shell, the dynamic loader or the C library load or run other code must not reach them.
+"""
+
+from __future__ import annotations
+
+import re
+
+from omnitron.planner.processes import PlannedProcess
+
+FOR_THE_PROGRAM_ALONE = re.compile(
+    r"LD_.*|GLIBC_TUNABLES|GCONV_PATH|LOCPATH|NLSPATH|MALLOC_.*|PATH|ENV|BASH_ENV|BASH_FUNC.*|IFS|PS4|SHELLOPTS"
+    r"|NOTIFY_SOCKET|SERVICE_RESULT|EXIT_CODE|EXIT_STATUS|MAINPID"
+)
+
+Variables = tuple[tuple[str, str], ...]
+
+
+def of_unit(process: PlannedProcess) -> Variables:
+    """Return the variables that may stand in the unit."""
+    return tuple(pair for pair in process.environment if not FOR_THE_PROGRAM_ALONE.fullmatch(pair[0]))
+
+
+def of_program(process: PlannedProcess) -> Variables:
+    """Return the variables that only the program may see."""
+    return tuple(pair for pair in process.environment if FOR_THE_PROGRAM_ALONE.fullmatch(pair[0]))
+
+
+def with_own_variables(process: PlannedProcess, argv: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a command line that sets what only the program may see; env(1) then becomes the program."""
+    assignments = tuple(f"{name}={value}" for name, value in of_program(process))
+    return ("/usr/bin/env", *assignments, *argv) if assignments else argv
