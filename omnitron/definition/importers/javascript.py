@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-from omnitron.definition import evaluate, trust
+from omnitron.definition import isolated, trust
 from omnitron.definition.source import KeyPath, Source, read_text
-from omnitron.errors import DefinitionError, NotPermittedError, Problem
+from omnitron.errors import DefinitionError, Problem
 
 SCRIPT = r"""
 const fs = require('fs');
@@ -41,49 +38,21 @@ HINT = (
 )
 
 
-def read(path: Path, *, timeout_s: float = evaluate.TIMEOUT_S) -> Source:
+def read(path: Path, *, timeout_s: float = isolated.TIMEOUT_S) -> Source:
     """Return what the file at `path` exports; raises DefinitionError when it does not load, hangs or exits."""
     text = read_text(path)
     node = shutil.which("node")
     if node is None:
         hint = HINT.format(name=path.name)
         raise DefinitionError([Problem(str(path), 0, "", "cannot evaluate: there is no node on this host", hint)])
-    answer = _ask(node, path, timeout_s)
+    trust.check_trusted(path.absolute())
+    command = [node, "--input-type=commonjs", "-e", SCRIPT, "--", str(path.absolute())]
+    answer = isolated.ask(lambda pipe: [*command, str(pipe)], path.absolute(), timeout_s=timeout_s)
     if "error" in answer:
         message = " ".join(str(answer["error"]).split())[:300]
         message = message if message.startswith("cannot ") else f"cannot evaluate: {message}"
         raise DefinitionError([Problem(str(path), _line_in(str(answer.get("stack")), path), "", message)])
     return Source(path, answer.get("data"), lambda keys: _locate(text, answer.get("data"), keys))
-
-
-def _ask(node: str, path: Path, timeout_s: float) -> dict[str, Any]:
-    trust.check_trusted(path.absolute())
-    read_end, write_end = os.pipe()
-    try:
-        child = subprocess.Popen(
-            [node, "--input-type=commonjs", "-e", SCRIPT, "--", str(path.absolute()), str(write_end)],
-            stdin=subprocess.DEVNULL,
-            stdout=_stderr(),
-            cwd=path.absolute().parent,
-            pass_fds=(write_end,),
-            start_new_session=True,
-            **evaluate._as_owner(path),
-        )
-    except PermissionError as error:
-        os.close(read_end)
-        name = trust.owner(path).pw_name
-        raise NotPermittedError(
-            f"cannot evaluate {path} as its owner {name}: {name} may not run {node}, or not enter its folder",
-            hint="install node where every user can run it: under /usr or /opt",
-        ) from error
-    finally:
-        os.close(write_end)
-    with os.fdopen(read_end, "rb") as pipe:
-        return evaluate._answer(child, pipe, path, timeout_s)
-
-
-def _stderr() -> int:
-    return sys.stderr.fileno() if evaluate._has_stderr() else subprocess.DEVNULL
 
 
 def _line_in(stack: str, path: Path) -> int:

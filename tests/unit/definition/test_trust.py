@@ -166,8 +166,8 @@ def test_an_interpreter_that_the_owner_cannot_read_is_an_error_with_its_cure(
     with pytest.raises(NotPermittedError) as caught:
         load(path)
     assert caught.value.lines() == [
-        f"cannot evaluate {path} as its owner nobody: nobody may not read the Python interpreter {sys.executable}",
-        "install omnitron where every user can read it: under /opt or /usr",
+        f"cannot evaluate {path} as its owner nobody: nobody may not run {sys.executable}",
+        "install omnitron, and what it needs, where every user can read it: under /opt or /usr",
     ]
 
 

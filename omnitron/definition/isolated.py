@@ -1,0 +1,122 @@
+"""Runs foreign code for one answer: in a process and session of its own, as the file's owner, with a deadline.
+
+The child writes one JSON object to a pipe: `{"data": …, "line": N}` or `{"error": …, "line": N}`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from omnitron.definition import trust
+from omnitron.errors import NotPermittedError
+
+TIMEOUT_S = 10.0
+MAX_RESULT_BYTES = 8 << 20
+
+
+class RuntimeUnreadableError(NotPermittedError):
+    """The owner of a definition may not run what would evaluate it."""
+
+    def __init__(self, path: Path, program: str) -> None:
+        name = trust.owner(path).pw_name
+        super().__init__(
+            f"cannot evaluate {path} as its owner {name}: {name} may not run {program}",
+            hint="install omnitron, and what it needs, where every user can read it: under /opt or /usr",
+        )
+
+
+def ask(command: Callable[[int], list[str]], path: Path, *, timeout_s: float) -> dict[str, Any]:
+    """Return the answer of the child that `command` starts, given the file descriptor to write it to.
+
+    What the child prints goes to stderr. A child that says nothing gives an `error` too.
+    """
+    read_end, write_end = os.pipe()
+    argv = command(write_end)
+    try:
+        child = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=sys.stderr.fileno() if _has_stderr() else subprocess.DEVNULL,
+            cwd=path.parent,
+            pass_fds=(write_end,),
+            start_new_session=True,
+            **_as_owner(path),
+        )
+    except PermissionError as error:
+        os.close(read_end)
+        raise RuntimeUnreadableError(path, argv[0]) from error
+    finally:
+        os.close(write_end)
+    with os.fdopen(read_end, "rb") as pipe:
+        return _answer(child, pipe, path, argv[0], timeout_s)
+
+
+def _has_stderr() -> bool:
+    try:
+        return sys.stderr.fileno() >= 0
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def _as_owner(path: Path) -> dict[str, Any]:
+    """The arguments of Popen that drop from root to the owner of the definition."""
+    if os.geteuid() != 0 or path.stat().st_uid == 0:
+        return {}
+    account = trust.owner(path)
+    groups = os.getgrouplist(account.pw_name, account.pw_gid)
+    environment = {
+        "HOME": account.pw_dir,
+        "USER": account.pw_name,
+        "LOGNAME": account.pw_name,
+        "PATH": os.environ.get("PATH", os.defpath),
+        "LANG": os.environ.get("LANG", "C.UTF-8"),
+    }
+    return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": groups, "env": environment}
+
+
+def _answer(child: subprocess.Popen[bytes], pipe: Any, path: Path, program: str, timeout_s: float) -> dict[str, Any]:
+    deadline = time.monotonic() + timeout_s
+    received = b""
+    ended = os.pidfd_open(child.pid)
+    try:
+        while (left := deadline - time.monotonic()) > 0 and len(received) <= MAX_RESULT_BYTES:
+            # The end of the child, not only of the pipe: what a definition started may hold that open.
+            ready = select.select([pipe, ended], [], [], left)[0]
+            chunk = os.read(pipe.fileno(), 1 << 16) if pipe in ready else b""
+            received += chunk
+            if ready and not chunk:
+                return _parsed(received, child.wait(timeout=left), path, program)
+    except subprocess.TimeoutExpired:
+        pass
+    finally:
+        os.close(ended)
+        # The whole session: a definition may have started more.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+    if len(received) > MAX_RESULT_BYTES:
+        return {"error": f"cannot evaluate: it defines more than {MAX_RESULT_BYTES >> 20} MiB", "line": 0}
+    return {"error": f"cannot evaluate: it did not finish within {timeout_s:g} s", "line": 0}
+
+
+def _parsed(received: bytes, status: int, path: Path, program: str) -> dict[str, Any]:
+    try:
+        answer = json.loads(received)
+    except (ValueError, RecursionError):
+        if not received and os.geteuid() == 0 != path.stat().st_uid:
+            raise RuntimeUnreadableError(path, program) from None
+        how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+        return {"error": f"cannot evaluate: it {how} before it had defined anything", "line": 0}
+    if isinstance(answer, dict) and isinstance(answer.get("line"), int) and answer.keys() & {"data", "error"}:
+        return answer
+    return {"error": "cannot evaluate: it wrote over the answer", "line": 0}
