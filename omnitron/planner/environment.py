@@ -31,4 +31,8 @@ def of_program(process: PlannedProcess) -> Variables:
 def with_own_variables(process: PlannedProcess, argv: tuple[str, ...]) -> tuple[str, ...]:
     """Return a command line that sets what only the program may see; env(1) then becomes the program."""
     assignments = tuple(f"{name}={value}" for name, value in of_program(process))
-    return ("/usr/bin/env", *assignments, *argv) if assignments else argv
+    if not assignments:
+        return argv
+    # env takes a program with a '=' in its path for one more variable.
+    through = ("/bin/sh", "-c", 'exec "$0" "$@"') if "=" in argv[0] else ()
+    return ("/usr/bin/env", *assignments, *through, *argv)

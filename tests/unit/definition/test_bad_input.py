@@ -56,7 +56,7 @@ def test_what_cannot_be_parsed(tmp_path: Path, suffix: str, text: str, problem: 
     (found,) = problems(path)
     assert found.startswith(f"{path.name}:{problem}")
     assert len(found) < 200
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
@@ -109,7 +109,7 @@ def test_a_large_file_with_many_problems_is_read_fast(tmp_path: Path) -> None:
     with pytest.raises(DefinitionError) as caught:
         load(write(tmp_path, text, ".json"))
     assert len(caught.value.problems) == 300 + 299
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 5
 
 
 def test_lines_of_a_value_that_has_moved(tmp_path: Path) -> None:

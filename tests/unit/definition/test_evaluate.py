@@ -86,15 +86,15 @@ def test_what_is_no_definition(tmp_path: Path, text: str, problem: str) -> None:
 def test_what_is_a_definition_all_the_same(tmp_path: Path, text: str) -> None:
     began = time.monotonic()
     assert not in_python(tmp_path, text)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
 
 
 def test_a_definition_that_hangs_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
     text = "import os, time\npid = os.fork() or os.getpid()\nopen(f'pid-{os.getpid()}', 'w')\ntime.sleep(60)\n"
     path = write(tmp_path, text, ".py")
     with pytest.raises(DefinitionError) as caught:
-        evaluate.evaluate(path, "ecosystem", timeout_s=0.7)
-    assert str(caught.value) == f"{path}: cannot evaluate: it did not finish within 0.7 s"
+        evaluate.evaluate(path, "ecosystem", timeout_s=2.0)
+    assert str(caught.value) == f"{path}: cannot evaluate: it did not finish within 2 s"
     pids = [int(file.name.removeprefix("pid-")) for file in tmp_path.glob("pid-*")]
     assert len(pids) == 2
     assert not any(is_alive(pid) for pid in pids)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from omnitron.planner.processes import Listener, PlannedProcess, Probe
+from omnitron.planner.processes import Listener, PlannedProcess, Probe, of_app
 from omnitron.planner.programs import Program
 from tests.unit.build import bootstrap, loaded, planned, shop, units, write
 
@@ -138,9 +139,14 @@ def test_shutdown_is_that_of_the_bootstrap_or_else_of_the_entry(
     assert (process.stop_timeout, process.stop_priority) == meant
 
 
-def test_the_user_is_the_owner_of_the_definition_or_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("owner", "meant"), [("deploy", "deploy"), ("root", None)])
+def test_the_user_is_the_owner_of_the_definition_unless_that_is_root(
+    tmp_path: Path, owner: str, meant: str | None
+) -> None:
     ecosystem = loaded(tmp_path, shop({"name": "app"}, nobody=True))
-    assert (ecosystem.owner == "root") is ecosystem.owner_is_root
+    ecosystem = replace(ecosystem, owner=owner, owner_is_root=owner == "root")
+    (process,) = of_app(ecosystem, "dev", ecosystem.apps[0])
+    assert process.user == meant
 
 
 @pytest.mark.parametrize(

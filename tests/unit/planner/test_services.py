@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -258,6 +259,30 @@ def test_accounts(tmp_path: Path, app: dict[str, Any], scope: str, account: dict
 )
 def test_log_levels(tmp_path: Path, level: str, maximum: str | None) -> None:
     assert service(tmp_path, {}, logging={"level": level}).values["log_level_max"] == maximum
+
+
+HELD_BACK = ("LD_PRELOAD", "PATH", "BASH_ENV", "IFS", "GLIBC_TUNABLES", "NOTIFY_SOCKET", "BASH_FUNC_x")
+
+
+@pytest.mark.parametrize("name", HELD_BACK)
+def test_what_could_take_over_a_helper_reaches_the_program_alone(tmp_path: Path, name: str) -> None:
+    health = {"probe": {"type": "tcp", "target": "h:1"}}
+    unit = service(tmp_path, {"env": {name: "a b", "MINE": "x"}, "health": health})
+    assert Assignment("MINE", "x") in (unit.values["environment"] or ())  # type: ignore[operator]
+    assert name not in str(unit.values["environment"])
+    assert unit.values["exec_start"] == Command(("/usr/bin/env", f"{name}=a b", "/bin/sleep", "1"))
+    probe = unit.values["exec_start_post"]
+    assert isinstance(probe, Command) and probe.words[:3] == ("/usr/bin/env", f"{name}=a b", "/usr/bin/python3")
+    for key in ("exec_start_pre", "exec_stop_post"):
+        assert name not in str(unit.values[key])
+
+
+def test_a_program_with_an_equals_sign_is_not_taken_for_a_variable(tmp_path: Path) -> None:
+    (tmp_path / "a=b").write_text("#!/bin/sh\necho $LD_MINE $1\n")
+    (tmp_path / "a=b").chmod(0o755)
+    command = service(tmp_path, {"command": ["./a=b", "x"], "env": {"LD_MINE": "1"}}).values["exec_start"]
+    assert isinstance(command, Command)
+    assert subprocess.run([str(word) for word in command.words], capture_output=True, text=True).stdout == "1 x\n"
 
 
 def test_raw_directives_are_passed_on_in_their_order(tmp_path: Path) -> None:

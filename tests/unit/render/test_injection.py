@@ -107,7 +107,7 @@ def check_all(file: Path, scope: str = "system") -> None:
 
 
 @given(ecosystems(), st.sampled_from(["system", "user"]))
-@settings(max_examples=300, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(max_examples=200, suppress_health_check=list(HealthCheck), deadline=None)
 @example(shop({"name": "a", "env": {"A": "x\nExecStartPre=/bin/evil"}}), "system")
 @example(shop({"name": "a", "command": ["/bin/sh", "-c", "echo $HOME; date +%d\n[Unit]"]}), "system")
 @example(shop({"name": "a", "command": ["/bin/it's"]}), "system")
