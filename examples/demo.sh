@@ -56,14 +56,15 @@ up() {
 }
 
 next() {
-    enter=$([ $place = sandbox ] && echo "  omnitron sandbox shell               # step into the sandbox; then:" || true)
+    flag=$([ $place = user ] && echo " --user" || true)
+    enter=$([ $place = sandbox ] && echo "  cd examples/shop && omnitron sandbox shell     # step into the sandbox; then:" || true)
     cat <<TEXT
 
 prices was killed and is back: no process of omnitron's own runs, systemd did it.
-What to type next (with .venv/bin/ in front of omnitron, or: PATH=$(dirname "$omnitron"):\$PATH):
+What to type next, after PATH=$(dirname "$omnitron"):\$PATH :
 $enter
-  systemctl $(user_flag) status 'omnitron-dev-*'
-  journalctl $(user_flag) -f -u 'omnitron-dev-*'
+  systemctl$flag status 'omnitron-dev-*'
+  journalctl$flag -f -u 'omnitron-dev-*'
   omnitron logs orders -f
   curl -d '3 apples' $page
   omnitron scale orders:packer 5

@@ -46,6 +46,8 @@ def make_scope(*, user: bool = False, runtime: bool = False, root: Path | None =
 
     if root is not None and (user or runtime):
         raise UsageError("cannot combine --root with --user or --runtime: it is another host's tree")
+    if root is not None and str(root) in ("", "."):
+        raise UsageError("cannot write below --root: it is empty; is a variable not set?")
     if root is not None:
         root = root.resolve()
     return Scope("user" if user or default_user() else "system", runtime, root)
@@ -65,7 +67,37 @@ def host_facts(scope: Scope, systemd_version: int | None) -> HostFacts:
         raise UsageError(f"cannot write units for systemd {systemd_version}: the oldest that will do is {OLDEST}")
     helpers = Path(__file__).parents[1] / "supervision"
     python = STABLE_PYTHON if STABLE_PYTHON.exists() else Path(sys.executable)
-    return HostFacts(systemd_version or host.version(), scope.name, helpers, python, _accounts(scope))
+    return HostFacts(
+        systemd_version or host.version(), scope.name, helpers, python, _accounts(scope), _other_owner(helpers)
+    )
+
+
+def version_or_oldest() -> int:
+    """Return the version of systemd here, or the oldest that will do where there is none."""
+    from omnitron.errors import SystemdUnreachableError
+    from omnitron.systemd import host
+
+    try:
+        return max(host.version(), OLDEST)
+    except SystemdUnreachableError:
+        return OLDEST
+
+
+def _other_owner(folder: Path) -> str | None:
+    """Return the first user other than root who owns `folder`, what is in it, or a folder above it."""
+    for path in (*folder.glob("*.sh"), folder, *folder.parents):
+        if path.stat().st_uid != 0:
+            return _name_of(path.stat().st_uid)
+    return None
+
+
+def _name_of(uid: int) -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
 
 
 def _accounts(scope: Scope) -> frozenset[str] | None:

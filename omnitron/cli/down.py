@@ -43,6 +43,7 @@ def down_command(
 
 def _remove(policy: StackPolicy, *, is_user: bool) -> None:
     """Remove the files of a stack that has stopped."""
+    from omnitron.control.steps import Step
     from omnitron.install.installer import remove
     from omnitron.install.store import Store
     from omnitron.observe.readings import forget
@@ -52,3 +53,7 @@ def _remove(policy: StackPolicy, *, is_user: bool) -> None:
     with store.locked(lambda: changes.reload_manager(scope)):
         remove(store, policy.target.removesuffix(".target"), lambda: changes.reload_manager(scope))
     forget(policy, scope.records)
+    gates = [app.gate for app in policy.apps if app.gate]
+    jobs.reset([*policy.services, *gates], is_user=is_user)
+    leave_nothing = [policy.slice, *(process.slice for app in policy.apps for process in app.processes)]
+    jobs.carry_out([Step("stop", tuple(dict.fromkeys(reversed(leave_nothing))), "removed")], is_user=is_user)

@@ -41,6 +41,17 @@ def carry_out(steps: list[Step], *, is_user: bool, reset: bool = False) -> list[
     return asyncio.run(run())
 
 
+def reset(units: list[str], *, is_user: bool) -> None:
+    """Let systemd forget that units have failed."""
+    from omnitron.systemd.manager import Manager
+
+    async def run() -> None:
+        async with Manager(is_user=is_user) as manager:
+            await asyncio.gather(*(manager.reset_failed(unit) for unit in units))
+
+    asyncio.run(run())
+
+
 def finish(verb: str, done: list[str], failed: list[JobEnd], stacks: list[StackPolicy], *, is_user: bool) -> None:
     """Say how it went, in text or JSON; exit with 1 when a job did not end well."""
     why = _reasons(failed, stacks, is_user=is_user)

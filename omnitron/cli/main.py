@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from omnitron.cli import output
 from omnitron.cli.context import options
@@ -57,6 +57,7 @@ def build(verbs: list[str]) -> typer.Typer:
         rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
+    _global_options.__annotations__["version"] = Annotated[bool, typer.Option("--version", help="Print the version.")]
     app.callback()(_global_options)
     for verb in verbs:
         module = import_module(f"omnitron.cli.{VERBS[verb]}")
@@ -68,9 +69,8 @@ def build(verbs: list[str]) -> typer.Typer:
     return app
 
 
-def _global_options(version: bool = False, debug: bool = False) -> None:
+def _global_options(version: bool = False) -> None:
     """Supervise whole systems with native systemd units."""
-    options.debug = options.debug or debug
     if version:
         from omnitron.version import __version__
 

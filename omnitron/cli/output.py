@@ -28,6 +28,12 @@ def line(text: str = "") -> None:
     sys.stdout.write(text + "\n")
 
 
+def progress(text: str) -> None:
+    """Print one line on stdout at once, for somebody who waits, through a pipe too."""
+    line(text)
+    sys.stdout.flush()
+
+
 def note(text: str) -> None:
     """Print one line for the user beside the output: stderr."""
     sys.stderr.write(text + "\n")
@@ -72,6 +78,11 @@ def _is_number(text: str) -> bool:
 
 def _cell(text: str, width: int, right: bool) -> str:
     return text.rjust(width) if right else text.ljust(width)
+
+
+def count(number: int, what: str) -> str:
+    """Return a number of things: `1 app`, `2 apps`."""
+    return f"{number} {what}" + ("" if number == 1 else "s")
 
 
 def size(count: int) -> str:

@@ -83,7 +83,8 @@ def _properties(
         ("Type", "s", "exec"),
         ("TimeoutStopUSec", "t", max(process.stop_timeout, 1) * 1000),
         *shared,
-        ("Environment", "as", [f"{name}={value}" for name, value in of_program(process)]),
+        # An empty list would not add nothing: it would take all variables away.
+        *(("Environment", "as", [f"{name}={value}"]) for name, value in of_program(process)),
         *_search_path(process),
         ("ExecStartEx", "a(sasas)", [_executable(process, argv)]),
     ]

@@ -49,6 +49,6 @@ def _steps(one: Target, process: ProcessPolicy, count: int, *, is_user: bool) ->
     (report,) = reports([one.stack], is_user=is_user)
     running = [s.instance for app in report.apps for p in app.processes if p.policy == process for s in p.services]
     wanted = tuple(process.service(number) for number in range(1, count + 1))
-    surplus = tuple(process.service(number) for number in running if number and number > count)
+    surplus = tuple(process.service(number) for number in running if number is not None and not 1 <= number <= count)
     steps = [Step("start", (*process.sockets, *wanted), "asked for")]
     return [*steps, Step("stop", surplus, "asked for")] if surplus else steps

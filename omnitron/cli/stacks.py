@@ -62,6 +62,23 @@ def targets(text: str | None, *, is_user: bool) -> list[Target]:
     return [Target(policy, app, None, None) for app in policy.apps if app.enabled]
 
 
+def surplus(wanted: Iterable[Target], *, is_user: bool) -> list[str]:
+    """Return the instances that run beyond those of the definition: `scale` has added them."""
+    units: list[str] = []
+    for one in wanted:
+        (report,) = reports([one.stack], is_user=is_user)
+        services = [
+            s
+            for app in report.apps
+            if app.policy == one.app
+            for p in app.processes
+            for s in p.services
+            if one.process in (None, p.policy) and s.unit not in p.policy.services
+        ]
+        units += [service.unit for service in services if one.instance is None]
+    return units
+
+
 def reports(policies: Iterable[StackPolicy], *, is_user: bool) -> list[StackReport]:
     """Read the present state of the stacks."""
     from omnitron.observe.readings import take

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from omnitron.cli import jobs
 from omnitron.cli.arguments import Debug, Json, OptionalApp, User
-from omnitron.cli.stacks import is_user_scope, targets
+from omnitron.cli.stacks import is_user_scope, surplus, targets
 
 
 def stop_command(app: OptionalApp = None, user: User = False, json: Json = False, debug: Debug = False) -> None:
@@ -20,7 +20,7 @@ def stop_command(app: OptionalApp = None, user: User = False, json: Json = False
         steps = stop_steps(wanted[0].stack) if wanted else []
     else:
         units = tuple(unit for one in wanted for unit in units_to_stop(one.app, one.process, one.instance))
-        steps = [Step("stop", units, "asked for")]
+        steps = [Step("stop", (*units, *surplus(wanted, is_user=is_user)), "asked for")]
     failed = jobs.carry_out(steps, is_user=is_user)
     stacks = [one.stack for one in wanted]
     jobs.finish("stopped", [str(one.address) for one in wanted] if not failed else [], failed, stacks, is_user=is_user)

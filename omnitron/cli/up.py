@@ -12,7 +12,7 @@ from omnitron.cli import output
 from omnitron.cli.arguments import Config, Debug, Json, OptionalStack, Runtime, User
 from omnitron.cli.context import load_ecosystem, make_plan, make_scope, one_stack
 from omnitron.cli.generate import install
-from omnitron.cli.stacks import installed, reports
+from omnitron.cli.stacks import installed, reports, surplus
 
 if TYPE_CHECKING:
     from omnitron.control.steps import Step
@@ -68,7 +68,7 @@ async def _bring_up(
     def progress(service: ServiceReport) -> None:
         if not output.wants_json():
             note = f": {service.note}" if service.note else ""
-            output.line(f"  {time.monotonic() - began:5.1f} s  {service.unit} is {service.status}{note}")
+            output.progress(f"  {time.monotonic() - began:5.1f} s  {service.unit} is {service.status}{note}")
 
     jobs = asyncio.create_task(_apply(plan, prepared, policy, scope))
     try:
@@ -93,10 +93,18 @@ async def _apply(plan: Plan, prepared: list[Prepared], policy: StackPolicy, scop
             names = await _running(manager, removed)
             await _say(manager, [Step("stop", tuple(names), "no longer in the definition")])
             await asyncio.to_thread(install, plan, scope)
+        extra = await asyncio.to_thread(_surplus, policy, scope.name == "user")
+        await _say(manager, [Step("stop", tuple(extra), "more instances than the definition has")] if extra else [])
         stale = await _stale(manager, policy, scope)
         await _say(manager, restart_steps(policy, stale.__contains__))
         await asyncio.gather(*(manager.reset_failed(service) for service in policy.services))
         await perform(manager, [Step("start", (policy.target,), "the stack starts")])
+
+
+def _surplus(policy: StackPolicy, is_user: bool) -> list[str]:
+    from omnitron.observe.policies import Target
+
+    return surplus([Target(policy, app, None, None) for app in policy.apps], is_user=is_user)
 
 
 async def _say(manager: Manager, steps: list[Step]) -> None:
@@ -104,7 +112,7 @@ async def _say(manager: Manager, steps: list[Step]) -> None:
 
     for step in steps:
         for unit in step.units if not output.wants_json() else ():
-            output.line(f"  {step.verb} {unit}: {step.reason}")
+            output.progress(f"  {step.verb} {unit}: {step.reason}")
     await perform(manager, steps)
 
 
@@ -149,9 +157,9 @@ def _finish(report: StackReport) -> None:
             output.note(f"{output.paint('error:', 'red')} {service.unit} is {service.status}: {service.note}")
         output.note(f"       see: journalctl -e -u {wrong[0].unit}")
     else:
-        rest = f", {len(ended)} ended by themselves" if ended else ""
+        rest = f", {len(ended)} ended without an error" if ended else ""
         name = f"{report.policy.stack} of {report.policy.project}"
-        output.line(f"{name} is up: {len(services) - len(ended)} services run{rest}")
+        output.line(f"{name} is up: {output.count(len(services) - len(ended), 'running service')}{rest}")
         if report.policy.log_namespace:
             output.line(f"logs: journalctl --namespace={report.policy.log_namespace} -e")
     if wrong:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from omnitron.cli import output
-from omnitron.cli.arguments import Config, Debug, Json
-from omnitron.cli.context import load_ecosystem
+from omnitron.cli.arguments import Config, Debug, Json, User
+from omnitron.cli.context import make_plan, make_scope, version_or_oldest
 
 
-def validate_command(config: Config = None, json: Json = False, debug: Debug = False) -> None:
+def validate_command(user: User = False, config: Config = None, json: Json = False, debug: Debug = False) -> None:
     """Check the definition and everything that it refers to; write nothing.
 
     Every problem is named at once, with its file and line. Exit status 3 when there is one.
     """
-    from omnitron.definition.later import without_effect
-
-    ecosystem = load_ecosystem()
-    warnings = [str(problem) for problem in without_effect(ecosystem)]
+    plan = make_plan(make_scope(user=user), version_or_oldest())
+    ecosystem, warnings = plan.ecosystem, list(plan.warnings)
     if output.wants_json():
         apps = [app.name for app in ecosystem.apps]
         output.data({"valid": True, "source": str(ecosystem.path), "apps": apps, "warnings": warnings})
@@ -23,4 +21,4 @@ def validate_command(config: Config = None, json: Json = False, debug: Debug = F
     for text in warnings:
         output.warn(text)
     stacks = ", ".join(ecosystem.config.stacks)
-    output.line(f"{ecosystem.path}: valid ({len(ecosystem.apps)} apps; stacks: {stacks})")
+    output.line(f"{ecosystem.path}: valid ({output.count(len(ecosystem.apps), 'app')}; stacks: {stacks})")

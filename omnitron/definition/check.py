@@ -6,6 +6,7 @@ import difflib
 import ipaddress
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from omnitron import names
 from omnitron.definition.directives import check_raw_unit
@@ -14,6 +15,9 @@ from omnitron.definition.loader import App, Ecosystem, absolute, is_file, is_fol
 from omnitron.definition.process import HealthProbe, ProcessSettings
 from omnitron.definition.source import KeyPath, Source
 from omnitron.errors import Problem
+
+INTERPRETED = (".py", ".js", ".mjs", ".cjs", ".ts", ".mts")
+"""Scripts that are given to their interpreter, and need not be executable."""
 
 
 def check(ecosystem: Ecosystem) -> list[Problem]:
@@ -126,8 +130,8 @@ def _app(app: App) -> Iterator[Problem]:
         yield source.problem((*at, kinds[1]), f"cannot have both {kinds[0]} and {kinds[1]}: pick one")
     if not kinds:
         yield source.problem(at, "cannot start: give one of bootstrap, script and command")
-    if entry.script and not is_file(absolute(app.folder, entry.script)):
-        yield source.problem((*at, "script"), f"cannot find the file {absolute(app.folder, entry.script)}")
+    if entry.script:
+        yield from _script(source, (*at, "script"), absolute(app.folder, entry.script))
     if not is_folder(app.folder):
         yield source.problem((*at, "cwd"), f"cannot start in {app.folder}: there is no such folder")
     yield from _settings(source, at, entry)
@@ -139,6 +143,13 @@ def _app(app: App) -> Iterator[Problem]:
                 message = "cannot have both module and command: pick one"
                 yield app.system_source.problem((*inner, "command"), message)
             yield from _settings(app.system_source, inner, process)
+
+
+def _script(source: Source, at: KeyPath, path: Path) -> Iterator[Problem]:
+    if not is_file(path):
+        yield source.problem(at, f"cannot find the file {path}")
+    elif path.suffix not in INTERPRETED and not path.stat().st_mode & 0o111:
+        yield source.problem(at, f"cannot execute {path}: it is not executable", f"chmod +x {path}")
 
 
 def _settings(source: Source, at: KeyPath, settings: ProcessSettings) -> Iterator[Problem]:

@@ -29,7 +29,10 @@ def main(file: str, kind: str, descriptor: int) -> None:
     os.write(descriptor, b"\n")
     process = os.getpid()
     sys.path.append(str(Path(__file__).parents[2]))
-    answer = json.dumps(evaluate(file, kind)).encode()
+    try:
+        answer = json.dumps(evaluate(file, kind)).encode()
+    except ValueError as error:  # a number of thousands of digits
+        answer = json.dumps({"error": f"cannot use it: {error}", "line": 0}).encode()
     if os.getpid() == process:  # a definition that forks is two that come here
         with os.fdopen(descriptor, "wb") as pipe:
             pipe.write(answer)

@@ -9,6 +9,7 @@ from omnitron.definition.process import RawDirectives, RawUnit
 from omnitron.definition.source import KeyPath
 
 DIRECTIVE = re.compile(r"[A-Z][A-Za-z0-9]*|X-[A-Za-z0-9-]+")
+ENVIRONMENT = ("Environment", "EnvironmentFile", "PassEnvironment", "UnsetEnvironment")
 START_LIMITS = ("StartLimitIntervalSec", "StartLimitBurst", "StartLimitAction")
 
 
@@ -17,6 +18,9 @@ def check_raw_unit(raw: RawUnit) -> Iterator[tuple[KeyPath, str]]:
     for section, directives in (("unit", raw.unit), ("service", raw.service)):
         for path, message in _check(directives):
             yield (section, *path), message
+        for key in ENVIRONMENT if section == "service" else ():
+            if key in directives:
+                yield (section, key), "cannot be here: helpers that run as root would read it too; use env"
         for key in START_LIMITS if section == "service" else ():
             if key in directives:
                 yield (section, key), "cannot be here: systemd reads it in the [Unit] section only"

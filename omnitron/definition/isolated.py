@@ -42,6 +42,8 @@ def ask(command: Callable[[int], list[str]], path: Path, *, timeout_s: float) ->
     """
     read_end, write_end = os.pipe()
     argv = command(write_end)
+    # Another user may be unable to run it: then it has not said a word.
+    suspect = argv[0] if os.geteuid() == 0 != path.stat().st_uid else None
     try:
         child = subprocess.Popen(
             argv,
@@ -58,7 +60,7 @@ def ask(command: Callable[[int], list[str]], path: Path, *, timeout_s: float) ->
     finally:
         os.close(write_end)
     with os.fdopen(read_end, "rb") as pipe:
-        return _answer(child, pipe, path, argv[0], timeout_s)
+        return _answer(child, pipe, path, suspect, timeout_s)
 
 
 def _has_stderr() -> bool:
@@ -84,7 +86,9 @@ def _as_owner(path: Path) -> dict[str, Any]:
     return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": groups, "env": environment}
 
 
-def _answer(child: subprocess.Popen[bytes], pipe: Any, path: Path, program: str, timeout_s: float) -> dict[str, Any]:
+def _answer(
+    child: subprocess.Popen[bytes], pipe: Any, path: Path, suspect: str | None, timeout_s: float
+) -> dict[str, Any]:
     deadline = time.monotonic() + timeout_s
     received = b""
     ended = os.pidfd_open(child.pid)
@@ -95,7 +99,7 @@ def _answer(child: subprocess.Popen[bytes], pipe: Any, path: Path, program: str,
             chunk = os.read(pipe.fileno(), 1 << 16) if pipe in ready else b""
             received += chunk
             if ready and not chunk:
-                return _parsed(received, child.wait(timeout=left), path, program)
+                return _parsed(received, child.wait(timeout=left), path, suspect)
     except subprocess.TimeoutExpired:
         pass
     finally:
@@ -109,14 +113,24 @@ def _answer(child: subprocess.Popen[bytes], pipe: Any, path: Path, program: str,
     return {"error": f"cannot evaluate: it did not finish within {timeout_s:g} s", "line": 0}
 
 
-def _parsed(received: bytes, status: int, path: Path, program: str) -> dict[str, Any]:
+def _is_sound(answer: dict[str, Any]) -> bool:
+    """Whether an answer has the shape of one: what was run could have written anything."""
+    line, path = answer.get("line"), answer.get("path", [])
+    if not isinstance(line, int) or not 0 <= line < 1 << 31:
+        return False
+    if not isinstance(path, list) or not all(isinstance(key, str | int) for key in path):
+        return False
+    return isinstance(answer["error"], str) if "error" in answer else "data" in answer
+
+
+def _parsed(received: bytes, status: int, path: Path, suspect: str | None) -> dict[str, Any]:
     try:
         answer = json.loads(received)
     except (ValueError, RecursionError):
-        if not received and os.geteuid() == 0 != path.stat().st_uid:
-            raise RuntimeUnreadableError(path, program) from None
+        if not received and suspect:
+            raise RuntimeUnreadableError(path, suspect) from None
         how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
         return {"error": f"cannot evaluate: it {how} before it had defined anything", "line": 0}
-    if isinstance(answer, dict) and isinstance(answer.get("line"), int) and answer.keys() & {"data", "error"}:
+    if isinstance(answer, dict) and _is_sound(answer):
         return answer
     return {"error": "cannot evaluate: it wrote over the answer", "line": 0}

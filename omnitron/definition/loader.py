@@ -58,6 +58,12 @@ class App:
     needs_source: Source | None = None
 
     @property
+    def is_roots_own(self) -> bool:
+        """Whether every file that says what runs belongs to root."""
+        files = [self.source.path, *([self.system_source.path] if self.system_source else [])]
+        return all(path.stat().st_uid == 0 for path in files)
+
+    @property
     def name(self) -> str:
         """Name of the app."""
         return self.entry.name

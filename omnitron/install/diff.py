@@ -36,11 +36,13 @@ class Difference:
 
     changes: tuple[Change, ...]
     transaction: Transaction
+    is_unknown: bool = False
+    """Whether files are there that no manifest names."""
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to write or remove."""
-        return not self.transaction.writes and not self.transaction.removes
+        return not self.transaction.writes and not self.transaction.removes and not self.is_unknown
 
 
 def compare(
@@ -78,7 +80,8 @@ def compare(
         else:
             changes.append(Change("remove", path, "no longer in the definition"))
             removes.append(path)
-    return Difference(tuple(changes), Transaction(writes, tuple(removes), replace(manifest, files=entries)))
+    transaction = Transaction(writes, tuple(removes), replace(manifest, files=entries))
+    return Difference(tuple(changes), transaction, is_unknown=installed is None and bool(entries))
 
 
 def is_running(unit: str, running: frozenset[str]) -> bool:

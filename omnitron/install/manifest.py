@@ -57,10 +57,10 @@ def load(path: Path) -> Manifest | None:
         return Manifest(data["project"], data["source"], data["prefix"], data["stack"], entries)
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IsADirectoryError, RecursionError) as error:
         raise OmnitronError(
             f"cannot tell what is installed: {path} is damaged",
-            hint=f"move it away; the next generate then names the files that it finds: mv {path} {path}.broken",
+            hint=f"move it away; the next generate finds its files by what they say: mv {path} {path}.broken",
         ) from error
 
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from omnitron.errors import NotPermittedError, OmnitronError
 from omnitron.install.manifest import Manifest, load
@@ -140,7 +141,7 @@ class Store:
         """Do every step of a journal that is not done yet. Each can be repeated."""
         with _explained(self.scope.units, "the next run finishes the change"):
             _sync_folder(journal.parent)
-            steps = json.loads(journal.read_text())
+            steps = _steps(journal)
             for temporary, path in steps["renames"]:
                 with contextlib.suppress(FileNotFoundError):
                     os.replace(temporary, path)
@@ -153,11 +154,17 @@ class Store:
         journal.unlink()
 
     def check_places(self, paths: Mapping[Path, str], installed: Manifest | None) -> None:
-        """Raise when a file that is not ours stands at one of `paths`."""
+        """Raise when a file that is not ours stands at one of `paths` (with the text that it shall have).
+
+        Ours is what the manifest names and, should that be lost, what says that it was made from the same definition.
+        """
         known = installed.files if installed else {}
-        for path in paths:
+        for path, text in paths.items():
             self._refuse_links(path.parent)
-            if os.path.lexists(path) and (str(path) not in known or path.is_symlink() or not path.is_file()):
+            if not os.path.lexists(path):
+                continue
+            is_file = path.is_file() and not path.is_symlink()
+            if not is_file or (str(path) not in known and not _same_source(path.read_text(errors="replace"), text)):
                 raise ForeignFileError(path)
 
     def _make_folder(self, folder: Path) -> None:
@@ -171,6 +178,38 @@ class Store:
                 return
             if path.is_symlink():
                 raise SymlinkError(path)
+
+
+def _same_source(present: str, wanted: str) -> bool:
+    """Whether two texts of ours were made from the same definition: by the first line, or a policy's `source`."""
+    if wanted.startswith("#"):
+        return present.partition("\n")[0] == wanted.partition("\n")[0]
+    try:
+        return bool(json.loads(present)["source"] == json.loads(wanted)["source"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return False
+
+
+class DamagedJournalError(OmnitronError):
+    """A journal that cannot be finished, because it cannot be read."""
+
+    def __init__(self, journal: Path) -> None:
+        super().__init__(
+            f"cannot finish an interrupted change: {journal} is damaged",
+            hint=f"move it away, then generate again: mv {journal} {journal}.broken",
+        )
+
+
+def _steps(journal: Path) -> dict[str, Any]:
+    """Return what a journal says is to be done: `renames` as pairs of paths, `removes` as paths."""
+    try:
+        steps = json.loads(journal.read_text())
+        pairs, paths = steps["renames"], steps["removes"]
+        if all(isinstance(path, str) for path in [*(path for pair in pairs for path in pair), *paths]):
+            return {"renames": [(old, new) for old, new in pairs], "removes": paths}
+    except (ValueError, TypeError, KeyError, IsADirectoryError, RecursionError) as error:
+        raise DamagedJournalError(journal) from error
+    raise DamagedJournalError(journal)
 
 
 def digest(text: str) -> str:

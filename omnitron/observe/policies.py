@@ -17,6 +17,7 @@ from omnitron.names import Address, parse_address, unit_part
 
 T = TypeVar("T")
 
+MAX_INSTANCES = 1000
 VERSION = 1
 """The newest format that is understood."""
 
@@ -172,7 +173,7 @@ def _read(path: Path) -> StackPolicy:
             return _stack(path, data)
     except PermissionError as error:
         raise NotPermittedError(f"cannot read {path}: permission denied", hint="use sudo") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise OmnitronError(
             f"cannot tell what is installed: {path} is damaged", hint="`omnitron generate` writes it again"
         ) from error
@@ -219,7 +220,7 @@ def _process(data: Mapping[str, Any]) -> ProcessPolicy:
     return ProcessPolicy(
         name=str(data["name"]),
         unit=str(data["unit"]),
-        instances=_optional(int, data["instances"]),
+        instances=_optional(_count, data["instances"]),
         slice=str(data["slice"]),
         sockets=tuple(data["sockets"]),
         port=_optional(int, data["port"]),
@@ -234,6 +235,12 @@ def _process(data: Mapping[str, Any]) -> ProcessPolicy:
             record=_optional(str, restarts["record"]),
         ),
     )
+
+
+def _count(value: Any) -> int:
+    if not 1 <= int(value) <= MAX_INSTANCES:
+        raise ValueError(f"not a number of instances: {value}")
+    return int(value)
 
 
 def _optional(kind: Callable[[Any], T], value: Any) -> T | None:
@@ -253,6 +260,8 @@ def resolve(text: str, policies: Iterable[StackPolicy], here: Path | None = None
             f"cannot read {text!r} as an address: it has the form [stack/]app[:process][@instance]",
             hint="for example api, api:worker, dev/api:worker@2",
         )
+    if address.instance is not None and not 1 <= address.instance <= MAX_INSTANCES:
+        raise UsageError(f"cannot find {text!r}: instances are numbered from 1 to {MAX_INSTANCES}")
     policies = list(policies)
     found = _matches(address, policies)
     if len(found) > 1 and here is not None:

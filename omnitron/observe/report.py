@@ -178,6 +178,9 @@ def _note(process: ProcessPolicy, unit: str, status: Status, blocker: str | None
         return record.final.reason if record and record.final else "failed: see `omnitron logs`"
     if status == "stopped" and blocker:
         return f"blocked by {blocker}"
+    shut = next((name for name in process.sockets if readings.unit(name).active == "failed"), None)
+    if status == "stopped" and shut:
+        return f"{shut} has failed: is port {process.port} taken?"
     if status == "starting" and record and record.next and record.next > readings.monotonic:
         left = process.restarts.max_restarts - readings.recent.get(unit, 0)
         wait = record.next - readings.monotonic

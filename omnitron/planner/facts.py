@@ -27,6 +27,8 @@ class HostFacts:
     """Interpreter for them; any Python 3 with its standard library will do."""
     accounts: frozenset[str] | None = None
     """Users of the target, None when they are not known (another host)."""
+    helpers_owner: str | None = None
+    """Who, other than root, could change the helpers; None when nobody can."""
 
     @property
     def is_user(self) -> bool:

@@ -78,7 +78,7 @@ def directives(process: PlannedProcess, facts: HostFacts) -> Directives:
             chosen["capability_bounding_set"] = "CAP_NET_BIND_SERVICE"
     hidden = TEMPORARY + (HOMES if process.hardening == "strict" else ())
     writable = [absolute(process.project, path) for path in process.paths.write]
-    chosen["bind_read_only_paths"] = _bound(_reads(process, facts), hidden, writable)
+    chosen["bind_read_only_paths"] = _bound(_reads(process, facts), facts.helpers, hidden, writable)
     chosen["bind_paths"] = tuple(Bind(str(p)) for p in writable if _below(p, hidden)) or None
     chosen["read_write_paths"] = tuple(Word(str(p)) for p in writable if not _below(p, hidden)) or None
     return chosen
@@ -95,11 +95,14 @@ def _reads(process: PlannedProcess, facts: HostFacts) -> list[Path]:
     return paths
 
 
-def _bound(paths: Iterable[Path], hidden: tuple[Path, ...], writable: list[Path]) -> tuple[Bind, ...] | None:
+def _bound(
+    paths: Iterable[Path], helpers: Path, hidden: tuple[Path, ...], writable: list[Path]
+) -> tuple[Bind, ...] | None:
     """Return those of `paths` that are hidden, without those that lie in another or are writable anyway."""
     wanted = sorted({path for path in paths if _below(path, hidden)} - set(writable))
     outermost = [p for p in wanted if not any(other in p.parents for other in wanted)]
-    return tuple(Bind(str(path)) for path in outermost) or None
+    # Apps do without our helpers when those are gone.
+    return tuple(Bind(str(path), optional=path == helpers) for path in outermost) or None
 
 
 def _below(path: Path, folders: tuple[Path, ...]) -> bool:

@@ -102,7 +102,7 @@ def _problems(ecosystem: Ecosystem, plan: StackPlan, facts: HostFacts) -> list[P
     for name, processes in plan.apps.items():
         app = ecosystem.by_name[name]
         for process in processes:
-            message = None if facts.is_user else _account_problem(process, ecosystem, facts)
+            message = None if facts.is_user else _account_problem(process, app, facts)
             if message:
                 problems.append(app.source.problem(("apps", app.index, *message[0]), message[1]))
     counts = Counter(unit.name for unit in plan.units)
@@ -114,14 +114,21 @@ def _problems(ecosystem: Ecosystem, plan: StackPlan, facts: HostFacts) -> list[P
     return problems
 
 
-def _account_problem(
-    process: PlannedProcess, ecosystem: Ecosystem, facts: HostFacts
-) -> tuple[tuple[str, ...], str] | None:
+def _account_problem(process: PlannedProcess, app: App, facts: HostFacts) -> tuple[tuple[str, ...], str] | None:
     if process.user is None:
         return (), (
             f"cannot choose the user of {process.stack}/{process.app}:{process.name}: the definition belongs to root; "
             "say which, such as user: www-data (or user: root)"
         )
+    if facts.accounts is not None and not app.is_roots_own:
+        # Otherwise whoever may write the definition would be root as soon as root applies it.
+        if {process.user, process.group} & {"root", "0"}:
+            return ("user",), "cannot run as root: a file that defines it belongs to another user; chown it to root"
+        if process.raw.unit or process.raw.service:
+            return ("systemd",), (
+                "cannot use raw directives, which could run anything as root: a file that defines it belongs to "
+                "another user; chown it to root"
+            )
     is_name = process.user != services.DYNAMIC_USER and not process.user.isdecimal()
     known = not is_name or facts.accounts is None or process.user in facts.accounts
     return None if known else (("user",), f"cannot run as {process.user!r}: this host has no such user")
@@ -136,6 +143,11 @@ def _not_local(ecosystem: Ecosystem, stack: str) -> str:
 def _advice(ecosystem: Ecosystem, plan: StackPlan, facts: HostFacts) -> list[str]:
     """Return what is allowed, and yet probably not meant."""
     lines = []
+    if facts.accounts is not None and not facts.is_user and facts.helpers_owner:
+        lines.append(
+            f"{facts.helpers}: the helpers that root runs belong to {facts.helpers_owner}, who can change them; "
+            "in production, install omnitron as root below /opt or /usr"
+        )
     if facts.is_user and journal.wants_namespace(ecosystem.config.logging):
         lines.append(
             f"{ecosystem.path}: logging: a user's manager has no journal namespaces; "

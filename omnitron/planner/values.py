@@ -30,6 +30,8 @@ class Bind:
     """A path of a definition in a list that takes `source:destination`."""
 
     path: str
+    optional: bool = False
+    """Whether the unit starts without it."""
 
 
 @dataclass(frozen=True)

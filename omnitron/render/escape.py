@@ -60,8 +60,8 @@ def _one(value: Value) -> str:
             return literal(text)
         case Word(text):
             return word(text)
-        case Bind(path):
-            return bind(path)
+        case Bind(path, optional):
+            return ("-" if optional else "") + bind(path)
         case Assignment(name, text):
             return _quoted(f"{name}={text}")
         case Command():

@@ -146,10 +146,6 @@ def _binds(texts: list[str]) -> list[tuple[str, str, bool, int]]:
     return binds
 
 
-def _files(texts: list[str]) -> list[tuple[str, bool]]:
-    return [(text.removeprefix("-"), text.startswith("-")) for text in _listed(texts)]
-
-
 def _pairs(texts: list[str]) -> list[tuple[str, str]]:
     return [(left, right) for left, _, right in (text.partition(":") for text in _listed(texts))]
 
@@ -166,14 +162,13 @@ KINDS: dict[Kind, str] = {
         "LogNamespace Personality NetworkNamespacePath IPCNamespacePath DevicePolicy PAMName"
     ),
     Kind("as", _listed, is_list=True): (
-        "PassEnvironment UnsetEnvironment SupplementaryGroups ReadWritePaths ReadOnlyPaths ExecPaths "
+        "SupplementaryGroups ReadWritePaths ReadOnlyPaths ExecPaths "
         "InaccessiblePaths NoExecPaths StateDirectory CacheDirectory LogsDirectory RuntimeDirectory ExecSearchPath "
         "ConfigurationDirectory SystemCallArchitectures"
     ),
     Kind("as", _assignments, is_list=True): "Environment",
     Kind("(bas)", _filter, is_list=True): "SystemCallFilter RestrictAddressFamilies RestrictFileSystems",
     Kind("a(ssbt)", _binds, is_list=True): "BindPaths BindReadOnlyPaths",
-    Kind("a(sb)", _files): "EnvironmentFile",
     Kind("a(ss)", _pairs): "LoadCredential LoadCredentialEncrypted TemporaryFileSystem",
     Kind("t", _capabilities, is_list=True): "CapabilityBoundingSet AmbientCapabilities",
     Kind("t", _namespaces, is_list=True): "RestrictNamespaces",
@@ -188,7 +183,7 @@ KINDS: dict[Kind, str] = {
     ),
     Kind("u", lambda texts: int(texts[-1], 8)): "UMask",
 }
-RENAMED = {"CPUQuota": "CPUQuotaPerSecUSec", "EnvironmentFile": "EnvironmentFiles"}
+RENAMED = {"CPUQuota": "CPUQuotaPerSecUSec"}
 
 _KIND_OF = {name: kind for kind, names in KINDS.items() for name in names.split()}
 

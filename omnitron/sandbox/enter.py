@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +63,12 @@ def command_line(
     ]
 
 
+def _own_programs() -> str:
+    """The folder of `omnitron` itself when it runs from a virtual environment: it is called inside too."""
+    is_virtual = sys.prefix != sys.base_prefix
+    return f"{Path(sys.executable).parent}:" if is_virtual else ""
+
+
 def _become(account: Account) -> list[str]:
     if account == ROOT:
         return []
@@ -70,7 +77,7 @@ def _become(account: Account) -> list[str]:
 
 def _environment(leader: int, account: Account) -> dict[str, str]:
     variables = {
-        "PATH": _PATH,
+        "PATH": f"{_own_programs()}{_PATH}",
         "HOME": account.home,
         "USER": account.name,
         # The one UTF-8 locale that every root has.

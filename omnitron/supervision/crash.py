@@ -70,7 +70,8 @@ def _note(crash: Crashed, path: str, budget: Budget, backoff: Backoff) -> bool:
     except OSError as error:
         _unrecorded(error, wait=outcome is None or not outcome.final)
     if outcome:
-        print(outcome.line, file=sys.stderr)
+        # The journal takes the priority from the mark: err, or warning.
+        print(f"<{3 if outcome.final else 4}>{outcome.line}", file=sys.stderr)
     return outcome is not None and outcome.final
 
 
@@ -86,7 +87,7 @@ def _arrange(outcome: Outcome, unit: str, path: str) -> None:
 
 
 def _unrecorded(error: Exception, *, wait: bool = True) -> None:
-    print(f"cannot record this crash: {error}", file=sys.stderr)
+    print(f"<3>cannot record this crash: {error}", file=sys.stderr)
     if wait:
         time.sleep(UNRECORDED_PAUSE_S)
 

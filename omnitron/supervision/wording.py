@@ -15,6 +15,16 @@ _RESULTS = {
 }
 
 
+# What systemd exits with when it cannot become the program, see systemd.exec(5).
+_BEFORE_THE_PROGRAM = {
+    "200": "cannot enter its working directory",
+    "203": "cannot execute its program: is it there, and executable?",
+    "216": "no such group",
+    "217": "no such user",
+    "226": "cannot set up its sandbox",
+}
+
+
 def seconds(milliseconds: float) -> str:
     """A duration for people: `4 s`, `2.5 s`, `100 ms`."""
     if milliseconds < 1000:
@@ -28,6 +38,8 @@ def cause(exit_: Exit) -> str:
         return _RESULTS[exit_.result]
     if exit_.code in ("killed", "dumped") and exit_.result != "exit-code":
         return f"signal {exit_.status}"
+    if exit_.code == "exited" and exit_.status in _BEFORE_THE_PROGRAM:
+        return _BEFORE_THE_PROGRAM[exit_.status]
     if exit_.code == "exited" and exit_.status != "0":
         return f"exit code {exit_.status}"
     if exit_.result == "success":

@@ -33,7 +33,7 @@ def test_a_damaged_manifest_is_an_error_that_says_what_to_do(tmp_path: Path, tex
         load(path)
     assert caught.value.lines() == [
         f"cannot tell what is installed: {path} is damaged",
-        f"move it away; the next generate then names the files that it finds: mv {path} {path}.broken",
+        f"move it away; the next generate finds its files by what they say: mv {path} {path}.broken",
     ]
 
 

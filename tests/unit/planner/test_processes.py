@@ -248,7 +248,7 @@ def test_a_probe_asks_the_address_that_a_process_listens_on(tmp_path: Path, host
 def test_what_is_run(tmp_path: Path, entry: dict[str, Any], argv: tuple[str, ...]) -> None:
     (tmp_path / "sub").mkdir()
     for name in ("run.py", "run.mjs", "run.sh"):
-        (tmp_path / name).touch()
+        (tmp_path / name).touch(mode=0o755)
     (process,) = processes(tmp_path, entry)
     assert process.program.argv == tuple(word.format(tmp_path) for word in argv)
 

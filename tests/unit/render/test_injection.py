@@ -130,7 +130,7 @@ def test_what_can_be_said_is_not_refused(
     tmp_path_factory: pytest.TempPathFactory, words: list[str], env: dict[str, str], path: str
 ) -> None:
     probe = {"type": "command", "command": ["/bin/x", *words]}
-    raw = {"Environment": f"X={path}" if not path.endswith("\\") else ""}
+    raw = {"X-Path": path if not path.endswith("\\") else ""}
     app = {"command": ["/bin/x", *words], "env": env, "health": {"probe": probe}, "systemd": {"service": raw}}
     more = {"paths": {"write": [f"/srv/{path}"]}, "instances": 2}
     check_all(write(tmp_path_factory.getbasetemp(), json.dumps(shop({"name": "a", **app, **more})), ".json"))
@@ -154,7 +154,7 @@ UNSAYABLE = ["it's", 'say "x"', "a\\b", "a\\", "a\nb", " a ", "\udcff"]
 @pytest.mark.parametrize("kind", ["command", "script"])
 def test_folders_of_a_project(tmp_path: Path, folder: str, kind: str) -> None:
     project = tmp_path / folder
-    write(project, "#!/bin/sh\n", ".sh", "run")
+    write(project, "#!/bin/sh\n", ".sh", "run").chmod(0o755)
     entry = {"command": ["./run.sh"]} if kind == "command" else {"script": "run.sh"}
     file = write(project, shop({"name": "a", **entry}))
     if folder in UNSAYABLE:

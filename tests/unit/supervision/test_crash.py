@@ -57,7 +57,7 @@ def test_a_crash_is_counted_from_the_moment_the_process_ended(
     assert found.crashes[0].at == pytest.approx(exited, abs=1e-5)
     assert due.read(record, UNIT).at == pytest.approx(exited + 1, abs=1e-5)
     assert found.units[UNIT].next == pytest.approx(exited + 1, abs=1e-5)
-    assert capsys.readouterr().err == "crashed (exit code 1); next start in 1 s\n"
+    assert capsys.readouterr().err == "<4>crashed (exit code 1); next start in 1 s\n"
 
 
 @pytest.mark.usefixtures("ended")
@@ -125,7 +125,9 @@ def test_no_space(
     calls = systemctl(shown(time.monotonic()))
     monkeypatch.setattr(store, "replace_file", full)
     assert main(arguments(record, budget="0:60000" if final else "5:60000")) == 0
-    assert capsys.readouterr().err.splitlines()[0] == ("cannot record this crash: [Errno 28] No space left on device")
+    assert capsys.readouterr().err.splitlines()[0] == (
+        "<3>cannot record this crash: [Errno 28] No space left on device"
+    )
     assert ("stop" in calls.read_text()) == final
 
 
@@ -136,7 +138,7 @@ def test_nothing_keeps_the_unit_down(
 ) -> None:
     systemctl("exit 1")
     assert main(broken) == 0
-    assert re.match("cannot record this crash: .+\n", capsys.readouterr().err)
+    assert re.match("<3>cannot record this crash: .+\n", capsys.readouterr().err)
 
 
 @pytest.mark.usefixtures("ended")
@@ -152,7 +154,7 @@ def test_runs_as_systemd_runs_it(record: str, tmp_path: Path) -> None:
     """Isolated, without site-packages, from another folder."""
     argv = [sys.executable, "-I", "-S", str(FOLDER / "after_stop.py"), *arguments(record)]
     done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert done.stderr == "crashed (exit code 1); next start in 1 s\n"
+    assert done.stderr == "<4>crashed (exit code 1); next start in 1 s\n"
     assert len(read(record).crashes) == 1
 
 
