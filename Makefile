@@ -16,7 +16,7 @@ demo-down: venv
 
 test:
 	@packaging/setup.sh test
-	.venv/bin/pytest $(TESTS)
+	.venv/bin/pytest --numprocesses 2 --dist worksteal $(TESTS)
 
 lint: venv
 	.venv/bin/pytest tests/unit/test_linters.py

@@ -178,3 +178,51 @@ def test_killed_during_generate(machine: Machine, make: Make) -> None:
         assert leftovers == ""
         need = machine.show(project.unit("app3"), "NeedDaemonReload")
         assert need == "no"
+
+
+def test_a_lost_manifest_is_found_again(machine: Machine, make: Make) -> None:
+    """Our files say where they come from; somebody else's are still refused."""
+    project = make([{"name": "app", "command": SLEEP}])
+    project.omnitron("generate")
+    manifest = f"/var/lib/omnitron/.installed/{project.prefix}-dev.json"
+    for loss in (["rm", manifest], ["sh", "-c", f"echo '{{' >{manifest}; mv {manifest} {manifest}.broken"]):
+        machine.run(*loss)
+        project.omnitron("generate")
+        assert project.omnitron("plan").returncode == 0
+        assert machine.run("test", "-s", manifest, check=False).returncode == 0
+    machine.run("rm", manifest)
+    machine.write(f"/etc/systemd/system/{project.unit('app')}", "[Service]\nExecStart=/bin/true\n")
+    refused = project.omnitron("generate", check=False)
+    assert refused.returncode == 1
+    assert "a file is there that omnitron did not write" in refused.stderr
+    machine.run("rm", f"/etc/systemd/system/{project.unit('app')}")
+
+
+def test_a_damaged_journal_is_named(machine: Machine, make: Make) -> None:
+    project = make([{"name": "app", "command": SLEEP}])
+    journal = f"/var/lib/omnitron/.installed/{project.prefix}-dev.journal"
+    for text in ("garbage{", "{}", "[]", '{"renames": 1, "removes": 2}', '{"renames": [["x"]], "removes": []}', ""):
+        machine.write(journal, text)
+        refused = project.omnitron("generate", check=False)
+        assert refused.returncode == 1
+        assert f"{journal} is damaged" in refused.stderr and "mv " in refused.stderr
+    machine.run("rm", journal)
+    project.omnitron("generate")
+
+
+def test_a_definition_of_another_users_cannot_name_root(machine: Machine, make: Make) -> None:
+    project = make([{"name": "app", "command": SLEEP, "user": "root"}])
+    file = f"{project.folder}/omnitron.config.json"
+    machine.run("chown", "www-data", file)
+    refused = project.omnitron("generate", check=False)
+    assert refused.returncode == 3 and "chown it to root" in refused.stderr
+    project.define([{"name": "app", "command": SLEEP, "systemd": {"service": {"ExecStartPre": "+/bin/id"}}}])
+    machine.run("chown", "www-data", file)
+    assert "raw directives" in project.omnitron("generate", check=False).stderr
+    # nor may a bootstrap in root's own definition
+    bootstrap = {"name": "app", "processes": [{"name": "one", "command": SLEEP, "user": "root"}]}
+    project.write("bootstrap.json", json.dumps(bootstrap))
+    project.define([{"name": "app", "bootstrap": "bootstrap.json"}])
+    machine.run("chown", "root", file)
+    machine.run("chown", "www-data", f"{project.folder}/bootstrap.json")
+    assert "cannot run as root" in project.omnitron("generate", check=False).stderr

@@ -167,3 +167,49 @@ def test_two_projects_with_equal_stacks(machine: Machine, make: Make) -> None:
     elsewhere = machine.omnitron("down", cwd="/", check=False)
     assert elsewhere.returncode == 2
     assert first.folder in elsewhere.stderr and second.folder in elsewhere.stderr
+
+
+def test_run_has_the_environment_of_the_app(machine: Machine, make: Make) -> None:
+    project = make(
+        [
+            {"name": "app", "command": SLEEP, "env": {"FOO": "bar", "LD_LIBRARY_PATH": "/nowhere"}},
+            {"name": "plain", "command": SLEEP, "env": {"FOO": "baz"}},
+        ]
+    )
+    project.omnitron("generate")
+    assert {"FOO=bar", "LD_LIBRARY_PATH=/nowhere"} <= set(project.omnitron("run", "app", "env").stdout.split("\n"))
+    assert "FOO=baz" in project.omnitron("run", "plain", "env").stdout.split("\n")
+
+
+def test_up_sees_a_socket_that_cannot_bind(machine: Machine, make: Make) -> None:
+    machine.systemctl("reset-failed", "squatter.service", check=False)
+    machine.run("systemd-run", "--unit=squatter", "python3", "-m", "http.server", "-b", "127.0.0.1", "8962")
+    machine.wait(
+        lambda: machine.run("curl", "-sf", "http://127.0.0.1:8962/", check=False).returncode == 0, 10, "it listens"
+    )
+    http = {"http": {"port": 8962, "host": "127.0.0.1", "socketActivation": True}}
+    project = make([{"name": "app", "command": SLEEP, "transports": http}])
+    up = project.omnitron("up", check=False)
+    machine.systemctl("stop", "squatter.service")
+    assert up.returncode == 1
+    assert "is port 8962 taken?" in up.stderr
+
+
+def test_instances_beyond_the_definition(machine: Machine, make: Make) -> None:
+    project = make([{"name": "pool", "command": SLEEP, "instances": 2}])
+    project.omnitron("up")
+    for wrong in ("pool@0", "pool@1001", "pool@99999999999999999999"):
+        assert project.omnitron("start", wrong, check=False).returncode == 2
+    project.omnitron("scale", "pool", "4")
+    project.omnitron("up")
+    assert [project.state("pool", instance=n) for n in (1, 2, 3, 4)] == ["active", "active", "inactive", "inactive"]
+    project.omnitron("scale", "pool", "3")
+    project.omnitron("stop", "pool")
+    assert project.state("pool", instance=3) == "inactive"
+
+
+def test_removing_a_stack_leaves_nothing_failed(machine: Machine, make: Make) -> None:
+    project = make([{"name": "bad", "command": ["false"], "restartPolicy": {"maxRestarts": 0}}])
+    project.omnitron("up", check=False)
+    project.omnitron("down", "--remove")
+    assert f"{project.prefix}-dev" not in machine.systemctl("list-units", "--all", "--plain", "--no-legend")
