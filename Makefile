@@ -18,7 +18,8 @@ test:
 	@packaging/setup.sh test
 	.venv/bin/pytest --numprocesses 2 --dist worksteal $(TESTS)
 
-lint: venv
+lint:
+	@packaging/setup.sh test
 	.venv/bin/pytest tests/unit/test_linters.py
 
 bench:

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Sets up a checkout: Debian packages that are missing (as root), and a virtual environment in .venv.
 # `setup.sh test` adds what the tests need. Quiet when there is nothing to do; asks nothing.
+# The first time takes half a minute: one library has to be compiled.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -23,7 +24,12 @@ elif [ -n "$missing" ]; then
     echo "not installed, and only root can:$missing" >&2
 fi
 
-stamp=.venv/.complete
+stamp=.venv/.complete extras=[run] without_run=
+if [ "${1:-}" = test ]; then
+    stamp=.venv/.complete-test extras=[run,dev] without_run=[dev]
+elif [ .venv/.complete-test -nt pyproject.toml ]; then
+    stamp=.venv/.complete-test
+fi
 if [ ! -e $stamp ] || [ pyproject.toml -nt $stamp ] || [ packaging/setup.sh -nt $stamp ]; then
     # The distribution's own interpreter: its path survives upgrades, and every user can read it.
     python=/usr/bin/python3
@@ -32,14 +38,14 @@ if [ ! -e $stamp ] || [ pyproject.toml -nt $stamp ] || [ packaging/setup.sh -nt 
         echo "needs Python 3.11 or newer; $python is $("$python" --version)" >&2
         exit 1
     }
-    echo "making .venv with $("$python" --version)"
+    echo "making .venv with $("$python" --version); this takes about half a minute"
     "$python" -m venv .venv
-    if ! .venv/bin/pip install --quiet --disable-pip-version-check --editable '.[run,dev]' 2>.venv/pip.log; then
+    if ! .venv/bin/pip install --quiet --disable-pip-version-check --editable ".$extras" 2>.venv/pip.log; then
         # Without a compiler and headers there is no pystemd, and without that no `omnitron run`.
         case "$missing" in
         *libsystemd-dev* | *gcc* | *pkg-config* | *python3-dev*)
             echo "leaving out \`omnitron run\`: pystemd needs the packages above" >&2
-            .venv/bin/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+            .venv/bin/pip install --quiet --disable-pip-version-check --editable ".$without_run"
             ;;
         *)
             cat .venv/pip.log >&2

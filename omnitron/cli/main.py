@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from omnitron.cli import output
@@ -87,6 +88,7 @@ def main() -> None:
     if arguments[:1] == ["--version"]:
         _global_options(version=True)
     try:
+        _check_folder()
         build(verbs)(prog_name="omnitron")
     except BrokenPipeError:
         # The reader has gone; Python would complain once more when it flushes at exit.
@@ -106,6 +108,13 @@ def main() -> None:
     except KeyboardInterrupt:
         output.note("interrupted")
         sys.exit(128 + signal.SIGINT)
+
+
+def _check_folder() -> None:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise OmnitronError("cannot start here: this folder has been removed", hint="cd to another one") from None
 
 
 def _report(error: OmnitronError) -> None:

@@ -63,7 +63,7 @@ def _compared(
 def _read(path: Path) -> str | None:
     try:
         return path.read_text(errors="replace")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
 
 

@@ -161,7 +161,7 @@ def _unit(value: Any) -> UnitRecord:
     exit_at, texts = _number(exit_, "at"), [_text(exit_, key) for key in ("result", "code", "status")]
     final_at, reason = _number(final, "at"), _text(final, "reason")
     return UnitRecord(
-        int(restarts) if restarts is not None else 0,
+        max(0, int(restarts)) if restarts is not None else 0,
         _number(value, "next"),
         None if exit_at is None else Exit(exit_at, *(text or "" for text in texts)),
         None if final_at is None or reason is None else Final(final_at, reason),
@@ -175,7 +175,7 @@ def _part(value: Any, key: str) -> Any:
 def _number(value: Any, key: str) -> float | None:
     number = _part(value, key)
     usable = isinstance(number, int | float) and not isinstance(number, bool)
-    return number if usable and abs(number) < 1e15 else None
+    return number if usable and abs(number) < 1e11 else None
 
 
 def _text(value: Any, key: str) -> str | None:
