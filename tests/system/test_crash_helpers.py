@@ -512,7 +512,7 @@ def test_always_counts_a_clean_exit(lab: Lab) -> None:
         ("notify", "TimeoutStartSec=0.3", "timeout"),
         ("exec", "ExecStartPost=/bin/false", "a start command failed"),
         ("exec", "ExecStartPre=/bin/false", "a start command failed"),
-        ("exec", "ExecStart=\nExecStart=/nonexistent", "exit code 203"),
+        ("exec", "ExecStart=\nExecStart=/nonexistent", "cannot execute its program: is it there, and executable?"),
         ("exec", "RuntimeMaxSec=0.3", "timeout"),
     ],
     ids=["watchdog", "start timeout", "start-post", "start-pre", "no such program", "runtime"],

@@ -106,6 +106,13 @@ def check_all(file: Path, scope: str = "system") -> None:
             assert parse(files["journald", stack.names.stem]) == {"Journal": list(stack.journal_settings)}
 
 
+def own_folder(factory: pytest.TempPathFactory) -> Path:
+    """One folder for all examples, in which no other test looks for a definition."""
+    folder = factory.getbasetemp() / "injection"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 @given(ecosystems(), st.sampled_from(["system", "user"]))
 @settings(max_examples=200, suppress_health_check=list(HealthCheck), deadline=None)
 @example(shop({"name": "a", "env": {"A": "x\nExecStartPre=/bin/evil"}}), "system")
@@ -114,7 +121,7 @@ def check_all(file: Path, scope: str = "system") -> None:
 @example(shop({"name": "a", "systemd": {"service": {"Digest": "@"}}}), "system")
 @example(shop({"name": "a", "paths": {"write": ["/tmp/a:b", "/srv/a\\b", '/srv/"']}}), "user")
 def test_texts_of_an_ecosystem(tmp_path_factory: pytest.TempPathFactory, data: dict[str, Any], scope: str) -> None:
-    file = write(tmp_path_factory.getbasetemp(), json.dumps(data), ".json")
+    file = write(own_folder(tmp_path_factory), json.dumps(data), ".json")
     with suppress(DefinitionError, UnsayableError):
         check_all(file, scope)
 
@@ -133,13 +140,13 @@ def test_what_can_be_said_is_not_refused(
     raw = {"X-Path": path if not path.endswith("\\") else ""}
     app = {"command": ["/bin/x", *words], "env": env, "health": {"probe": probe}, "systemd": {"service": raw}}
     more = {"paths": {"write": [f"/srv/{path}"]}, "instances": 2}
-    check_all(write(tmp_path_factory.getbasetemp(), json.dumps(shop({"name": "a", **app, **more})), ".json"))
+    check_all(write(own_folder(tmp_path_factory), json.dumps(shop({"name": "a", **app, **more})), ".json"))
 
 
 @given(settings_of_a_process, nasty)
 @settings(max_examples=100, suppress_health_check=list(HealthCheck), deadline=None)
 def test_texts_of_a_bootstrap(tmp_path_factory: pytest.TempPathFactory, process: dict[str, Any], env: str) -> None:
-    folder = tmp_path_factory.getbasetemp()
+    folder = own_folder(tmp_path_factory)
     system = {"name": "x", "processes": [process, {"name": "z", "command": ["x"]}], "env": {"C": env}}
     write(folder, json.dumps({"name": "x", **system}), ".json", "bootstrap")
     with suppress(DefinitionError, UnsayableError):
