@@ -214,11 +214,13 @@ def why_not_executed(unit: str, *, is_user: bool, namespaces: tuple[str, ...] = 
         time.sleep(0.05)
     else:
         return None
-    own = [entry for entry in entries if entry.units[:1] == (unit,)]
-    if not any(entry.message_id == SPAWN_FAILED for entry in own):
+    failures = [entry for entry in entries if entry.message_id == SPAWN_FAILED]
+    if not failures:
         return ""
-    # The first line has the reason, the last one only the step.
-    return own[0].message.removeprefix(f"{unit}: ")
+    # The first line of the unit's own has the reason, the last one only the step. The journal can lose
+    # whose a line is when its process has ended by the time that it looks.
+    own = [entry for entry in entries if entry.units[:1] == (unit,)]
+    return (own or failures)[0].message.removeprefix(f"{unit}: ")
 
 
 def parse(fields: dict[str, Any]) -> Entry:
