@@ -160,6 +160,8 @@ def _read_yaml(path: Path, text: str) -> Source:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         reason = error.problem or error.context or "not YAML"
+        if mark and "cannot start any token" in reason and "\t" in text.split("\n")[mark.line]:
+            reason = "a tab; YAML is indented with spaces"
         if "nesting depth" in reason:  # PyYAML's own limit, from 6.0.4 on
             reason = "nested too deeply"
         raise _syntax_error(path, mark.line + 1 if mark else 0, reason) from error

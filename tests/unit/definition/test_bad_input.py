@@ -29,7 +29,7 @@ CASES = [
     (".yaml", "a:\n b: 1" + "0" * 5000, "2: cannot parse: Exceeds" + DIGITS.removeprefix("exceeds")),
     (".yaml", "a: b\n---\nc: d\n", "2: cannot parse: but found another document"),
     (".yaml", "a: [1\nb: c\n", "2: cannot parse: did not find expected ',' or ']'"),
-    (".yaml", "a:\n\t- b\n", "2: cannot parse: found character that cannot start any token"),
+    (".yaml", "a:\n\t- b\n", "2: cannot parse: a tab; YAML is indented with spaces"),
     (".yaml", "a: !!python/name:os.system x\n", "1: cannot parse: could not determine a constructor for the tag"),
     (".yaml", "? [a]\n: b\n", "1: cannot parse: a key must be plain text"),
     (".yaml", "a:\n <<: b\n", "2: cannot parse: '<<' needs a mapping"),
