@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass, replace
 
@@ -38,6 +37,8 @@ def unit_stem(*parts: str) -> str:
 
 def transient_user(prefix: str, stack: str, app: str) -> str:
     """Return the user name of an app that runs as a user of its own: at most 31 characters, unlike any other's."""
+    import hashlib  # Loads OpenSSL: a few milliseconds, which only the planner needs to spend.
+
     told_apart = hashlib.sha256("/".join((prefix, stack, app)).encode()).hexdigest()[:8]
     readable = re.sub(r"[^A-Za-z0-9_-]", "_", app)[:20]
     return f"o_{readable}_{told_apart}"

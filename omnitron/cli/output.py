@@ -46,10 +46,11 @@ def warn(text: str) -> None:
 
 def paint(text: str, colour: str, stream: Any = None) -> str:
     """Return `text` in a colour when the stream is a terminal that wants it."""
-    stream = stream or sys.stdout
-    if not stream.isatty() or "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb":
-        return text
-    return f"\x1b[{COLOURS[colour]}m{text}\x1b[0m"
+    return f"\x1b[{COLOURS[colour]}m{text}\x1b[0m" if _has_colour(stream or sys.stdout) else text
+
+
+def _has_colour(stream: Any) -> bool:
+    return stream.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
 
 
 def table(
@@ -60,13 +61,14 @@ def table(
     `colours` names the colour of a cell by (row, column).
     """
     body = [[str(cell) for cell in row] for row in rows]
+    colours = colours if colours and _has_colour(sys.stdout) else {}
     widths = [max(len(row[column]) for row in [list(headings), *body]) for column in range(len(headings))]
     numeric = [bool(body) and all(_is_number(row[column]) for row in body) for column in range(len(headings))]
     line("  ".join(_cell(text, widths[i], numeric[i]) for i, text in enumerate(headings)).rstrip())
     for number, row in enumerate(body):
         cells = []
         for column, text in enumerate(row):
-            colour = (colours or {}).get((number, column))
+            colour = colours.get((number, column))
             cell = _cell(text, widths[column], numeric[column])
             cells.append(paint(cell, colour) if colour else cell)
         line("  ".join(cells).rstrip())

@@ -14,6 +14,7 @@ from omnitron.planner.facts import HostFacts
 from omnitron.planner.processes import PlannedProcess
 from omnitron.planner.values import Bind, Value, Word
 
+ROOT = ("root", "0")
 HOMES = (Path("/home"), Path("/root"), Path("/run/user"))
 TEMPORARY = (Path("/tmp"), Path("/var/tmp"))
 FIRST_FREE_PORT = 1024
@@ -52,6 +53,10 @@ STRICT: Directives = {
     "umask": "0027",
 }
 
+ONLY_AGAINST_ROOT = ("protect_kernel_tunables", "protect_kernel_modules", "protect_hostname")
+"""What they cover is root's alone to change, or takes a capability; a strict process of another user has
+none and gains none. Each is a mount or many, and together they are a third of what `strict` adds to a start."""
+
 REFUSED_BY_USER_MANAGERS = (
     "capability_bounding_set",
     "private_devices",
@@ -76,6 +81,9 @@ def directives(process: PlannedProcess, facts: HostFacts) -> Directives:
         chosen["ambient_capabilities"] = "CAP_NET_BIND_SERVICE"
         if "capability_bounding_set" in chosen:
             chosen["capability_bounding_set"] = "CAP_NET_BIND_SERVICE"
+    if process.hardening == "strict" and not facts.is_user and process.user not in ROOT:
+        for key in ONLY_AGAINST_ROOT:
+            del chosen[key]
     hidden = TEMPORARY + (HOMES if process.hardening == "strict" else ())
     writable = [absolute(process.project, path) for path in process.paths.write]
     chosen["bind_read_only_paths"] = _bound(_reads(process, facts), facts.helpers, hidden, writable)

@@ -56,7 +56,7 @@ def measure() -> list[Row]:
         for name, more in (("off", {**AT_ONCE, "hardening": "off"}), ("strict", AT_ONCE), ("delayed", DELAYED)):
             command = ["/usr/bin/python3", "-I", "-S", "/srv/bench/worker.py", f"/run/marks/{name}"]
             paths = {"write": ["/run/marks"]}
-            apps.append({"name": name, "command": command, "user": "root", "paths": paths, **more})
+            apps.append({"name": name, "command": command, "user": "www-data", "paths": paths, **more})
         bench.project(apps)
         bench.run("systemctl", "start", "bare.service", "bench-dev.target")
         units = {"bare.service": "/run/marks/bare"}

@@ -16,12 +16,9 @@ STRICT = {
     "private_devices": True,
     "protect_system": "strict",
     "protect_home": "tmpfs",
-    "protect_kernel_tunables": True,
-    "protect_kernel_modules": True,
     "protect_kernel_logs": True,
     "protect_control_groups": True,
     "protect_clock": True,
-    "protect_hostname": True,
     "protect_proc": "invisible",
     "restrict_namespaces": True,
     "restrict_address_families": "AF_UNIX AF_INET AF_INET6 AF_NETLINK",
@@ -35,6 +32,8 @@ STRICT = {
     "remove_ipc": True,
     "umask": "0027",
 }
+AGAINST_ROOT = {"protect_kernel_tunables": True, "protect_kernel_modules": True, "protect_hostname": True}
+"""Root without a capability still owns the files below /proc/sys."""
 STANDARD = {
     "no_new_privileges": True,
     "private_tmp": True,
@@ -74,8 +73,13 @@ def test_levels(tmp_path: Path, level: str, meant: dict[str, Any], version: int)
     assert without_paths(directives(tmp_path, {"hardening": level}, version=version)) == meant
 
 
+@pytest.mark.parametrize("user", ["root", "0"])
+def test_root_is_kept_from_the_kernels_tunables(tmp_path: Path, user: str) -> None:
+    assert without_paths(directives(tmp_path, {"user": user})) == STRICT | AGAINST_ROOT
+
+
 @pytest.mark.parametrize("version", [252, 257])
-@pytest.mark.parametrize(("level", "meant"), [("strict", STRICT), ("standard", STANDARD)])
+@pytest.mark.parametrize(("level", "meant"), [("strict", STRICT | AGAINST_ROOT), ("standard", STANDARD)])
 def test_a_user_manager_gets_a_user_namespace_and_nothing_that_it_refuses(
     tmp_path: Path, level: str, meant: dict[str, Any], version: int
 ) -> None:
