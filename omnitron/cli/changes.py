@@ -20,13 +20,16 @@ SIGNS = {"create": ("+", "green"), "change": ("~", "yellow"), "remove": ("-", "r
 def running_units(scope: Scope, plan: Plan) -> frozenset[str]:
     """Return the names of the project's units that are not inactive; empty where no manager answers."""
     from omnitron import names
+    from omnitron.install.installer import manifests
     from omnitron.systemd.listing import list_units
 
     if not scope.is_live:
         return frozenset()
-    pattern = names.unit_stem(plan.ecosystem.config.unit_prefix) + "-*"
+    # Those of a former prefix too: they are to be stopped and removed.
+    installed = {manifest.prefix for manifest in manifests(scope) if manifest.source == str(plan.ecosystem.path)}
+    prefixes = sorted(installed | {plan.ecosystem.config.unit_prefix})
     with contextlib.suppress(SystemdUnreachableError):
-        listed = list_units([pattern], is_user=scope.name == "user")
+        listed = list_units([f"{names.unit_stem(prefix)}-*" for prefix in prefixes], is_user=scope.name == "user")
         return frozenset(name for name, unit in listed.items() if unit.active not in ("inactive", "failed"))
     return frozenset()
 

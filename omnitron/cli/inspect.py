@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from omnitron.cli import output
 from omnitron.cli.arguments import App, Debug, Json, User
 from omnitron.cli.stacks import is_user_scope, reports, scopes, targets
-from omnitron.errors import OmnitronError
+from omnitron.errors import OmnitronError, UsageError
 
 if TYPE_CHECKING:
-    from omnitron.observe.policies import ProcessPolicy
-    from omnitron.observe.report import AppReport, ServiceReport
+    from omnitron.observe.policies import ProcessPolicy, Target
+    from omnitron.observe.report import AppReport, ServiceReport, StackReport
     from omnitron.supervision.record import UnitRecord
 
 
@@ -20,13 +21,16 @@ TAIL_LINES = 20
 
 
 def inspect_command(app: App, user: User = False, json: Json = False, debug: Debug = False) -> None:
-    """Show all that is known of an app: each service, its unit, budget, last exit, and last lines of its log."""
+    """Show all that is known of an app, or of one process or instance of it.
+
+    Each service with its state, budget, last exit, and the last lines of its log after that.
+    """
     from omnitron.observe.dto import diagnostics
 
     is_user = is_user_scope(user)
     (one,) = targets(app, is_user=is_user)
     (stack,) = reports([one.stack], is_user=is_user)
-    (report,) = [found for found in stack.apps if found.policy == one.app]
+    report = _of_target(one, stack)
     records = _records(report, is_user=is_user)
     if output.wants_json():
         found = (_last_exit(unit, record, report, is_user=is_user) for unit, record in records.items())
@@ -35,6 +39,22 @@ def inspect_command(app: App, user: User = False, json: Json = False, debug: Deb
         output.data(diagnostics(report, str(one.address.of_app), source=str(one.stack.source), last_exit=last))
         return
     _print(report, records, is_user=is_user)
+
+
+def _of_target(one: Target, stack: StackReport) -> AppReport:
+    """Return the report of an app, as far as it is about what the address means."""
+    (app,) = [found for found in stack.apps if found.policy == one.app]
+    processes = []
+    for process in app.processes:
+        services = tuple(service for service in process.services if one.instance in (None, service.instance))
+        if one.process in (None, process.policy):
+            processes.append(replace(process, services=services))
+    report = replace(app, processes=tuple(processes))
+    if not report.services:
+        raise UsageError(
+            f"cannot find {one.address}: no such instance runs", hint=f"see `omnitron inspect {one.app.name}`"
+        )
+    return report
 
 
 def _records(report: AppReport, *, is_user: bool) -> dict[str, UnitRecord]:
@@ -109,7 +129,7 @@ def _print_service(
         output.line(f"  main PID     {service.pid}, up {output.duration(service.uptime)}, {use}")
     if restarts.enabled:
         within = output.duration(restarts.window / 1000)
-        output.line(f"  restarts     {service.restarts}; at most {restarts.max_restarts} in {within}")
+        output.line(f"  restarts     {service.restarts} so far; given up after {restarts.max_restarts} in {within}")
     else:
         output.line("  restarts     never")
     if record and record.last_exit:

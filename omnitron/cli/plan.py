@@ -13,6 +13,7 @@ from omnitron.cli.generate import install
 
 if TYPE_CHECKING:
     from omnitron.install.installer import Prepared
+    from omnitron.planner.plan import Plan
 
 CHANGES_PENDING = 2
 
@@ -34,7 +35,7 @@ def plan_command(
     scope = make_scope(user=user, runtime=runtime, root=root)
     plan = make_plan(scope, systemd_version, stack)
     prepared = install(plan, scope, dry_run=True)
-    touched = _touched(prepared, changes.running_units(scope, plan))
+    touched = _touched(prepared, changes.running_units(scope, plan)) + _new(plan, prepared)
     if output.wants_json():
         services = [{"verb": verb, "unit": unit, "reason": reason} for verb, unit, reason in touched]
         output.data({"changes": changes.as_data(prepared), "services": services, "warnings": list(plan.warnings)})
@@ -67,3 +68,17 @@ def _touched(prepared: list[Prepared], running: frozenset[str]) -> list[tuple[st
                 if service_digest(before) != stack.files[change.path].run_digest:
                     touched.append(("restart", change.unit, change.reason))
     return touched
+
+
+def _new(plan: Plan, prepared: list[Prepared]) -> list[tuple[str, str, str]]:
+    """Return the services that `up` would start for the first time: verb, unit, reason."""
+    created = {change.unit for stack in prepared for change in stack.difference.changes if change.kind == "create"}
+    return [
+        ("start", service, "new")
+        for stack in plan.stacks
+        for name, processes in stack.apps.items()
+        if plan.ecosystem.by_name[name].entry.enabled
+        for process in processes
+        if process.unit in created
+        for service in process.services
+    ]

@@ -10,6 +10,7 @@ from omnitron.install.diff import Difference, compare
 from omnitron.install.manifest import Manifest, check_owner
 from omnitron.install.scope import Scope
 from omnitron.install.store import Reload, Store, Transaction
+from omnitron.names import unit_stem
 from omnitron.planner.plan import Plan, StackPlan
 from omnitron.render.files import File, render
 
@@ -28,18 +29,18 @@ class Prepared:
 def prepare(plan: Plan, scope: Scope, running: frozenset[str]) -> list[Prepared]:
     """Compare every stack of `plan` with the disk. Reads, and refuses what must not be overwritten.
 
-    Stacks of the project that the definition no longer has, or has elsewhere, are compared with nothing.
+    Stacks of the project that the definition no longer has, has elsewhere, or has under another prefix are
+    compared with nothing.
     """
     store = Store(scope)
     prepared = [_prepare(plan, stack, store, running) for stack in plan.stacks]
-    chosen = {stack.names.stem for stack in plan.stacks}
-    defined = {name for name, stack in plan.ecosystem.config.stacks.items() if stack.type == "local"}
+    config = plan.ecosystem.config
+    defined = {unit_stem(config.unit_prefix, name) for name, stack in config.stacks.items() if stack.type == "local"}
     for manifest in manifests(scope):
-        if manifest.source == str(plan.ecosystem.path) and manifest.stack not in defined:
-            stem = _stem(manifest)
-            if stem not in chosen:
-                empty = Manifest(manifest.project, manifest.source, manifest.prefix, manifest.stack)
-                prepared.append(_compared(stem, manifest.stack, {}, store, empty, running))
+        stem = unit_stem(manifest.prefix, manifest.stack)
+        if manifest.source == str(plan.ecosystem.path) and stem not in defined:
+            empty = Manifest(manifest.project, manifest.source, manifest.prefix, manifest.stack)
+            prepared.append(_compared(stem, manifest.stack, {}, store, empty, running))
     return prepared
 
 
@@ -87,9 +88,3 @@ def manifests(scope: Scope) -> list[Manifest]:
     store = Store(scope)
     found = (store.manifest(path.stem) for path in sorted(scope.state.glob("[!.]*.json")))
     return [manifest for manifest in found if manifest]
-
-
-def _stem(manifest: Manifest) -> str:
-    from omnitron import names
-
-    return names.unit_stem(manifest.prefix, manifest.stack)

@@ -82,7 +82,8 @@ def test_plan_says_what_would_change_and_up_does_it(machine: Machine, make: Make
     assert plan.returncode == 2
     data = json.loads(plan.stdout)
     touched = {(one["verb"], one["unit"]) for one in data["services"]}
-    assert touched == {("restart", project.unit("changed")), ("stop", project.unit("removed"))}
+    verbs = {"restart": "changed", "stop": "removed", "start": "new"}
+    assert touched == {(verb, project.unit(name)) for verb, name in verbs.items()}
     reasons = {one["path"].rpartition("/")[2]: one["reason"] for one in data["changes"]}
     assert reasons[project.unit("changed")] == "ExecStart changed"
     # generate stops nothing, and keeps the unit of what still runs
@@ -94,6 +95,21 @@ def test_plan_says_what_would_change_and_up_does_it(machine: Machine, make: Make
     assert project.pid("changed") not in (0, pids["changed"])
     assert project.state("new") == "active"
     assert machine.show(project.unit("removed"), "LoadState") == "not-found"
+    assert project.omnitron("plan").returncode == 0
+
+
+def test_a_new_prefix_takes_the_old_units_away(machine: Machine, make: Make) -> None:
+    apps = [{"name": "a", "command": SLEEP}]
+    project = make(apps)
+    project.omnitron("up")
+    old, unit = project.prefix, project.unit("a")
+    project.prefix = project.definition["unitPrefix"] = f"{old}b"
+    project.define(apps)
+    plan = json.loads(project.omnitron("plan", "--json", check=False).stdout)
+    assert [one["verb"] for one in plan["services"] if one["unit"] == unit] == ["stop"]
+    project.omnitron("up")
+    assert project.state("a") == "active"
+    assert not machine.systemctl("list-units", "--all", "--plain", "--no-legend", f"{old}-*")
     assert project.omnitron("plan").returncode == 0
 
 

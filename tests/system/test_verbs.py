@@ -112,7 +112,7 @@ def test_inspect_health_list_and_graph(machine: Machine, make: Make) -> None:
     assert inspected["lastExit"]["code"] == 7
     assert "last words" in inspected["lastExit"]["stderrTail"]
     text = project.omnitron("inspect", "bad").stdout
-    assert "last words" in text and "at most 1" in text
+    assert "last words" in text and "given up after 1" in text
     health = project.omnitron("health", "--json", check=False)
     answer = json.loads(health.stdout)
     assert health.returncode == 1
@@ -204,6 +204,9 @@ def test_instances_beyond_the_definition(machine: Machine, make: Make) -> None:
     project.omnitron("up")
     assert [project.state("pool", instance=n) for n in (1, 2, 3, 4)] == ["active", "active", "inactive", "inactive"]
     project.omnitron("scale", "pool", "3")
+    text = project.omnitron("inspect", "pool@3").stdout
+    assert project.unit("pool", instance=3) in text and project.unit("pool", instance=2) not in text
+    assert project.omnitron("inspect", "pool@9", check=False).returncode == 2
     project.omnitron("stop", "pool")
     assert project.state("pool", instance=3) == "inactive"
 

@@ -72,6 +72,16 @@ def test_a_stack_that_is_gone_or_elsewhere_is_removed_with_its_manifest(host: Ho
     assert not any("test" in name or "prod" in name for name in host.files())
 
 
+def test_a_new_prefix_leaves_nothing_of_the_old_one(host: Host, plan: Make) -> None:
+    host.install(plan(BEFORE))
+    host.install(plan(BEFORE | {"unitPrefix": "acme"}), running=frozenset({"omnitron-dev-goes-main.service"}))
+    assert f"{UNITS}/acme-dev.target" in host.files()
+    left = [name for name in host.files() if name.startswith(UNITS) and "omnitron-dev" in name]
+    assert left == [f"{UNITS}/omnitron-dev-goes-main.service"]
+    host.install(plan(BEFORE | {"unitPrefix": "acme"}))
+    assert [manifest.prefix for manifest in manifests(host.store.scope)] == ["acme"]
+
+
 def test_what_operators_and_others_have_is_left_alone(host: Host, plan: Make, tmp_path: Path) -> None:
     other = {"unitPrefix": "omnitron2"}
     host.install(planned(tmp_path / "other", BEFORE | other))
