@@ -47,6 +47,11 @@ def reload_manager(scope: Scope) -> None:
     asyncio.run(reload())
 
 
+def say_waiting() -> None:
+    """Tell the user why nothing happens."""
+    output.note("another omnitron is writing units here: waiting until it is done")
+
+
 def show(prepared: list[Prepared]) -> None:
     """Print each change with its reason."""
     for stack in prepared:

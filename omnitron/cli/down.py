@@ -50,7 +50,7 @@ def _remove(policy: StackPolicy, *, is_user: bool) -> None:
 
     (scope,) = [scope for scope in scopes(is_user) if scope.policies == policy.path.parent]
     store = Store(scope)
-    with store.locked(lambda: changes.reload_manager(scope)):
+    with store.locked(lambda: changes.reload_manager(scope), changes.say_waiting):
         remove(store, policy.target.removesuffix(".target"), lambda: changes.reload_manager(scope))
     forget(policy, scope.records)
     gates = [app.gate for app in policy.apps if app.gate]

@@ -53,7 +53,7 @@ def install(plan: Plan, scope: Scope, *, dry_run: bool = False) -> list[Prepared
     if scope.is_live and not host.bus_path(scope.name == "user").exists():
         raise host.unreachable(scope.name == "user", "there is no bus")
     store = Store(scope)
-    with store.locked(lambda: changes.reload_manager(scope)):
+    with store.locked(lambda: changes.reload_manager(scope), changes.say_waiting):
         prepared = prepare(plan, scope, changes.running_units(scope, plan))
         commit(prepared, store, lambda: changes.reload_manager(scope))
     return prepared

@@ -55,12 +55,11 @@ def shell() -> None:
 def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
 ) -> None:
-    """Say whether it is up, and which systemd it runs."""
+    """Say whether it is up, and which systemd it runs. Exit status 1 when it is down."""
     state = Sandbox().status()
-    if as_json:
-        typer.echo(json.dumps(dataclasses.asdict(state)))
-    else:
-        typer.echo(_sentence(state))
+    typer.echo(json.dumps(dataclasses.asdict(state)) if as_json else _sentence(state))
+    if not state.running:
+        raise typer.Exit(1)
 
 
 @app.command()

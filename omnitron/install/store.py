@@ -73,16 +73,24 @@ class Store:
         return load(self.manifest_path(stem))
 
     @contextmanager
-    def locked(self, reload: Reload) -> Iterator[None]:
-        """Keep others out, and first finish or undo what a killed one left; `reload` is called if that matters."""
+    def locked(self, reload: Reload, waits: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Keep others out, and first finish or undo what a killed one left.
+
+        `reload` is called if that matters, `waits` when another is at work and has to be waited for.
+        """
         umask = os.umask(0o022)  # units, policies and manifests are for everybody to read
         try:
             with _explained(self.scope.state):
                 self._make_folder(self.scope.state)
                 flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-                descriptor = os.open(self.scope.state / "lock", flags, 0o644)
+                # Whoever can open it can hold it.
+                descriptor = os.open(self.scope.state / "lock", flags, 0o600)
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    waits()
+                    fcntl.flock(descriptor, fcntl.LOCK_EX)
                 self._recover(reload)
                 yield
             finally:

@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -228,13 +229,16 @@ def test_the_lock_keeps_others_out(host: Host, tmp_path: Path) -> None:
     pid = os.fork()
     if pid == 0:
         (tmp_path / "ready").read_text()
-        with host.store.locked(host.reload):
+        with host.store.locked(host.reload, (host.root / "waits").touch):
             (host.root / "second").touch()
         os._exit(0)
-    with host.store.locked(host.reload):
+    with host.store.locked(host.reload, (host.root / "first waits").touch):
         (tmp_path / "ready").write_text("")
         time.sleep(0.1)
         assert os.waitpid(pid, os.WNOHANG) == (0, 0)
+        assert (host.root / "waits").exists() and not (host.root / "first waits").exists()
+        # Any user who could open it could keep root from generating.
+        assert stat.S_IMODE((host.store.scope.state / "lock").stat().st_mode) == 0o600
         assert not (host.root / "second").exists()
     assert os.waitpid(pid, 0)[1] == 0
     assert (host.root / "second").exists()
