@@ -65,9 +65,9 @@ What to type next, after PATH=$(dirname "$omnitron"):\$PATH :
 $enter
   systemctl$flag status 'omnitron-dev-*'
   journalctl$flag -f -u 'omnitron-dev-*'
-  omnitron logs orders -f
+  omnitron logs$flag orders -f
   curl -d '3 apples' $page
-  omnitron scale orders:packer 5
+  omnitron scale$flag orders:packer 5
 The page is at $page; \`make demo-down\` ends the demo.
 TEXT
 }
@@ -76,7 +76,14 @@ down() {
     if [ $place = sandbox ]; then
         "$omnitron" sandbox down
     else
+        units=$(systemctl --user list-units --plain --no-legend 'omnitron-dev-*.service' | cut -d' ' -f1)
+        "$omnitron" down
+        # What the shop has written is the demo's too; most services have nothing to clean.
+        for unit in $units; do systemctl --user clean --what=all "$unit" 2>/dev/null || true; done
         "$omnitron" down --remove
+        for folder in "${XDG_CONFIG_HOME:-$HOME/.config}" "${XDG_STATE_HOME:-$HOME/.local/state}"; do
+            rmdir "$folder/omnitron/dev" "$folder/omnitron" 2>/dev/null || true
+        done
     fi
 }
 
