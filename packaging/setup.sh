@@ -5,8 +5,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-packages="python3-venv python3-dev gcc pkg-config libsystemd-dev systemd systemd-container dbus nodejs curl"
-[ "${1:-}" = test ] && packages="$packages mmdebstrap libpam-systemd dbus-user-session procps iproute2 passwd"
+packages="python3-venv python3-dev gcc pkg-config libsystemd-dev systemd systemd-container dbus nodejs curl procps"
+[ "${1:-}" = test ] && packages="$packages mmdebstrap libpam-systemd dbus-user-session iproute2 passwd"
 
 missing=""
 for package in $packages; do
