@@ -41,9 +41,15 @@ time.sleep(10000)
 AT_ONCE = {"restartPolicy": {"backoff": {"initial": 0}, "maxRestarts": 100000}}
 DELAY_MS = 1000
 DELAYED = {"restartPolicy": {"backoff": {"type": "fixed", "initial": DELAY_MS, "max": DELAY_MS}, "maxRestarts": 10000}}
-BARE = (
-    "[Service]\nExecStart=/usr/bin/python3 -I -S /srv/bench/worker.py /run/marks/bare\nRestart=always\nRestartSec=0\n"
-)
+BARE = """\
+[Unit]
+StartLimitIntervalSec=0
+[Service]
+ExecStart=/usr/bin/python3 -I -S /srv/bench/worker.py /run/marks/bare
+Restart=always
+RestartSec=0
+"""
+SANDBOX = ("User", "NoNew", "Private", "Protect", "Restrict", "Lock", "SystemCall", "Capability", "Bind", "ReadWrite")
 
 
 def measure() -> list[Row]:
@@ -51,15 +57,21 @@ def measure() -> list[Row]:
     with booted() as bench:
         bench.write("/srv/bench/worker.py", WORKER)
         bench.run("install", "-d", "-m", "777", "/run/marks")
-        bench.write("/run/systemd/system/bare.service", BARE + "[Unit]\nStartLimitIntervalSec=0\n")
+        bench.write("/run/systemd/system/bare.service", BARE)
         apps = []
         for name, more in (("off", {**AT_ONCE, "hardening": "off"}), ("strict", AT_ONCE), ("delayed", DELAYED)):
             command = ["/usr/bin/python3", "-I", "-S", "/srv/bench/worker.py", f"/run/marks/{name}"]
             paths = {"write": ["/run/marks"]}
             apps.append({"name": name, "command": command, "user": "www-data", "paths": paths, **more})
         bench.project(apps)
-        bench.run("systemctl", "start", "bare.service", "bench-dev.target")
-        units = {"bare.service": "/run/marks/bare"}
+        # What systemd itself takes for the same sandbox, with nothing of ours in the unit.
+        lines = bench.run("cat", "/etc/systemd/system/bench-dev-strict-main.service").splitlines()
+        sandbox = "[Service]\n" + "\n".join(line for line in lines if line.startswith(SANDBOX)) + "\n"
+        bench.write("/run/systemd/system/boxed.service", BARE.replace("marks/bare", "marks/boxed"))
+        bench.write("/run/systemd/system/boxed.service.d/sandbox.conf", sandbox)
+        bench.run("systemctl", "daemon-reload")
+        bench.run("systemctl", "start", "bare.service", "boxed.service", "bench-dev.target")
+        units = {f"{name}.service": f"/run/marks/{name}" for name in ("bare", "boxed")}
         units |= {f"bench-dev-{app['name']}-main.service": f"/run/marks/{app['name']}" for app in apps}
         bench.run("sleep", "1")
         found = eval(bench.script(MEASURE.format(units=units, kills=KILLS, pause=0.05)))
@@ -72,6 +84,9 @@ def measure() -> list[Row]:
             "kill to first instruction, hardening off", medians["bench-dev-off-main.service"], peer, bare, "at most 1.2"
         ),
         Row("kill to first instruction, strict", strict, peer, bare, f"at most 5 ms more: {strict - bare:.1f}"),
+        Row(
+            "the same, beside a bare unit in the same sandbox", strict, "bare unit, boxed", medians["boxed.service"], ""
+        ),
         Row(
             f"the same after a delay of {DELAY_MS} ms",
             delayed,
