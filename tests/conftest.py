@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+CHECKOUT = Path(__file__).parents[1]
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--golden-update", action="store_true", help="write what tests/golden expects anew; read the diff")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tests that run as another user need a checkout that others can reach: root's own folder is not one."""
+    shut = [folder for folder in (CHECKOUT, *CHECKOUT.parents) if not folder.stat().st_mode & 0o001]
+    if os.geteuid() == 0 and shut:
+        cure = f"move the checkout, or: chmod o+x {' '.join(map(str, shut))}"
+        pytest.exit(f"other users, whom these tests run as, cannot enter {shut[0]}: {cure}", returncode=4)
 
 
 @pytest.hookimpl(hookwrapper=True)

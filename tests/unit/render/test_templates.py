@@ -33,7 +33,7 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> list[Unit]:
         "systemd": {"unit": {"Documentation": "x:1"}, "service": {"Nice": 1}},
         "dependsOn": ["app"],
     }
-    data = shop({"name": "app", "bootstrap": file}, {"name": "rich", **rich}, logging={"maxFiles": 1})
+    data = shop({"name": "app", "bootstrap": file}, {"name": "rich", **rich}, {"name": "roots", "user": "root"}, logging={"maxFiles": 1})
     return [unit for scope in ("system", "user") for unit in planned(folder, data, facts(scope=scope)).stacks[0].units]
 
 
