@@ -1,6 +1,6 @@
 """Supervise whole systems on Linux hosts: one definition, compiled to native systemd units.
 
-This is what definitions import; it loads only what is asked for.
+This is what definitions and modules import; it loads only what is asked for.
 """
 
 from __future__ import annotations
@@ -12,13 +12,43 @@ from omnitron.version import __version__
 if TYPE_CHECKING:
     from omnitron.definition.authoring import define_ecosystem, define_system
     from omnitron.definition.rules import DefineSystemError
+    from omnitron.host.auth import requires
+    from omnitron.host.authoring import service, topology
+    from omnitron.host.calls import Call, current_call
+    from omnitron.host.config import Config
+    from omnitron.host.context import Context
+    from omnitron.host.errors import RpcError
+    from omnitron.host.proxy import Proxy
 
-__all__ = ["DefineSystemError", "__version__", "define_ecosystem", "define_system"]
+__all__ = [
+    "Call",
+    "Config",
+    "Context",
+    "DefineSystemError",
+    "Proxy",
+    "RpcError",
+    "__version__",
+    "current_call",
+    "define_ecosystem",
+    "define_system",
+    "requires",
+    "service",
+    "topology",
+]
 
 _HOMES = {
     "define_ecosystem": "omnitron.definition.authoring",
     "define_system": "omnitron.definition.authoring",
     "DefineSystemError": "omnitron.definition.rules",
+    "Call": "omnitron.host.calls",
+    "Config": "omnitron.host.config",
+    "Context": "omnitron.host.context",
+    "Proxy": "omnitron.host.proxy",
+    "RpcError": "omnitron.host.errors",
+    "current_call": "omnitron.host.calls",
+    "requires": "omnitron.host.auth",
+    "service": "omnitron.host.authoring",
+    "topology": "omnitron.host.authoring",
 }
 
 

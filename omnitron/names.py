@@ -10,6 +10,9 @@ NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?")
 RESERVED_APPS = frozenset({"infra", "gateway", "health"})
 ADDRESS = re.compile(r"(?:(?P<stack>[^/:@]+)/)?(?P<app>[^/:@]+)(?::(?P<process>[^/:@]+))?(?:@(?P<instance>\d+))?")
 
+EXIT_MESSAGE_ID = "b6d7c5a0f8c14ec9a8f5d9d1f2a4c7e3"
+"""Marks the journal entry in which a process host says why it ends."""
+
 SINGLE_PROCESS = "main"
 """The process name of an app that is a single script or command."""
 

@@ -24,9 +24,9 @@ elif [ -n "$missing" ]; then
     echo "not installed, and only root can:$missing" >&2
 fi
 
-stamp=.venv/.complete extras=[run] without_run=
+stamp=.venv/.complete extras=[run,host] without_run=[host]
 if [ "${1:-}" = test ]; then
-    stamp=.venv/.complete-test extras=[run,dev] without_run=[dev]
+    stamp=.venv/.complete-test extras=[run,host,dev] without_run=[host,dev]
 elif [ .venv/.complete-test -nt pyproject.toml ]; then
     stamp=.venv/.complete-test
 fi

@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "install": {"render", "planner"},
     "systemd": set(),
     "supervision": set(),
+    "host": {"supervision"},
     "observe": {"systemd", "supervision"},
     "control": {"observe", "planner", "systemd"},
     "sandbox": set(),
@@ -38,7 +39,12 @@ FENCES = {
     "rich": {"cli"},
     "pydantic": {"definition"},
     "pydantic_core": {"definition"},
-    "yaml": {"definition"},
+    "yaml": {"definition", "host"},
+    "msgspec": {"host"},
+    "uvicorn": {"host"},
+    "starlette": {"host"},
+    "jwt": {"host"},
+    "cryptography": {"host"},
 }
 
 

@@ -1,0 +1,80 @@
+"""Calls the functions that an app has for moments of its life."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from omnitron.host.calls import is_cancelled
+from omnitron.host.context import Context
+from omnitron.host.loading import Loader
+from omnitron.host.reason import FailureError
+from omnitron.host.spec import Hooks
+
+MOMENTS = (
+    "before_create",
+    "after_create",
+    "before_start",
+    "after_start",
+    "before_stop",
+    "after_stop",
+    "on_health_check",
+)
+
+
+class HookTimeoutError(Exception):
+    """A hook that takes too long."""
+
+
+class HookTable:
+    """The hooks of a process, loaded."""
+
+    def __init__(self, hooks: Hooks, loader: Loader) -> None:
+        """Load every function that is named, so that a wrong name is told at once and not at the end."""
+        self._functions: dict[str, Callable[..., Any]] = {}
+        for moment in MOMENTS:
+            reference = getattr(hooks, moment)
+            if reference:
+                try:
+                    self._functions[moment] = loader.function(reference)
+                except Exception as error:
+                    raise FailureError(f"load the hook {_camel(moment)} ({reference})", error) from error
+
+    def get(self, moment: str) -> Callable[..., Any] | None:
+        """Return the function for a moment, None without one."""
+        return self._functions.get(moment)
+
+    async def run(self, moment: str, context: Context | None, timeout_s: float) -> None:
+        """Run the hook of a moment, if there is one, with the context as far as it takes one."""
+        function = self._functions.get(moment)
+        if function is None:
+            return
+        try:
+            async with asyncio.timeout(timeout_s) as limit:
+                result = function(*_arguments(function, context))
+                if inspect.isawaitable(result):
+                    await result
+        except TimeoutError as error:
+            late = HookTimeoutError(f"it took longer than {timeout_s:g} s") if limit.expired() else error
+            raise FailureError(f"run the hook {_camel(moment)}", late) from error
+        except (Exception, SystemExit, asyncio.CancelledError) as error:
+            if is_cancelled():
+                raise
+            raise FailureError(f"run the hook {_camel(moment)}", error) from error
+
+
+def _arguments(function: Callable[..., Any], context: Context | None) -> tuple[Context, ...]:
+    if context is None:
+        return ()
+    try:
+        inspect.signature(function).bind(context)
+    except (TypeError, ValueError):  # it takes none, or is not Python and does not say
+        return ()
+    return (context,)
+
+
+def _camel(moment: str) -> str:
+    first, *rest = moment.split("_")
+    return first + "".join(word.capitalize() for word in rest)

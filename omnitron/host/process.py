@@ -1,0 +1,248 @@
+"""The life of one process: create, start, serve, drain, stop; systemd hears of every step."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import logging
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from omnitron.errors import OmnitronError
+from omnitron.host.calls import current_call
+from omnitron.host.client import Client
+from omnitron.host.config import Config, ConfigSource
+from omnitron.host.container import build, service_classes
+from omnitron.host.context import Context
+from omnitron.host.health import Health
+from omnitron.host.hooks import HookTable
+from omnitron.host.loading import Loader
+from omnitron.host.methods import table
+from omnitron.host.proxy import Missing, Proxy
+from omnitron.host.reason import FailureError
+from omnitron.host.spec import Spec
+from omnitron.host.transports import Transports
+from omnitron.supervision import notify
+
+log = logging.getLogger(__name__)
+
+RESERVE = 0.15
+"""Share of the time to stop that is kept for the hooks and the end, of which draining gets the rest."""
+FIRST_CHECKS_S = 0.2
+"""Pause between health checks until the first good one."""
+
+
+class Process:
+    """One process. `run` lives its whole life and returns its exit status."""
+
+    def __init__(self, spec: Spec) -> None:
+        """Take what the process is to be; nothing has happened yet."""
+        self.spec = spec
+        self.folders = [Path(folder) for folder in spec.folders]
+        self._stopping = asyncio.Event()
+        self._clients: dict[str, Client] = {}
+        self._transports = Transports(spec)
+        self._hooks: HookTable | None = None
+        self._context: Context | None = None
+
+    async def run(self) -> int:
+        """Live. Returns 0 after a stop that was asked for; raises FailureError for what ends the process."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        starting = asyncio.create_task(self._start())
+        stop = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait({starting, stop}, return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            context, health = await starting
+            await self._serve(context, health, stop)
+        else:
+            starting.cancel()
+            with contextlib.suppress(asyncio.CancelledError, FailureError):
+                await starting
+        await self._stop()
+        return 0
+
+    # --- start ---
+
+    async def _start(self) -> tuple[Context, Health]:
+        spec, startup_s = self.spec, self.spec.startup_timeout / 1000
+        self._say("loading its configuration")
+        try:
+            config = self._config()
+        except OmnitronError as error:
+            raise FailureError("read its configuration", error) from error
+        loader = Loader(self.folders)
+        hooks = self._hooks = HookTable(spec.hooks, loader)
+        await self._hook("before_create", None, startup_s)
+        self._say(f"importing {spec.module}")
+        try:
+            module = loader.module(spec.module)
+        except Exception as error:
+            raise FailureError(f"import {spec.module}", error) from error
+        context = self._context = self._make_context(config)
+        context.failed = asyncio.get_running_loop().create_future()
+        try:
+            services = build(service_classes(module), context)
+            methods = table(services)
+        except Exception as error:
+            raise FailureError("make its services", error) from error
+        context.services = services
+        await self._hook("after_create", context, startup_s)
+        await self._hook("before_start", context, startup_s)
+        setup = getattr(module, "setup", None)
+        if setup is not None:
+            self._say("running setup")
+            notify.send(f"EXTEND_TIMEOUT_USEC={spec.startup_timeout * 1000}")
+            try:
+                result = setup(context)
+                if inspect.isawaitable(result):
+                    await result
+            except Exception as error:
+                raise FailureError("run setup", error) from error
+        self._say("opening its sockets")
+        try:
+            self._transports.open(methods, loader)
+        except Exception as error:
+            raise FailureError("open its sockets", error) from error
+        await self._hook("after_start", context, startup_s)
+        health = Health(
+            hooks.get("on_health_check") if spec.health.enabled else None,
+            [self._transports.wrong],
+            timeout_s=spec.health.timeout / 1000,
+            retries=spec.health.retries,
+        )
+        await self._first_check(health, startup_s)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload)
+        return context, health
+
+    def _config(self) -> Config:
+        sources = [ConfigSource(s.type, s.path, s.prefix, s.optional) for s in self.spec.sources]
+        return Config(sources, env_prefix=self.spec.env_prefix, folder=Path(self.spec.folder))
+
+    def _make_context(self, config: Config) -> Context:
+        spec = self.spec
+        number = os.environ.get("OMNITRON_INSTANCE", "")
+        return Context(
+            project=spec.project,
+            stack=spec.stack,
+            app=spec.app,
+            process=spec.process,
+            instance=int(number) if number.isdigit() else None,
+            version=spec.app_version,
+            config=config,
+            metrics=self._transports.registry,
+            topology=self._proxy,
+            publish=self._transports.hub.publish,
+        )
+
+    def _proxy(self, service: str, interface: Any) -> Any:
+        path = self.spec.access.get(service)
+        if path is None:
+            return Missing(service, self.spec.access)
+        path = path.replace("%t", _runtime_root(), 1)
+        client = self._clients.setdefault(path, Client(path))
+        return Proxy(client, service, interface)
+
+    async def _first_check(self, health: Health, startup_s: float) -> None:
+        self._say("waiting for its first healthy check")
+        deadline = time.monotonic() + startup_s
+        while await health.check() == "unhealthy":
+            if time.monotonic() > deadline:
+                raise FailureError("start", HealthError(health.message))
+            self._say(f"unhealthy: {health.message}")
+            await asyncio.sleep(FIRST_CHECKS_S)
+
+    # --- serve ---
+
+    async def _serve(self, context: Context, health: Health, stop: asyncio.Task[Any]) -> None:
+        notify.send("READY=1", f"STATUS={self._sentence(health)}")
+        assert context.failed is not None
+        watching = asyncio.create_task(self._watch(health))
+        try:
+            await asyncio.wait({stop, context.failed, watching}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            watching.cancel()
+        if context.failed.done() and not stop.done():
+            raise FailureError("go on: a background task has failed", context.failed.result())
+        if watching.done() and not watching.cancelled() and not stop.done():
+            await watching
+
+    async def _watch(self, health: Health) -> None:
+        """Check at every interval; systemd hears a ping unless so many checks have failed that it should act."""
+        interval_s = self.spec.health.interval / 1000
+        while True:
+            await asyncio.sleep(interval_s)
+            await health.check()
+            ping = () if health.is_given_up else ("WATCHDOG=1",)
+            notify.send(*ping, f"STATUS={self._sentence(health)}")
+            if health.status != "healthy":
+                log.warning("%s: %s", health.status, health.message or "its health check says so")
+
+    def _sentence(self, health: Health) -> str:
+        return f"{health.status}: {health.message}" if health.message else health.status
+
+    def _reload(self) -> None:
+        assert self._context is not None
+        try:
+            changed = self._context.config.reload()
+        except OmnitronError as error:
+            log.error("its configuration stays as it was: %s", "; ".join(error.lines()))
+            return
+        log.info("its configuration was read again: %s", "changed" if changed else "nothing has changed")
+
+    # --- stop ---
+
+    async def _stop(self) -> None:
+        spec, context = self.spec, self._context
+        stop_s = spec.stop_timeout / 1000
+        notify.send("STOPPING=1", "STATUS=finishing what it has begun")
+        await self._transports.drain(stop_s * (1 - RESERVE) if spec.drain else 0.0)
+        await self._stop_hook("before_stop", context, stop_s)
+        if context:
+            await context.cancel_tasks()
+        await self._stop_hook("after_stop", None, stop_s)
+        for client in self._clients.values():
+            client.close()
+
+    async def _stop_hook(self, moment: str, context: Context | None, timeout_s: float) -> None:
+        # A hook that fails must not keep what is in flight from being finished.
+        try:
+            await self._hook(moment, context, timeout_s)
+        except FailureError as error:
+            log.error("%s", error.sentence(self.folders))
+
+    async def _hook(self, moment: str, context: Context | None, timeout_s: float) -> None:
+        if self._hooks is None or self._hooks.get(moment) is None:
+            return
+        self._say(f"running {moment}")
+        # A hook may take as long as the whole start or stop.
+        notify.send(f"EXTEND_TIMEOUT_USEC={int(timeout_s * 1_000_000) + 1_000_000}")
+        await self._hooks.run(moment, context, timeout_s)
+
+    def _say(self, status: str) -> None:
+        notify.send(f"STATUS={status}")
+
+
+class HealthError(Exception):
+    """A process that never became healthy."""
+
+
+def _runtime_root() -> str:
+    """What systemd calls `%t`."""
+    return "/run" if os.geteuid() == 0 or "XDG_RUNTIME_DIR" not in os.environ else os.environ["XDG_RUNTIME_DIR"]
+
+
+class TraceFilter(logging.Filter):
+    """Adds the trace of the call that is being served to what is logged meanwhile."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let everything through."""
+        call = current_call()
+        if call and call.trace_id:
+            record.trace_id = call.trace_id
+        return True

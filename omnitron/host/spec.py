@@ -1,0 +1,155 @@
+"""What one process is to be: the file that `generate` writes for it, and the host reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from omnitron.errors import OmnitronError
+
+VERSION = 1
+"""The newest format that is understood."""
+
+
+class _Part(msgspec.Struct, rename="camel"):
+    """A part of the file; keys are in camel case there, times in milliseconds."""
+
+
+class Hooks(_Part):
+    """Functions, as `file.py:function` or `package.module:function`."""
+
+    before_create: str | None = None
+    after_create: str | None = None
+    before_start: str | None = None
+    after_start: str | None = None
+    before_stop: str | None = None
+    after_stop: str | None = None
+    on_health_check: str | None = None
+
+
+class Health(_Part):
+    """When and how the process asks itself how it is."""
+
+    enabled: bool = True
+    interval: int = 15_000
+    timeout: int = 5_000
+    retries: int = 3
+
+
+class Listener(_Part):
+    """An address to listen on where systemd holds no socket for it."""
+
+    host: str
+    port: int
+
+
+class Http(Listener):
+    """The HTTP transport."""
+
+    cors: Any = True
+    request_timeout: int = 120_000
+    keep_alive_timeout: int = 65_000
+    headers_timeout: int = 60_000
+    max_request_size: int = 10 << 20
+    """Bytes of a request's body."""
+    app_version: str | None = None
+
+
+class WebSocket(Listener):
+    """The WebSocket transport."""
+
+    path: str = "/ws"
+    ping_interval: int | None = 20_000
+    ping_timeout: int | None = 20_000
+
+
+class Route(_Part):
+    """An HTTP route beside the services."""
+
+    method: str
+    pattern: str
+    handler: str
+
+
+class Jwt(_Part):
+    """How tokens are checked. The key is a file: a path, or `$CREDENTIALS_DIRECTORY/NAME` as `credential`."""
+
+    token_cache_ttl: float = 60
+    """Seconds."""
+    key_file: str | None = None
+    credential: str | None = None
+    algorithm: str | None = None
+    issuer: str | None = None
+    audience: str | None = None
+    roles_claim: str = "roles"
+
+
+class Source(_Part):
+    """Where configuration comes from."""
+
+    type: Literal["file", "env"]
+    path: str | None = None
+    prefix: str | None = None
+    optional: bool = False
+
+
+class Spec(_Part):
+    """One process of a bootstrap app."""
+
+    version: int
+    project: str
+    stack: str
+    app: str
+    process: str
+    folder: str
+    """The app's folder: what relative paths start from."""
+    folders: tuple[str, ...]
+    """Where modules are looked for."""
+    module: str
+    identifier: str = "omnitron"
+    """Its name in the journal."""
+    app_version: str | None = None
+    hooks: Hooks = msgspec.field(default_factory=Hooks)
+    health: Health = msgspec.field(default_factory=Health)
+    http: Http | None = None
+    websocket: WebSocket | None = None
+    routes: tuple[Route, ...] = ()
+    jwt: Jwt | None = None
+    expose: bool = False
+    access: dict[str, str] = {}
+    """Socket path of each service that the process may call; `%t` is the runtime directory."""
+    callers: tuple[str, ...] = ()
+    """Users who may call over the exposed socket, beside root and its own."""
+    sources: tuple[Source, ...] = ()
+    env_prefix: str | None = None
+    log_level: str = "info"
+    log_format: Literal["journal", "json", "text"] | None = None
+    metrics: bool = True
+    tracing: Any = None
+    startup_timeout: int = 30_000
+    stop_timeout: int = 10_000
+    drain: bool = True
+
+
+class SpecError(OmnitronError):
+    """A file that does not say what to run."""
+
+
+def read(path: Path) -> Spec:
+    """Read the file at `path`; raises SpecError for one that is missing, damaged or too new."""
+    try:
+        data = path.read_bytes()
+        if msgspec.json.decode(data, type=_Version).version > VERSION:
+            raise SpecError(f"cannot use {path}: a newer omnitron wrote it", hint="generate again, or update this one")
+        return msgspec.json.decode(data, type=Spec)
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        why = str(error)
+    raise SpecError(f"cannot read {path}: {why}", hint="`omnitron generate` writes it again")
+
+
+class _Version(msgspec.Struct):
+    version: int

@@ -1,0 +1,224 @@
+"""JSON-RPC over a Unix socket: one message per line, both ways; a `GET /metrics` is answered too."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pwd
+import socket
+import struct
+from collections.abc import Callable
+
+import msgspec
+
+from omnitron.host import errors
+from omnitron.host.accept import Acceptor
+from omnitron.host.auth import Identity
+from omnitron.host.calls import Call
+from omnitron.host.dispatch import Dispatcher
+
+LONGEST_LINE = 16 << 20
+"""Bytes of one message."""
+AT_ONCE = 256
+"""Calls at once on one connection; beyond, nothing more is read from it until some are done."""
+DRAINING = b'{"jsonrpc":"2.0","method":"rpc.draining"}\n'
+"""Tells a client to send what comes next over another connection."""
+HTTP_LONGEST = 8 << 10
+
+
+class UnixServer:
+    """Serves a dispatcher on a listening socket, to those who may connect."""
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        listening: socket.socket,
+        *,
+        may_call: Callable[[int], bool],
+        pages: Callable[[str], str | None] = lambda path: None,
+    ) -> None:
+        """Take a listening socket; `may_call` judges the UID of a peer, `pages` gives texts to a `GET`."""
+        self.dispatcher = dispatcher
+        self.may_call = may_call
+        self.pages = pages
+        self.connections: set[_Connection] = set()
+        self.draining = False
+        self._acceptor = Acceptor(listening, lambda: _Connection(self))
+
+    def start(self) -> None:
+        """Begin to accept."""
+        self._acceptor.start()
+
+    @property
+    def is_accepting(self) -> bool:
+        """Whether new connections are taken."""
+        return self._acceptor.is_accepting
+
+    def stop(self) -> None:
+        """Accept no more; what is connected is served on."""
+        self._acceptor.stop()
+
+    async def drain(self, grace_s: float) -> None:
+        """Accept no more, let every client finish and leave, and close what is left after the grace."""
+        self.stop()
+        self.draining = True
+        for connection in list(self.connections):
+            connection.ask_to_leave()
+        try:
+            async with asyncio.timeout(grace_s):
+                while self.connections:
+                    await asyncio.wait([connection.closed for connection in self.connections])
+        except TimeoutError:
+            for connection in list(self.connections):
+                connection.close()
+
+
+def peer_uid(connection: socket.socket) -> int:
+    """Return the UID of the process at the other end, as it was when it connected."""
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return int(struct.unpack("3i", credentials)[1])
+
+
+def only(users: frozenset[str]) -> Callable[[int], bool]:
+    """Return the judgement that root, this process's own user and `users` may call."""
+
+    def may_call(uid: int) -> bool:
+        if uid in (0, os.geteuid()):
+            return True
+        # Asked each time: a transient user has a UID only while its service runs.
+        try:
+            return pwd.getpwuid(uid).pw_name in users
+        except KeyError:
+            return False
+
+    return may_call
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self, server: UnixServer) -> None:
+        self._server = server
+        self._buffer = bytearray()
+        self._searched = 0
+        self._out: list[bytes] = []
+        self._running: set[asyncio.Task[None]] = set()
+        self._no_more = False
+        self._call = Call()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._loop = asyncio.get_running_loop()
+        self.closed = self._loop.create_future()
+        self._server.connections.add(self)
+        uid = peer_uid(transport.get_extra_info("socket"))
+        if not self._server.may_call(uid):
+            self._refuse(errors.FORBIDDEN, f"not permitted: user {uid} may not call this process")
+            return
+        self._call = Call(Identity(f"uid:{uid}", trusted=True), transport="unix")
+        if self._server.draining:
+            self.ask_to_leave()
+
+    def data_received(self, data: bytes) -> None:
+        if self._no_more:
+            return
+        self._buffer += data
+        while (end := self._buffer.find(b"\n", self._searched)) >= 0:
+            line = bytes(self._buffer[:end])
+            del self._buffer[: end + 1]
+            self._searched = 0
+            if line.startswith(b"GET "):
+                self._page(line)
+                return
+            if line and not line.isspace():
+                self._begin(line)
+        self._searched = len(self._buffer)
+        if len(self._buffer) > LONGEST_LINE:
+            self._refuse(errors.INVALID_REQUEST, f"a message holds at most {LONGEST_LINE} bytes")
+
+    def _begin(self, line: bytes) -> None:
+        task = self._loop.create_task(self._serve(line))
+        self._running.add(task)
+        task.add_done_callback(self._done)
+        if len(self._running) >= AT_ONCE:
+            self._transport.pause_reading()
+
+    async def _serve(self, line: bytes) -> None:
+        answer = await self._server.dispatcher.answer(line, self._call)
+        if answer is not None:
+            self._send(answer)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if self._transport.is_closing():
+            return
+        if len(self._running) < AT_ONCE and self._may_read():
+            self._transport.resume_reading()
+        if self._no_more and not self._running:
+            self._flush()
+            self._transport.close()
+
+    def _may_read(self) -> bool:
+        return not self._no_more and not self._writing_is_paused
+
+    _writing_is_paused = False
+
+    def pause_writing(self) -> None:
+        # A client that does not read its answers gets no more of its calls served.
+        self._writing_is_paused = True
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self._writing_is_paused = False
+        if len(self._running) < AT_ONCE and self._may_read():
+            self._transport.resume_reading()
+
+    def _send(self, answer: bytes) -> None:
+        # Answers that are ready in the same moment leave in one system call.
+        if not self._out:
+            self._loop.call_soon(self._flush)
+        self._out.append(answer)
+
+    def _flush(self) -> None:
+        if self._out and not self._transport.is_closing():
+            self._transport.write(b"\n".join((*self._out, b"")))
+        self._out.clear()
+
+    def _page(self, line: bytes) -> None:
+        """Answer an HTTP request for a page; what is left of the request is of no interest."""
+        words = line.decode("latin-1").split()
+        text = self._server.pages(words[1]) if len(words) == 3 else None
+        status = "200 OK" if text is not None else "404 Not Found"
+        body = (text if text is not None else "no such page\n").encode()
+        head = f"HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
+        self._transport.write(f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body)
+        self._end()
+
+    def _refuse(self, code: int, message: str) -> None:
+        error = {"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": message}}
+        self._transport.write(msgspec.json.encode(error) + b"\n")
+        self._end()
+
+    def _end(self) -> None:
+        self._no_more = True
+        self._buffer.clear()
+        self._transport.close()
+
+    def eof_received(self) -> bool:
+        # The client has said all it had to say, and still wants its answers.
+        self._no_more = True
+        return bool(self._running)
+
+    def ask_to_leave(self) -> None:
+        """Tell the client to use another connection from now on; what still comes over this one is served."""
+        if not self._transport.is_closing():
+            self._transport.write(DRAINING)
+
+    def close(self) -> None:
+        """Close at once."""
+        self._transport.abort()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._server.connections.discard(self)
+        self._no_more = True
+        if not self.closed.done():
+            self.closed.set_result(None)
