@@ -16,7 +16,8 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from omnitron.cli.main import VERBS
-from omnitron.definition.schema import ROOTS, field_docs, is_later, json_schema, models_of
+from omnitron.definition.fields import HOSTED, LATER
+from omnitron.definition.schema import ROOTS, field_docs, json_schema, mark_of, models_of
 
 HERE = Path(__file__).parent
 GROUPS = {"sandbox": ["up", "exec", "shell", "status", "down"], "import": ["procfile", "compose", "pm2"]}
@@ -51,6 +52,9 @@ def _help(*words: str) -> str:
     return f"```text\n{text}\n```\n"
 
 
+MARKS = {"": "", LATER: " *later*", HOSTED: " *module*"}
+
+
 def fields_page() -> str:
     """Return the reference of all fields, from the models."""
     lines = [
@@ -58,7 +62,7 @@ def fields_page() -> str:
         "",
         "Keys are camelCase; snake_case is accepted too. A duration is a number of milliseconds or text such as",
         '`"30s"`, a size a number of bytes or text such as `"50mb"`. Fields marked *later* are checked, and have',
-        "no effect in this version.",
+        "no effect in this version; those marked *module* have one on processes with a `module`.",
     ]
     seen: set[str] = set()
     for kind, root in ROOTS.items():
@@ -84,7 +88,7 @@ def _model(model: type[BaseModel], schema: dict[str, Any]) -> list[str]:
     for name in sorted(model.model_fields, key=lambda name: name not in own):
         field = model.model_fields[name]
         key = field.alias or name
-        meaning = docs.get(name, "") + (" *later*" if is_later(model, name) else "")
+        meaning = docs.get(name, "") + MARKS[mark_of(model, name)]
         cells = (f"`{key}`", _type(schema["properties"][key]), _default(field), meaning)
         lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")
     return lines

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from omnitron import names
+from omnitron.definition import topology
 from omnitron.definition.directives import check_raw_unit
 from omnitron.definition.ecosystem import AppEntry, Stack
 from omnitron.definition.loader import App, Ecosystem, absolute, is_file, is_folder
@@ -31,6 +32,7 @@ def check(ecosystem: Ecosystem) -> list[Problem]:
         *_stacks(ecosystem, source),
         *(problem for app in ecosystem.apps for problem in _app(app)),
         *_ports(ecosystem),
+        *topology.problems(ecosystem),
     ]
 
 

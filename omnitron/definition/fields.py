@@ -13,6 +13,9 @@ from omnitron import names
 LATER = "x-omnitron-later"
 """Key in a field's extra data: validated, but nothing is made of it yet."""
 
+HOSTED = "x-omnitron-module-only"
+"""Key in a field's extra data: it has an effect on processes that have a `module`."""
+
 DURATION_UNITS = {
     "ms": 1,
     "s": 1000,
@@ -47,6 +50,12 @@ def later(default: Any = None, **kwargs: Any) -> Any:
     """Declare a field that is checked but has no effect yet; setting it is reported."""
     key = "default_factory" if callable(default) else "default"
     return Field(**{key: default}, json_schema_extra={LATER: True}, **kwargs)
+
+
+def hosted(default: Any = None, **kwargs: Any) -> Any:
+    """Declare a field that only the process host acts on: setting it for another program is reported."""
+    key = "default_factory" if callable(default) else "default"
+    return Field(**{key: default}, json_schema_extra={HOSTED: True}, **kwargs)
 
 
 def parse_duration(value: object) -> int:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from omnitron.definition.fields import Argv, Duration, Environment, Folder, Model, Port, Size, Text, later
+from omnitron.definition.fields import Argv, Duration, Environment, Folder, Model, Port, Size, Text, hosted
 
 
 class Backoff(Model):
@@ -61,11 +61,11 @@ class Health(Model):
     """`false` switches the probe off."""
     probe: HealthProbe | None = None
     """What to ask a program that does not speak sd_notify; decides when it counts as started."""
-    interval: Duration = later(15_000)
+    interval: Duration = hosted(15_000)
     """Time between two checks."""
     timeout: Duration = 5_000
     """Deadline of one check."""
-    retries: Annotated[int, Field(ge=1, le=1000)] = later(3)
+    retries: Annotated[int, Field(ge=1, le=1000)] = hosted(3)
     """Failures in a row before the process counts as unhealthy."""
 
 
@@ -77,18 +77,18 @@ class HttpTransport(Model):
     host: Text = "0.0.0.0"
     """Address to listen on."""
     socket_activation: bool | None = None
-    """Let systemd hold the listening socket and pass it on (LISTEN_FDS); off unless asked for."""
-    cors: Any = later(True)
+    """Let systemd hold the listening socket and pass it on (LISTEN_FDS): always for a `module`, else if asked for."""
+    cors: Any = hosted(True)
     """Cross-origin requests: true, false, or the CORS settings."""
-    request_timeout: Duration = later(120_000)
+    request_timeout: Duration = hosted(120_000)
     """Longest time for one request."""
-    keep_alive_timeout: Duration = later(65_000)
+    keep_alive_timeout: Duration = hosted(65_000)
     """How long an idle connection is kept."""
-    headers_timeout: Duration = later(60_000)
+    headers_timeout: Duration = hosted(60_000)
     """Longest time for a request's headers."""
-    max_request_size: Size | None = later()
-    """Largest request body."""
-    app_version: Text | None = later()
+    max_request_size: Size | None = hosted()
+    """Largest request body; 10 MB if omitted."""
+    app_version: Text | None = hosted()
     """Version to report in responses."""
 
 
@@ -109,10 +109,10 @@ class WebSocketTransport(Model):
     host: Text = "0.0.0.0"
     """Address to listen on."""
     socket_activation: bool | None = None
-    """Let systemd hold the listening socket and pass it on (LISTEN_FDS); off unless asked for."""
-    path: Text = later("/ws")
+    """Let systemd hold the listening socket and pass it on (LISTEN_FDS): always for a `module`, else if asked for."""
+    path: Text = hosted("/ws")
     """Path of the endpoint."""
-    keep_alive: KeepAlive | None = later()
+    keep_alive: KeepAlive | None = hosted()
     """Pings."""
 
 
@@ -224,5 +224,5 @@ class Shutdown(Model):
     """Time after SIGTERM until the whole cgroup is killed."""
     priority: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] = 0
     """Lower stops first, where `dependsOn` leaves a choice."""
-    drain_connections: bool = later(True)
+    drain_connections: bool = hosted(True)
     """Finish what is in flight before the end."""

@@ -12,11 +12,13 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from omnitron.definition.ecosystem import EcosystemConfig
-from omnitron.definition.fields import LATER
+from omnitron.definition.fields import HOSTED, LATER
 from omnitron.definition.system import AppConfig, System
 
 ROOTS: dict[str, type[BaseModel]] = {"ecosystem": EcosystemConfig, "system": System, "app": AppConfig}
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+NOTES = {LATER: " Has no effect in this version.", HOSTED: " For processes with a module."}
 
 
 def json_schema(kind: str) -> dict[str, Any]:
@@ -36,14 +38,13 @@ def _describe(part: dict[str, Any], model: type[BaseModel]) -> None:
     for name, text in field_docs(model).items():
         key = model.model_fields[name].alias or name
         if key in part.get("properties", {}):
-            later = " Has no effect in this version." if is_later(model, name) else ""
-            part["properties"][key] |= {"description": text + later}
+            part["properties"][key] |= {"description": text + NOTES.get(mark_of(model, name), "")}
 
 
-def is_later(model: type[BaseModel], name: str) -> bool:
-    """Whether a field is checked, but has no effect yet."""
+def mark_of(model: type[BaseModel], name: str) -> str:
+    """Return `LATER` for a field that has no effect yet, `HOSTED` for one of module processes only, else nothing."""
     extra = model.model_fields[name].json_schema_extra
-    return isinstance(extra, dict) and bool(extra.get(LATER))
+    return next((mark for mark in NOTES if isinstance(extra, dict) and extra.get(mark)), "")
 
 
 def models_of(root: type[BaseModel]) -> list[type[BaseModel]]:

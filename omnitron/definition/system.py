@@ -16,6 +16,7 @@ from omnitron.definition.fields import (
     Seconds,
     Size,
     Text,
+    hosted,
     later,
 )
 from omnitron.definition.infrastructure import ServiceRequirement
@@ -34,18 +35,31 @@ class Jwt(Model):
     """Whether a token is asked for."""
     token_cache_ttl: Seconds = 60
     """Seconds for which a verified token is remembered."""
+    key_file: Text | None = None
+    """File with the key: a PEM public key, or a secret of at least 32 bytes. Absolute, or relative to the project."""
+    algorithm: (
+        Literal["HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "ES512", "EdDSA"]
+        | None
+    ) = None
+    """The one algorithm that is accepted; the one that fits the key if omitted."""
+    issuer: Text | None = None
+    """Value that `iss` must have."""
+    audience: Text | None = None
+    """Value that `aud` must have."""
+    roles_claim: Text = "roles"
+    """Claim that lists the caller's roles."""
 
 
 class Auth(Model):
     """Who may call."""
 
-    manager: Hook | None = None
+    manager: Hook | None = later()
     """A function that makes the auth manager."""
     jwt: Jwt | None = None
     """JSON Web Tokens."""
-    rls: Hook | None = None
+    rls: Hook | None = later()
     """A function for row level security."""
-    invocation_wrapper: Hook | None = None
+    invocation_wrapper: Hook | None = later()
     """A function around each call."""
 
 
@@ -98,7 +112,7 @@ class ProcessLogging(Model):
 class ProcessObservability(Model):
     """What is recorded of one process."""
 
-    metrics: bool | None = later()
+    metrics: bool | None = hosted()
     """Whether metrics are collected."""
     logging: ProcessLogging | None = None
     """Logging."""
@@ -109,19 +123,19 @@ class Process(ProcessSettings):
 
     name: Name
     """Unique inside the app."""
-    module: Text | None = later()
+    module: Text | None = None
     """Python file or import path that the process host runs."""
     command: Argv | None = None
     """A program of any kind and its arguments, started as they are."""
-    topology: Topology | None = later()
+    topology: Topology | None = None
     """Services offered and needed."""
-    auth: Auth | Literal[False] | None = later()
+    auth: Auth | Literal[False] | None = None
     """Overrides the app's; `false` switches it off."""
     scaling: Scaling | None = later()
     """How the pool grows and shrinks."""
-    custom_routes: list[CustomRoute] = later(list)
+    custom_routes: list[CustomRoute] = []
     """HTTP routes beside the services."""
-    hooks: Hooks | None = later()
+    hooks: Hooks | None = None
     """Override the app's."""
     observability: ProcessObservability | None = None
     """Overrides the app's."""
@@ -226,9 +240,9 @@ class Dev(Model):
 class MetricsExport(Model):
     """How metrics leave a process."""
 
-    export: Literal["prometheus", "statsd"] = "prometheus"
+    export: Literal["prometheus", "statsd"] = later("prometheus")
     """Format."""
-    interval: Duration | None = None
+    interval: Duration | None = later()
     """Sample cadence."""
 
 
@@ -257,7 +271,7 @@ class AppLogging(Model):
 class Observability(Model):
     """What is recorded of an app."""
 
-    metrics: bool | MetricsExport | None = later()
+    metrics: bool | MetricsExport | None = hosted()
     """Metrics."""
     tracing: bool | Tracing | None = later()
     """Traces."""
@@ -331,13 +345,13 @@ class System(Model):
     """At least one."""
     requires: Requirements | None = later()
     """Deprecated: infrastructure."""
-    auth: Auth | None = later()
+    auth: Auth | None = None
     """Who may call."""
-    config: AppSettings | None = later()
+    config: AppSettings | None = None
     """Configuration for the modules."""
     shutdown: Shutdown = Shutdown()
     """How it is asked to end."""
-    hooks: Hooks | None = later()
+    hooks: Hooks | None = None
     """Functions called in its life."""
     omnitron_config: AppConfig | None = None
     """Infrastructure that it needs."""

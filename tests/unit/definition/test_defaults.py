@@ -76,7 +76,7 @@ TABLE: list[tuple[type[Model], str]] = [
     (process.Limits, "+ memoryMax memoryHigh cpuQuota cpuWeight tasksMax ioWeight"),
     (process.RawUnit, "+ unit={} service={}"),
     (system.Auth, "manager jwt rls invocationWrapper"),
-    (system.Jwt, "enabled=false tokenCacheTtl=60"),
+    (system.Jwt, "enabled=false tokenCacheTtl=60 keyFile algorithm issuer audience rolesClaim=roles"),
     (
         system.Hooks,
         "beforeCreate afterCreate beforeStart afterStart beforeStop afterStop onHealthCheck",

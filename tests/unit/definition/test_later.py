@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from omnitron.definition.ecosystem import AppEntry, EcosystemConfig, Stack
-from omnitron.definition.fields import LATER, Model
+from omnitron.definition.fields import HOSTED, LATER, Model
 from omnitron.definition.later import without_effect
 from omnitron.definition.problems import _models_in
 from omnitron.definition.system import AppConfig, Process, System
@@ -44,10 +44,10 @@ MARKED: dict[type[Model], dict[str, Any]] = {
     },
     System: {
         "requires": {},
-        "auth": {},
-        "config": {},
+        "auth.manager": "m:f",
+        "auth.rls": "m:f",
+        "auth.invocationWrapper": "m:f",
         "shutdown.drainConnections": True,
-        "hooks": {},
         "dev": {},
         "observability.metrics": True,
         "observability.tracing": True,
@@ -57,12 +57,10 @@ MARKED: dict[type[Model], dict[str, Any]] = {
     },
     Process: {
         **SETTINGS,
-        "module": "m.py",
-        "topology": {},
-        "auth": False,
+        "auth.manager": "m:f",
+        "auth.rls": "m:f",
+        "auth.invocationWrapper": "m:f",
         "scaling": {},
-        "customRoutes": [],
-        "hooks": {},
         "observability.metrics": True,
     },
     AppConfig: {"database": True, "redis": True, "s3": True, "services": {}, "infrastructure": {}},
@@ -73,7 +71,7 @@ def marked(model: Any, at: str = "") -> Iterator[str]:
     """The path of each marked field from `model`; not into what is marked as a whole, or has a table of its own."""
     for name, field in model.model_fields.items():
         path = at + (field.alias or name)
-        if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get(LATER):
+        if isinstance(field.json_schema_extra, dict) and {LATER, HOSTED} & set(field.json_schema_extra):
             yield path
         else:
             for inner in _models_in(field.annotation):
@@ -98,8 +96,9 @@ def setting(path: str, value: Any) -> dict[str, Any]:
 def test_what_is_set_and_does_nothing_is_named(tmp_path: Path, model: type[Model], path: str) -> None:
     said = setting(path, MARKED[model][path])
     process = {"name": "b", "command": ["x"]} | (said if model is Process else {})
-    if "module" in process:
+    if "auth" in process:
         del process["command"]
+        process["module"] = "some.module"
     app: dict[str, Any] = {"name": "a"} | (said if model is AppEntry else {})
     if model in (System, Process, AppConfig):
         app["bootstrap"] = bootstrap(tmp_path, process, **(said if model is System else {}))
@@ -108,9 +107,16 @@ def test_what_is_set_and_does_nothing_is_named(tmp_path: Path, model: type[Model
     data = shop(app, stacks={"dev": stack}) | (said if model is EcosystemConfig else {})
     where = {AppEntry: "apps.a.", Stack: "stacks.dev.", Process: "processes.b.", AppConfig: "omnitron."}
     found = without_effect(loaded(tmp_path, data))
-    assert [(problem.path, problem.message) for problem in found] == [
-        (where.get(model, "") + path, "has no effect in this version")
-    ]
+    of_modules = path in {*SETTINGS, "shutdown.drainConnections", "observability.metrics"}
+    why = "has no effect: only processes with a module have it" if of_modules else "has no effect in this version"
+    assert [(problem.path, problem.message) for problem in found] == [(where.get(model, "") + path, why)]
+
+
+@pytest.mark.parametrize("path", SETTINGS)
+def test_what_modules_have_is_not_named_for_a_module(tmp_path: Path, path: str) -> None:
+    said = setting(path, SETTINGS[path])
+    file = bootstrap(tmp_path, {"name": "b", "module": "some.module", **said}, shutdown={"drainConnections": False})
+    assert not without_effect(loaded(tmp_path, shop({"name": "a", "bootstrap": file})))
 
 
 def test_nothing_is_said_of_what_is_not_set(tmp_path: Path) -> None:
