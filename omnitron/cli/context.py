@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,8 +67,16 @@ def host_facts(scope: Scope, systemd_version: int | None) -> HostFacts:
         raise UsageError(f"cannot write units for systemd {systemd_version}: the oldest that will do is {OLDEST}")
     helpers = Path(__file__).parents[1] / "supervision"
     python = STABLE_PYTHON if STABLE_PYTHON.exists() else Path(sys.executable)
+    specs = replace(scope, root=None).policies
     return HostFacts(
-        systemd_version or host.version(), scope.name, helpers, python, _accounts(scope), _other_owner(helpers)
+        systemd_version=systemd_version or host.version(),
+        scope=scope.name,
+        helpers=helpers,
+        helper_python=python,
+        accounts=_accounts(scope),
+        host_python=Path(sys.executable),
+        specs=specs,
+        helpers_owner=_other_owner(helpers),
     )
 
 

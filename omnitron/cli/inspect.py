@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from omnitron.observe.policies import ProcessPolicy, Target
     from omnitron.observe.report import AppReport, ServiceReport, StackReport
     from omnitron.supervision.record import UnitRecord
+    from omnitron.systemd.journal import Entry
 
 
 TAIL_LINES = 20
@@ -77,26 +78,36 @@ def _last_exit(unit: str, record: UnitRecord, report: AppReport, *, is_user: boo
     exit = record.last_exit
     if exit is None:
         return None
+    from omnitron.cli.logs import harmless
+
+    entries = _tail(unit, report, is_user=is_user)
     killed = exit.code in ("killed", "dumped")
     return {
         "atIso": datetime.fromtimestamp(exit.at, UTC).isoformat(),
         "code": int(exit.status) if exit.status.isdigit() and not killed else None,
         "signal": f"SIG{exit.status}" if killed else None,
         "expected": False,
-        "stderrTail": _tail(unit, report, is_user=is_user),
-        "message": record.final.reason if record.final else exit.result,
+        "stderrTail": [harmless(entry.message) for entry in entries],
+        "message": _said(entries) or (record.final.reason if record.final else exit.result),
     }
 
 
-def _tail(unit: str, report: AppReport, *, is_user: bool) -> list[str]:
+def _said(entries: list[Entry]) -> str | None:
+    """Return why a process host has ended, in its own words."""
+    from omnitron.names import EXIT_MESSAGE_ID
+
+    own = [entry.message for entry in entries if entry.message_id == EXIT_MESSAGE_ID]
+    return own[-1] if own else None
+
+
+def _tail(unit: str, report: AppReport, *, is_user: bool) -> list[Entry]:
     """Return the last lines that the journal has of a service; none where it may not be read."""
-    from omnitron.cli.logs import harmless
     from omnitron.systemd.journal import Query, read
 
     namespace = report.stack.log_namespace
     query = Query((unit,), is_user, (namespace,) if namespace else (), lines=TAIL_LINES)
     try:
-        return [harmless(entry.message) for entry in read(query)]
+        return list(read(query))
     except OmnitronError:
         return []
 
@@ -133,9 +144,14 @@ def _print_service(
     else:
         output.line("  restarts     never")
     if record and record.last_exit:
+        from omnitron.cli.logs import harmless
+
         at = datetime.fromtimestamp(record.last_exit.at).astimezone().isoformat(" ", "seconds")
         how = f"{record.last_exit.code} {record.last_exit.status} ({record.last_exit.result})"
+        entries = _tail(service.unit, report, is_user=is_user)
         output.line(f"  last exit    {at}: {how}")
-        for text in _tail(service.unit, report, is_user=is_user):
-            output.line(f"               {output.paint(text, 'dim')}")
+        if said := _said(entries):
+            output.line(f"  reason       {harmless(said)}")
+        for entry in entries:
+            output.line(f"               {output.paint(harmless(entry.message), 'dim')}")
     output.line(f"  more         systemctl{' --user' if is_user else ''} status {service.unit}")

@@ -13,7 +13,7 @@ from omnitron.cli.stacks import reports
 
 if TYPE_CHECKING:
     from omnitron.control.steps import Step
-    from omnitron.observe.policies import StackPolicy
+    from omnitron.observe.policies import StackPolicy, Target
     from omnitron.systemd.manager import JobEnd
 
 ENDS = {
@@ -50,6 +50,13 @@ def reset(units: list[str], *, is_user: bool) -> None:
             await asyncio.gather(*(manager.reset_failed(unit) for unit in units))
 
     asyncio.run(run())
+
+
+def running(targets: list[Target], *, is_user: bool) -> set[str]:
+    """Return the services of the targets' stacks that run."""
+    found = reports({one.stack.target: one.stack for one in targets}.values(), is_user=is_user)
+    services = (service for report in found for app in report.apps for service in app.services)
+    return {service.unit for service in services if service.status in ("online", "starting")}
 
 
 def finish(verb: str, done: list[str], failed: list[JobEnd], stacks: list[StackPolicy], *, is_user: bool) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
 
-from omnitron.observe.policies import AppPolicy, ProcessPolicy, StackPolicy
+from omnitron.observe.policies import AppPolicy, ProcessPolicy, StackPolicy, Target
 from omnitron.planner.order import start_order, stop_order
 
 Verb = Literal["start", "stop", "restart"]
@@ -65,6 +65,24 @@ def restart_steps(stack: StackPolicy, is_stale: Callable[[str], bool]) -> list[S
                 for service in process.services
                 if is_stale(service)
             ]
+    return steps
+
+
+def reload_steps(targets: Iterable[Target], running: Collection[str]) -> list[Step]:
+    """Return the steps that restart what runs of the targets one by one, apps in their order of start.
+
+    What does not run stays so: a reload starts nothing.
+    """
+    wanted = list(targets)
+    steps = []
+    for target in wanted:
+        for process in [target.process] if target.process else target.app.processes:
+            services = target.services if target.process else process.services
+            stem, _, suffix = process.unit.partition("@.")
+            # Instances that `scale` has added are among those that run.
+            added = {name for name in running if name.startswith(f"{stem}@") and name.endswith(f".{suffix}")}
+            mine = [*services, *sorted(added - set(services))] if target.instance is None else list(services)
+            steps += [Step("restart", (name,), "reload") for name in mine if name in running]
     return steps
 
 

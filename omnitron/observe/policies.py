@@ -47,6 +47,8 @@ class ProcessPolicy:
     """Number of instances of a pool, None for a single process."""
     slice: str
     sockets: tuple[str, ...]
+    control: str | None
+    """Folder of its own socket below `%t`, an instance's with `@N` after it; None without a process host."""
     port: int | None
     critical: bool
     stop_timeout: int
@@ -223,6 +225,7 @@ def _process(data: Mapping[str, Any]) -> ProcessPolicy:
         instances=_optional(_count, data["instances"]),
         slice=str(data["slice"]),
         sockets=tuple(data["sockets"]),
+        control=_optional(str, data.get("control")),
         port=_optional(int, data["port"]),
         critical=bool(data["critical"]),
         stop_timeout=int(data["stopTimeout"]),

@@ -27,8 +27,17 @@ class HostFacts:
     """Interpreter for them; any Python 3 with its standard library will do."""
     accounts: frozenset[str] | None = None
     """Users of the target, None when they are not known (another host)."""
+    host_python: Path = Path("/usr/bin/python3")
+    """Interpreter that has omnitron, for the process host of apps without a virtual environment of their own."""
+    specs: Path = Path("/etc/omnitron")
+    """Folder of the compiled policies, where what a process host reads is kept too."""
     helpers_owner: str | None = None
     """Who, other than root, could change the helpers; None when nobody can."""
+
+    @property
+    def package_folder(self) -> Path:
+        """Folder that holds the package `omnitron`."""
+        return self.helpers.parent.parent
 
     @property
     def is_user(self) -> bool:

@@ -47,10 +47,12 @@ def _end_of_stack(stack: StackNames, critical: list[PlannedProcess], facts: Host
 
 
 def members(stack: StackNames, app: str, processes: tuple[PlannedProcess, ...]) -> tuple[str, ...]:
-    """Return the units that the stack's target starts for one app."""
-    if len(processes) > 1:
-        return (stack.app_target(app),)
-    return tuple(unit for process in processes for unit in (*process.socket_units, *process.services))
+    """Return the units that the stack's target starts for one app.
+
+    The processes of several too: a start of an app's target that is active already would start none of them.
+    """
+    target = (stack.app_target(app),) if len(processes) > 1 else ()
+    return (*target, *(unit for process in processes for unit in (*process.socket_units, *process.services)))
 
 
 def units_of_app(stack: StackNames, app: str, processes: tuple[PlannedProcess, ...]) -> Iterator[Unit]:

@@ -84,6 +84,9 @@ def directives(process: PlannedProcess, facts: HostFacts) -> Directives:
     if process.hardening == "strict" and not facts.is_user and process.user not in ROOT:
         for key in ONLY_AGAINST_ROOT:
             del chosen[key]
+    if process.hardening == "strict" and process.hosted:
+        # Python has no JIT; node and the JVM could not start with it.
+        chosen["memory_deny_write_execute"] = True
     hidden = TEMPORARY + (HOMES if process.hardening == "strict" else ())
     writable = [absolute(process.project, path) for path in process.paths.write]
     chosen["bind_read_only_paths"] = _bound(_reads(process, facts), facts.helpers, hidden, writable)
@@ -100,6 +103,8 @@ def _reads(process: PlannedProcess, facts: HostFacts) -> list[Path]:
     paths = [process.project, process.folder, *process.program.reads]
     if process.probe:
         paths.append(facts.helpers)
+    if process.hosted:
+        paths.append(facts.specs)
     return paths
 
 

@@ -69,7 +69,7 @@ def _stack(ecosystem: Ecosystem, stack: str, facts: HostFacts) -> StackPlan:
         None if config.supervision.strategy == "one_for_one" else plain.stem,
     )
     members = ecosystem.apps_of(stack)
-    apps = {app.name: of_app(ecosystem, stack, app) for app in members}
+    apps = {app.name: of_app(ecosystem, stack, app, facts) for app in members}
     needed = frozenset(name for app in members for name in app.entry.depends_on if apps.get(name))
     disabled = frozenset(app.name for app in members if not app.entry.enabled)
     units = list(groups.units_of_stack(names, apps, disabled, facts))

@@ -10,6 +10,7 @@ from typing import Any
 
 from omnitron.definition.loader import App, Ecosystem
 from omnitron.planner.groups import Apps
+from omnitron.planner.hosting import runtime_folder
 from omnitron.planner.layout import StackNames
 from omnitron.planner.order import start_order
 from omnitron.planner.processes import PlannedProcess
@@ -62,7 +63,8 @@ def _process(process: PlannedProcess, names: StackNames) -> dict[str, Any]:
         "instances": process.pool,
         "slice": process.slice,
         "sockets": list(process.socket_units),
-        "port": process.listeners[0].port if process.listeners else None,
+        "control": runtime_folder(*process.address) if process.hosted else None,
+        "port": next((listener.port for listener in process.listeners if listener.port), None),
         "critical": process.critical,
         "stopTimeout": process.stop_timeout,
         "restarts": {

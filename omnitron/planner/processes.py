@@ -13,6 +13,8 @@ from omnitron.definition.loader import App, Ecosystem, absolute
 from omnitron.definition.process import Health, Limits, Paths, ProcessSettings, RawUnit, Shutdown
 from omnitron.definition.system import Process
 from omnitron.planner import programs
+from omnitron.planner.facts import HostFacts
+from omnitron.planner.hosting import Hosted, hosted, socket_path, spec_name
 from omnitron.planner.programs import Program
 from omnitron.planner.restarts import Restarts, resolve
 
@@ -35,6 +37,8 @@ class Listener:
     port: int
     activated: bool
     """Whether systemd holds the socket."""
+    path: str | None = None
+    """Of a Unix socket, below systemd's `%t`."""
 
     @property
     def address(self) -> str:
@@ -84,6 +88,13 @@ class PlannedProcess:
     hardening: Hardening
     raw: RawUnit
     log_level: str
+    hosted: Hosted | None
+    """What the process host is told of it; None for a program of its own."""
+
+    @property
+    def address(self) -> tuple[str, str, str, str]:
+        """Prefix, stack, app and name."""
+        return self.prefix, self.stack, self.app, self.name
 
     @property
     def stem(self) -> str:
@@ -117,16 +128,17 @@ class PlannedProcess:
         return tuple(f"{self.stem}-{listener.kind}.socket" for listener in activated)
 
 
-def of_app(ecosystem: Ecosystem, stack_name: str, app: App) -> tuple[PlannedProcess, ...]:
-    """Return the processes of `app` in a stack; those that only a later version can run are left out."""
+def of_app(ecosystem: Ecosystem, stack_name: str, app: App, facts: HostFacts) -> tuple[PlannedProcess, ...]:
+    """Return the processes of `app` in a stack."""
     sources = list(_settings(app))
     return tuple(
-        _process(ecosystem, stack_name, app, name, settings, program, alone=len(sources) == 1)
+        _process(ecosystem, stack_name, app, name, settings, program, facts, alone=len(sources) == 1)
         for name, settings, program in sources
     )
 
 
-def _settings(app: App) -> Iterator[tuple[str, Process | None, Program]]:
+def _settings(app: App) -> Iterator[tuple[str, Process | None, Program | None]]:
+    """Yield the name of each process, what is said of it, and what it runs: None for a module."""
     entry, project = app.entry, app.source.path.parent
     if entry.script:
         yield (
@@ -137,8 +149,8 @@ def _settings(app: App) -> Iterator[tuple[str, Process | None, Program]]:
     if entry.command:
         yield names.SINGLE_PROCESS, None, programs.command(entry.command, app.folder)
     for process in app.system.processes if app.system else []:
-        if process.command:
-            yield process.name, process, programs.command(process.command, app.working_directory)
+        command = programs.command(process.command, app.working_directory) if process.command else None
+        yield process.name, process, command
 
 
 def _process(
@@ -147,7 +159,8 @@ def _process(
     app: App,
     name: str,
     own: Process | None,
-    program: Program,
+    program: Program | None,
+    facts: HostFacts,
     *,
     alone: bool,
 ) -> PlannedProcess:
@@ -157,6 +170,17 @@ def _process(
     user, group = _account(ecosystem, levels)
     said = app.system if app.system and "shutdown" in app.system.model_fields_set else entry
     shutdown = said.shutdown or Shutdown()
+    startup_timeout = _first_set(levels, "startup_timeout", 30_000)
+    log_level = _log_level(ecosystem, stack, app, own)
+    told: Hosted | None = None
+    if own and program is None:
+        told = hosted(ecosystem, stack_name, app, own, log_level, startup_timeout, shutdown.timeout)
+        stem = names.unit_stem(ecosystem.config.unit_prefix, stack_name)
+        spec = facts.specs / spec_name(stem, app.name, name, told)
+        program = programs.host(
+            str(spec), app.working_directory, ecosystem.folder, facts.host_python, facts.package_folder
+        )
+    assert program is not None
     return PlannedProcess(
         prefix=ecosystem.config.unit_prefix,
         stack=stack_name,
@@ -170,18 +194,19 @@ def _process(
         environment=_environment(ecosystem, stack_name, stack, app, own, program),
         critical=any(level.critical for level in levels),
         restarts=resolve(ecosystem.config.supervision, [level.restart_policy for level in reversed(levels)]),
-        startup_timeout=_first_set(levels, "startup_timeout", 30_000),
+        startup_timeout=startup_timeout,
         stop_timeout=shutdown.timeout,
         stop_priority=shutdown.priority,
         probe=_probe(_first(levels, "health", None), settings),
-        listeners=tuple(_listeners(settings)),
+        listeners=(*_listeners(settings, hosted=told is not None), *_exposed(ecosystem, stack_name, app, name, told)),
         user=user,
         group=group,
         paths=_first(levels, "paths", None) or Paths(),
         limits=_first(levels, "limits", None) or Limits(),
         hardening=_first(levels, "hardening", "strict"),
         raw=_first(levels, "systemd", None) or RawUnit(),
-        log_level=_log_level(ecosystem, stack, app, own),
+        log_level=log_level,
+        hosted=told,
     )
 
 
@@ -230,12 +255,20 @@ def _environment(
     return tuple(merged.items())
 
 
-def _listeners(settings: ProcessSettings) -> Iterator[Listener]:
+def _exposed(ecosystem: Ecosystem, stack: str, app: App, name: str, told: Hosted | None) -> Iterator[Listener]:
+    if told and told.exposes:
+        path = socket_path(ecosystem.config.unit_prefix, stack, app.name, name)
+        yield Listener("rpc", "", 0, True, path)
+
+
+def _listeners(settings: ProcessSettings, *, hosted: bool = False) -> Iterator[Listener]:
     transports = settings.transports
     for kind in ("http", "websocket"):
         listener = getattr(transports, kind) if transports else None
         if listener:
-            yield Listener(kind, listener.host, listener.port, bool(listener.socket_activation))
+            # Held by systemd, a socket outlives the process: no connection is refused while it restarts.
+            activated = listener.socket_activation is not False if hosted else bool(listener.socket_activation)
+            yield Listener(kind, listener.host, listener.port, activated)
 
 
 def _probe(health: Health | None, settings: ProcessSettings) -> Probe | None:

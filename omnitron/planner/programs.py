@@ -43,6 +43,25 @@ def interpreter(folder: Path, project: Path) -> tuple[str, tuple[Path, ...]]:
     return SYSTEM_PYTHON, ()
 
 
+def host(spec: str, folder: Path, project: Path, own: Path, package: Path) -> Program:
+    """Return how the process host runs what the file `spec` describes.
+
+    It runs in the virtual environment of the app where that has omnitron, else in omnitron's `own`.
+    """
+    python, reads = interpreter(folder, project)
+    if not reads or not _has_omnitron(Path(python)):
+        # Not resolved: a virtual environment is known by the path of its interpreter.
+        python, reads = str(own), (own.parent.parent, own.resolve().parent.parent, package)
+    # -P: a file of the app's must not stand in for a module of Python's while the host starts.
+    return Program((python, "-P", "-m", "omnitron.host", spec), (folder, *reads))
+
+
+def _has_omnitron(python: Path) -> bool:
+    """Whether a virtual environment has omnitron, installed as usual or in a way that leaves it elsewhere."""
+    packages = (python.parent.parent / "lib").glob("python3*/site-packages")
+    return any(next(folder.glob("omnitron-*.dist-info"), None) for folder in packages)
+
+
 def command(argv: list[str], folder: Path) -> Program:
     """Return how a command is run: a program with a slash in it is relative to the app's folder."""
     program = argv[0]

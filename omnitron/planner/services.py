@@ -9,6 +9,7 @@ from omnitron.definition.directives import raw_lines
 from omnitron.planner import hardening
 from omnitron.planner.environment import of_unit, with_own_variables
 from omnitron.planner.facts import RESTART_MODE, HostFacts
+from omnitron.planner.hosting import JWT_CREDENTIAL, runtime_folder
 from omnitron.planner.layout import StackNames
 from omnitron.planner.processes import PlannedProcess
 from omnitron.planner.values import Assignment, Command, Literal, Own, Unit, Value, Word
@@ -62,6 +63,7 @@ def _service(process: PlannedProcess, stack: StackNames, needs: tuple[str, ...],
         **_stop(process),
         **_limits(process),
         **_folders(process),
+        **_hosted(process, facts),
         **hardening.directives(process, facts),
         **stack.identity(process.app, process.name),
     }
@@ -92,7 +94,8 @@ def _account(process: PlannedProcess, facts: HostFacts) -> dict[str, Value]:
 
 
 def _start(process: PlannedProcess, facts: HostFacts) -> dict[str, Value]:
-    values: dict[str, Value] = {"type": "exec", "timeout_start_sec": _seconds(process.startup_timeout)}
+    kind = "notify" if process.hosted else "exec"
+    values: dict[str, Value] = {"type": kind, "timeout_start_sec": _seconds(process.startup_timeout)}
     if process.probe is None:
         return values
     own = [facts.helper_python, "-I", "-S", facts.helpers / "probe.py"]
@@ -184,6 +187,26 @@ def _folders(process: PlannedProcess) -> dict[str, Value]:
     return {"state_directory": folder(process.paths.state), "cache_directory": folder(process.paths.cache)}
 
 
+def _hosted(process: PlannedProcess, facts: HostFacts) -> dict[str, Value]:
+    """Return what a process of the process host has beside what all have."""
+    told = process.hosted
+    if told is None:
+        return {}
+    folder = runtime_folder(*process.address)
+    values: dict[str, Value] = {
+        "exec_reload": "/bin/kill -HUP $MAINPID",
+        "runtime_directory": f"{folder}@%i" if process.pool else folder,
+        "load_credential": Word(f"{JWT_CREDENTIAL}:{told.jwt_key}") if told.jwt_key else None,
+    }
+    if not process.restarts.has_helpers:
+        values["notify_access"] = "main"
+    if told.health_ms:
+        interval, timeout = told.health_ms
+        # A ping follows a check, and a check may take its whole time.
+        values["watchdog_sec"] = _seconds(interval + 2 * timeout)
+    return values
+
+
 def _socket(process: PlannedProcess, stack: StackNames, name: str) -> Iterator[Unit]:
     activated = [listener for listener in process.listeners if listener.activated]
     listener = activated[process.socket_units.index(name)]
@@ -195,7 +218,10 @@ def _socket(process: PlannedProcess, stack: StackNames, name: str) -> Iterator[U
         "source": stack.source,
         "part_of": target,
         "slice": process.slice,
-        "listen_stream": Literal(listener.address),
+        "listen_stream": f"%t/{listener.path}" if listener.path else Literal(listener.address),
+        # Whoever may not call is refused by the process, which sees who it is.
+        "socket_mode": "0666" if listener.path else None,
+        "no_delay": None if listener.path else True,
         "file_descriptor_name": listener.kind,
         "service": holder,
         **identity,

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from omnitron.planner.hosting import spec_name
 from omnitron.planner.plan import StackPlan
 from omnitron.planner.values import Unit
 from omnitron.render.templates import fill
@@ -30,6 +31,10 @@ def render(stack: StackPlan) -> tuple[File, ...]:
     """Return all files of a stack: units, the compiled policy, the settings of its journal."""
     policy = json.dumps(stack.policy, ensure_ascii=False) + "\n"
     files = [*map(render_unit, stack.units), File("policy", f"{stack.names.stem}.json", policy)]
+    for process in (process for processes in stack.apps.values() for process in processes):
+        if process.hosted:
+            name = spec_name(stack.names.stem, process.app, process.name, process.hosted)
+            files.append(File("policy", name, process.hosted.spec))
     if stack.journal_settings:
         source = stack.names.source.text
         files.append(File("journald", stack.names.stem, _journald(stack.journal_settings, source)))

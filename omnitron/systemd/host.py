@@ -36,8 +36,12 @@ def bus_path(is_user: bool) -> Path:
         return Path("/run/dbus/system_bus_socket")
     address = os.environ.get("DBUS_SESSION_BUS_ADDRESS", "")
     match = re.match(r"unix:path=([^,;]+)", address)
-    runtime = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
-    return Path(match[1]) if match else Path(runtime) / "bus"
+    return Path(match[1]) if match else runtime_folder(is_user) / "bus"
+
+
+def runtime_folder(is_user: bool) -> Path:
+    """Return what the manager calls `%t`."""
+    return Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}") if is_user else Path("/run")
 
 
 def unreachable(is_user: bool, why: str) -> SystemdUnreachableError:

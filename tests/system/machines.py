@@ -121,7 +121,10 @@ def debian(suite: str) -> Iterator[Machine]:
     """A machine with another Debian; the checkout is on `CHECKOUT_IN_DEBIAN`, read-only."""
     share = Bind(CHECKOUT, CHECKOUT_IN_DEBIAN, read_only=True)
     with _booted(Sandbox(_name(suite), debian_root(suite)), [share]) as sandbox:
-        yield Machine(sandbox, "/usr/bin/python3", CHECKOUT_IN_DEBIAN)
+        machine = Machine(sandbox, "/usr/bin/python3", CHECKOUT_IN_DEBIAN)
+        # As if it were installed: a process host is started without any variable.
+        machine.write("/usr/lib/python3/dist-packages/omnitron.pth", f"{CHECKOUT_IN_DEBIAN}\n")
+        yield machine
 
 
 @contextmanager

@@ -195,6 +195,18 @@ def test_up_sees_a_socket_that_cannot_bind(machine: Machine, make: Make) -> None
     assert "is port 8962 taken?" in up.stderr
 
 
+def test_up_starts_what_was_given_up_in_an_app_of_several_processes(machine: Machine, make: Make) -> None:
+    project = make([])
+    once = {"name": "flaky", "command": ["sh", "-c", "[ -e /run/up-again ] || exit 1; exec sleep 1000"]}
+    processes = [once | {"restartPolicy": {"maxRestarts": 0}}, {"name": "steady", "command": SLEEP}]
+    project.write("bootstrap.json", json.dumps({"name": "app", "processes": processes}))
+    project.define([{"name": "app", "bootstrap": "bootstrap.json"}])
+    assert project.omnitron("up", check=False).returncode == 1
+    machine.run("touch", "/run/up-again")
+    project.omnitron("up")
+    assert project.state("app", "flaky") == "active"
+
+
 def test_instances_beyond_the_definition(machine: Machine, make: Make) -> None:
     project = make([{"name": "pool", "command": SLEEP, "instances": 2}])
     project.omnitron("up")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from omnitron.planner.processes import Listener, PlannedProcess, Probe, of_app
 from omnitron.planner.programs import Program
-from tests.unit.build import bootstrap, loaded, planned, shop, units, write
+from tests.unit.build import bootstrap, facts, loaded, planned, shop, units, write
 
 COMMAND = {"command": ["/bin/sleep", "1"]}
 
@@ -145,7 +146,7 @@ def test_the_user_is_the_owner_of_the_definition_unless_that_is_root(
 ) -> None:
     ecosystem = loaded(tmp_path, shop({"name": "app"}, nobody=True))
     ecosystem = replace(ecosystem, owner=owner, owner_is_root=owner == "root")
-    (process,) = of_app(ecosystem, "dev", ecosystem.apps[0])
+    (process,) = of_app(ecosystem, "dev", ecosystem.apps[0], facts())
     assert process.user == meant
 
 
@@ -270,10 +271,55 @@ def test_a_python_script_runs_in_the_nearest_virtual_environment(tmp_path: Path)
         assert dict(process.environment)["PYTHONUNBUFFERED"] == ""
 
 
-def test_processes_that_only_a_later_version_runs_are_left_out_with_their_gate(tmp_path: Path) -> None:
-    """No unit starts after a gate that could never open."""
-    file = bootstrap(tmp_path, {"name": "http", "module": "m.py"})
-    plan = planned(tmp_path, shop({"name": "api", "bootstrap": file}, {"name": "web", "dependsOn": ["api"]}))
-    assert plan.stacks[0].apps["api"] == ()
-    assert set(units(plan)) == {"omnitron-dev.target", "omnitron-dev.slice", "omnitron-dev-web-main.service"}
-    assert units(plan)["omnitron-dev-web-main.service"].values["after"] == "network.target"
+def test_a_module_is_run_by_the_process_host(tmp_path: Path) -> None:
+    (tmp_path / "m.py").touch()
+    file = bootstrap(tmp_path, {"name": "http", "module": "m.py", "transports": {"http": {"port": 3000}}})
+    plan = planned(tmp_path, shop({"name": "api", "bootstrap": file}))
+    (process,) = plan.stacks[0].apps["api"]
+    assert process.hosted is not None
+    spec = f"/etc/omnitron/omnitron-dev.hosts/api-http-{process.hosted.digest}.json"
+    assert process.program.argv == ("/usr/bin/python3", "-P", "-m", "omnitron.host", spec)
+    assert process.socket_units == ("omnitron-dev-api-http.socket",)
+    values = units(plan)["omnitron-dev-api-http.service"].values
+    assert (values["type"], values["watchdog_sec"]) == ("notify", "25s")
+    assert values["runtime_directory"] == "omnitron/dev/api-http"
+    assert json.loads(process.hosted.spec)["http"]["port"] == 3000
+
+
+@pytest.mark.parametrize(
+    ("health", "watchdog"), [({"enabled": False}, None), ({"interval": "1s", "timeout": "1s"}, "3s")]
+)
+def test_the_watchdog_follows_the_health_checks(tmp_path: Path, health: dict[str, Any], watchdog: str | None) -> None:
+    (tmp_path / "m.py").touch()
+    file = bootstrap(tmp_path, {"name": "http", "module": "m.py", "health": health})
+    plan = planned(tmp_path, shop({"name": "api", "bootstrap": file}))
+    assert units(plan)["omnitron-dev-api-http.service"].values.get("watchdog_sec") == watchdog
+
+
+def test_the_spec_of_a_process_tells_one_start_from_the_next(tmp_path: Path) -> None:
+    (tmp_path / "m.py").touch()
+    lines = set()
+    for level in ("info", "debug"):
+        said = {"observability": {"logging": {"level": level}}}
+        file = bootstrap(tmp_path, {"name": "http", "module": "m.py", **said})
+        (process,) = planned(tmp_path, shop({"name": "api", "bootstrap": file})).stacks[0].apps["api"]
+        lines.add(process.program.argv)
+    assert len(lines) == 2
+
+
+def test_who_may_call_an_exposed_socket(tmp_path: Path) -> None:
+    (tmp_path / "w.py").write_text('from omnitron import service\n@service("Work")\nclass W: ...\n')
+    (tmp_path / "f.py").touch()
+    file = bootstrap(
+        tmp_path,
+        {"name": "worker", "module": "w.py", "topology": {"expose": True}, "user": "www-data"},
+        {"name": "front", "module": "f.py", "topology": {"access": ["Work"]}, "user": "games"},
+        {"name": "other", "module": "f.py", "user": "lp"},
+    )
+    plan = planned(tmp_path, shop({"name": "api", "bootstrap": file}))
+    worker, front, other = (json.loads(str(p.hosted and p.hosted.spec)) for p in plan.stacks[0].apps["api"])
+    assert worker["callers"] == ["games"]
+    assert front["access"] == {"Work": "%t/omnitron/dev/api-worker.sock"}
+    assert other["access"] == {}
+    socket = units(plan)["omnitron-dev-api-worker.socket"].values
+    assert (socket["listen_stream"], socket["socket_mode"]) == ("%t/omnitron/dev/api-worker.sock", "0666")

@@ -327,6 +327,8 @@ def test_sockets_and_their_holders(tmp_path: Path) -> None:
             "part_of": "omnitron-dev.target",
             "slice": "omnitron-dev.slice",
             "listen_stream": Literal("[::1]:3001"),
+            "socket_mode": None,
+            "no_delay": True,
             "file_descriptor_name": "websocket",
             "service": f"{stem}-websocket-hold.service",
             **identity,

@@ -24,7 +24,10 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> list[Unit]:
     folder = tmp_path_factory.mktemp("everything")
     http = {"http": {"port": 80, "socketActivation": True}, "websocket": {"port": 81}}
     pool = {"name": "pool", "command": ["x"], "instances": 2, "transports": http, "critical": True}
-    file = bootstrap(folder, pool, {"name": "one", "command": ["x"], "user": "dynamic", "group": "adm"})
+    jwt = {"auth": {"jwt": {"enabled": True, "keyFile": "key"}}}
+    (folder / "m.py").write_text("from omnitron import service\n@service\nclass S: ...\n")
+    module = {"name": "module", "module": "m.py", "topology": {"expose": True}, **jwt}
+    file = bootstrap(folder, pool, {"name": "one", "command": ["x"], "user": "dynamic", "group": "adm"}, module)
     rich = {
         "group": "adm",
         "limits": {"memoryMax": 1, "memoryHigh": 1, "cpuQuota": "1%", "cpuWeight": 1, "tasksMax": 1, "ioWeight": 1},
@@ -33,7 +36,12 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> list[Unit]:
         "systemd": {"unit": {"Documentation": "x:1"}, "service": {"Nice": 1}},
         "dependsOn": ["app"],
     }
-    data = shop({"name": "app", "bootstrap": file}, {"name": "rich", **rich}, {"name": "roots", "user": "root"}, logging={"maxFiles": 1})
+    data = shop(
+        {"name": "app", "bootstrap": file},
+        {"name": "rich", **rich},
+        {"name": "roots", "user": "root"},
+        logging={"maxFiles": 1},
+    )
     return [unit for scope in ("system", "user") for unit in planned(folder, data, facts(scope=scope)).stacks[0].units]
 
 

@@ -1,0 +1,191 @@
+"""What the process host is told: the file that says all about one process of a bootstrap app."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omnitron import names
+from omnitron.definition.fields import Model
+from omnitron.definition.loader import App, Ecosystem, absolute
+from omnitron.definition.modules import find_module, services_in
+from omnitron.definition.system import Auth, ConfigSource, Process, System
+
+VERSION = 1
+JWT_CREDENTIAL = "jwt-key"
+"""Name under which systemd hands the key of tokens to a process."""
+
+
+@dataclass(frozen=True)
+class Hosted:
+    """A process that the process host runs."""
+
+    spec: str
+    """Text of the file that it reads."""
+    exposes: bool
+    """Whether its services are offered to the other processes of the stack."""
+    health_ms: tuple[int, int] | None
+    """Interval and timeout of its health checks, None where they are off."""
+    jwt_key: Path | None
+    """File with the key of tokens."""
+
+    @property
+    def digest(self) -> str:
+        """Tells one text from another: part of the file's name, so that a service starts with what it was made for."""
+        return hashlib.sha256(self.spec.encode()).hexdigest()[:12]
+
+
+def folders_of(app: App) -> tuple[Path, ...]:
+    """Return the folders in which an app's modules and functions are looked for."""
+    bootstrap = [app.system_source.path.parent] if app.system_source else []
+    return tuple(dict.fromkeys([*bootstrap, app.working_directory, app.folder]))
+
+
+def providers(ecosystem: Ecosystem, stack: str) -> dict[str, tuple[App, Process]]:
+    """Return who offers each service in a stack, as far as the text of the modules says it."""
+    found = {}
+    for app in ecosystem.apps_of(stack):
+        for process in app.system.processes if app.system else []:
+            if process.module and process.topology and process.topology.expose:
+                folders = folders_of(app)
+                path = find_module(process.module, folders)
+                for service in (services_in(path, folders) if path else None) or ():
+                    found[service] = (app, process)
+    return found
+
+
+def spec_name(stack_stem: str, app: str, process: str, told: Hosted) -> str:
+    """Return the name of the file for the host, below the folder of policies."""
+    return f"{stack_stem}.hosts/{names.unit_stem(app, process)}-{told.digest}.json"
+
+
+def runtime_folder(prefix: str, stack: str, app: str, process: str) -> str:
+    """Return the folder with a process's own socket, below systemd's `%t`; an instance's has `@N` after it."""
+    return "/".join((*map(names.unit_part, (prefix, stack)), names.unit_stem(app, process)))
+
+
+def socket_path(prefix: str, stack: str, app: str, process: str) -> str:
+    """Return the path of an exposed socket, below systemd's `%t`."""
+    return "/".join((*map(names.unit_part, (prefix, stack)), names.unit_stem(app, process) + ".sock"))
+
+
+def hosted(
+    ecosystem: Ecosystem,
+    stack: str,
+    app: App,
+    process: Process,
+    log_level: str,
+    startup_timeout: int,
+    stop_timeout: int,
+) -> Hosted:
+    """Return what the host is told of a process with a module."""
+    system = app.system
+    assert system is not None and process.module is not None
+    health = process.health or app.entry.health
+    auth = _auth(system, process)
+    key = absolute(ecosystem.folder, auth.jwt.key_file) if auth and auth.jwt and auth.jwt.key_file else None
+    exposes = bool(process.topology and process.topology.expose)
+    spec = {
+        "version": VERSION,
+        "project": ecosystem.config.project,
+        "stack": stack,
+        "app": app.name,
+        "process": process.name,
+        "folder": str(app.working_directory),
+        "folders": [str(folder) for folder in folders_of(app)],
+        "module": process.module,
+        "identifier": names.unit_stem(app.name, *([process.name] if len(system.processes) > 1 else [])),
+        "appVersion": system.version,
+        "hooks": {**_said(system.hooks), **_said(process.hooks)},
+        "health": _said(health, "enabled", "interval", "timeout", "retries"),
+        **_transports(process),
+        "routes": [route.model_dump(by_alias=True) for route in process.custom_routes],
+        "jwt": _jwt(auth),
+        "expose": exposes,
+        "access": _access(ecosystem, stack, process),
+        "callers": _callers(ecosystem, stack, app, process) if exposes else [],
+        "sources": [_source(source) for source in system.config.sources] if system.config else [],
+        "envPrefix": system.config.env_prefix if system.config else None,
+        "logLevel": log_level,
+        "metrics": _metrics(system, process),
+        "startupTimeout": startup_timeout,
+        "stopTimeout": stop_timeout,
+        "drain": system.shutdown.drain_connections,
+    }
+    checks = (health.interval, health.timeout) if health else (15_000, 5_000)
+    off = health is not None and not health.enabled
+    text = json.dumps({key: value for key, value in spec.items() if value is not None}, ensure_ascii=False, indent=1)
+    return Hosted(text + "\n", exposes, None if off else checks, key if auth else None)
+
+
+def _said(model: Model | None, *keys: str) -> dict[str, Any]:
+    """Return what was said of a part of a definition, all of it or some fields."""
+    dumped = model.model_dump(by_alias=True, exclude_unset=True, exclude_none=True) if model else {}
+    return {key: value for key, value in dumped.items() if not keys or key in keys}
+
+
+def _transports(process: Process) -> Mapping[str, Any]:
+    given = process.transports
+    http = given.http.model_dump(by_alias=True, exclude_none=True) if given and given.http else None
+    websocket = given.websocket if given else None
+    ws: dict[str, Any] | None = None
+    if websocket:
+        ws = websocket.model_dump(by_alias=True, include={"host", "port", "path"})
+        ws |= {f"ping{key.capitalize()}": value for key, value in _said(websocket.keep_alive).items()}
+    for transport in (http, ws):
+        if transport:
+            transport.pop("socketActivation", None)
+    return {"http": http, "websocket": ws}
+
+
+def _auth(system: System, process: Process) -> Auth | None:
+    """Return whom a process asks for a token: its own word, or the app's."""
+    if process.auth is False:
+        return None
+    auth = process.auth or system.auth
+    return auth if auth and auth.jwt and auth.jwt.enabled else None
+
+
+def _jwt(auth: Auth | None) -> dict[str, Any] | None:
+    if auth is None or auth.jwt is None:
+        return None
+    said = auth.jwt.model_dump(by_alias=True, exclude={"enabled", "key_file"}, exclude_none=True)
+    return {**said, "credential": JWT_CREDENTIAL}
+
+
+def _access(ecosystem: Ecosystem, stack: str, process: Process) -> dict[str, str]:
+    known = providers(ecosystem, stack)
+    prefix = ecosystem.config.unit_prefix
+    wanted = process.topology.access if process.topology else []
+    found = {name: known[name] for name in wanted if name in known}
+    return {name: f"%t/{socket_path(prefix, stack, app.name, one.name)}" for name, (app, one) in found.items()}
+
+
+def _callers(ecosystem: Ecosystem, stack: str, app: App, process: Process) -> list[str]:
+    """Return the users of the processes that want a service of this one."""
+    known = providers(ecosystem, stack)
+    offered = {name for name, (one, other) in known.items() if (one.name, other.name) == (app.name, process.name)}
+    users = set()
+    for caller in ecosystem.apps_of(stack):
+        for one in caller.system.processes if caller.system else []:
+            if one.topology and offered & set(one.topology.access):
+                user = one.user or caller.entry.user or ecosystem.owner
+                transient = names.transient_user(ecosystem.config.unit_prefix, stack, caller.name)
+                users.add(transient if user == "dynamic" else user)
+    return sorted(users - {"root"})
+
+
+def _source(source: str | ConfigSource) -> dict[str, Any]:
+    if isinstance(source, str):
+        return {"type": "env"} if source == "env" else {"type": "file", "path": source}
+    return source.model_dump(by_alias=True, exclude_none=True)
+
+
+def _metrics(system: System, process: Process) -> bool:
+    own = process.observability.metrics if process.observability else None
+    general = system.observability.metrics if system.observability else None
+    return own if own is not None else general is not False
