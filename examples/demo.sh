@@ -67,7 +67,8 @@ $enter
   journalctl$flag -f -u 'omnitron-dev-*'
   omnitron logs$flag orders -f
   curl -d '3 apples' $page
-  omnitron scale$flag orders:packer 5
+  omnitron scale$flag orders 5
+  omnitron exec$flag web Shop order bread 2
 The page is at $page; \`make demo-down\` ends the demo.
 TEXT
 }

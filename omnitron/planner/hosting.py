@@ -108,7 +108,7 @@ def hosted(
         "expose": exposes,
         "access": _access(ecosystem, stack, process),
         "callers": _callers(ecosystem, stack, app, process) if exposes else [],
-        "sources": [_source(source) for source in system.config.sources] if system.config else [],
+        "sources": [_source(source, folders_of(app)[0]) for source in system.config.sources] if system.config else [],
         "envPrefix": system.config.env_prefix if system.config else None,
         "logLevel": log_level,
         "metrics": _metrics(system, process),
@@ -179,10 +179,12 @@ def _callers(ecosystem: Ecosystem, stack: str, app: App, process: Process) -> li
     return sorted(users - {"root"})
 
 
-def _source(source: str | ConfigSource) -> dict[str, Any]:
+def _source(source: str | ConfigSource, folder: Path) -> dict[str, Any]:
+    """Return a source of configuration; the path of a file starts where it is written, beside the bootstrap."""
     if isinstance(source, str):
-        return {"type": "env"} if source == "env" else {"type": "file", "path": source}
-    return source.model_dump(by_alias=True, exclude_none=True)
+        source = ConfigSource(type="env") if source == "env" else ConfigSource(type="file", path=source)
+    said = source.model_dump(by_alias=True, exclude_none=True)
+    return said | ({"path": str(absolute(folder, source.path))} if source.path else {})
 
 
 def _metrics(system: System, process: Process) -> bool:
