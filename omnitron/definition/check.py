@@ -15,6 +15,7 @@ from omnitron.definition.ecosystem import AppEntry, Stack
 from omnitron.definition.loader import App, Ecosystem, absolute, is_file, is_folder
 from omnitron.definition.process import HealthProbe, ProcessSettings
 from omnitron.definition.source import KeyPath, Source
+from omnitron.definition.system import Auth
 from omnitron.errors import Problem
 
 INTERPRETED = (".py", ".js", ".mjs", ".cjs", ".ts", ".mts")
@@ -145,6 +146,20 @@ def _app(app: App) -> Iterator[Problem]:
                 message = "cannot have both module and command: pick one"
                 yield app.system_source.problem((*inner, "command"), message)
             yield from _settings(app.system_source, inner, process)
+            if process.module and process.auth:
+                yield from _key(app.system_source, (*inner, "auth"), process.auth, app.source.path.parent)
+        if app.system.auth and any(p.module and p.auth is None for p in app.system.processes):
+            yield from _key(app.system_source, ("auth",), app.system.auth, app.source.path.parent)
+
+
+def _key(source: Source, at: KeyPath, auth: Auth, project: Path) -> Iterator[Problem]:
+    """Yield what is wrong with the key that tokens are checked with."""
+    if not auth.jwt or not auth.jwt.enabled:
+        return
+    if not auth.jwt.key_file:
+        yield source.problem((*at, "jwt"), "cannot check tokens: there is no key", "give keyFile")
+    elif not is_file(path := absolute(project, auth.jwt.key_file)):
+        yield source.problem((*at, "jwt", "keyFile"), f"cannot find the file {path}")
 
 
 def _script(source: Source, at: KeyPath, path: Path) -> Iterator[Problem]:

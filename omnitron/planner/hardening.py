@@ -6,11 +6,13 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterable
 from pathlib import Path
 
 from omnitron.definition.loader import absolute
 from omnitron.planner.facts import HostFacts
+from omnitron.planner.hosting import runtime_folder
 from omnitron.planner.processes import PlannedProcess
 from omnitron.planner.values import Bind, Value, Word
 
@@ -90,7 +92,11 @@ def directives(process: PlannedProcess, facts: HostFacts) -> Directives:
     hidden = TEMPORARY + (HOMES if process.hardening == "strict" else ())
     writable = [absolute(process.project, path) for path in process.paths.write]
     chosen["bind_read_only_paths"] = _bound(_reads(process, facts), facts.helpers, hidden, writable)
-    chosen["bind_paths"] = tuple(Bind(str(p)) for p in writable if _below(p, hidden)) or None
+    binds: list[Value] = [Bind(str(p)) for p in writable if _below(p, hidden)]
+    if process.hosted and facts.is_user and process.hardening == "strict":
+        # A user's runtime directory is among what is hidden: the manager's ear, and the sockets of the stack.
+        binds += ["%t/systemd/notify", f"%t/{posixpath.dirname(runtime_folder(*process.address))}"]
+    chosen["bind_paths"] = tuple(binds) or None
     chosen["read_write_paths"] = tuple(Word(str(p)) for p in writable if not _below(p, hidden)) or None
     return chosen
 
@@ -105,6 +111,8 @@ def _reads(process: PlannedProcess, facts: HostFacts) -> list[Path]:
         paths.append(facts.helpers)
     if process.hosted:
         paths.append(facts.specs)
+        if process.hosted.jwt_key and not process.hosted.manager_reads_key:
+            paths.append(process.hosted.jwt_key)
     return paths
 
 

@@ -32,6 +32,8 @@ class Hosted:
     """Interval and timeout of its health checks, None where they are off."""
     jwt_key: Path | None
     """File with the key of tokens."""
+    manager_reads_key: bool
+    """Whether systemd hands the key on, so that the process's user need not be able to read the file."""
 
     @property
     def digest(self) -> str:
@@ -45,17 +47,31 @@ def folders_of(app: App) -> tuple[Path, ...]:
     return tuple(dict.fromkeys([*bootstrap, app.working_directory, app.folder]))
 
 
-def providers(ecosystem: Ecosystem, stack: str) -> dict[str, tuple[App, Process]]:
-    """Return who offers each service in a stack, as far as the text of the modules says it."""
-    found = {}
-    for app in ecosystem.apps_of(stack):
-        for process in app.system.processes if app.system else []:
-            if process.module and process.topology and process.topology.expose:
-                folders = folders_of(app)
-                path = find_module(process.module, folders)
-                for service in (services_in(path, folders) if path else None) or ():
-                    found[service] = (app, process)
-    return found
+class Providers:
+    """Who offers which service in a stack, as far as the text of the modules says it."""
+
+    def __init__(self, ecosystem: Ecosystem, stack: str) -> None:
+        """Look at every process that exposes something."""
+        self._known: dict[str, tuple[App, Process]] = {}
+        self._unclear: list[tuple[App, Process]] = []
+        for app in ecosystem.apps_of(stack):
+            for process in app.system.processes if app.system else []:
+                if process.module and process.topology and process.topology.expose:
+                    self._add(app, process)
+
+    def _add(self, app: App, process: Process) -> None:
+        folders = folders_of(app)
+        path = find_module(process.module or "", folders)
+        services = services_in(path, folders) if path else None
+        if services is None:
+            self._unclear.append((app, process))
+        for service in services or ():
+            self._known[service] = (app, process)
+
+    def of(self, service: str) -> tuple[App, Process] | None:
+        """Return who offers a service; one that is not known must be of the only process that does not say."""
+        only = self._unclear[0] if len(self._unclear) == 1 else None
+        return self._known.get(service, only)
 
 
 def spec_name(stack_stem: str, app: str, process: str, told: Hosted) -> str:
@@ -88,6 +104,8 @@ def hosted(
     health = process.health or app.entry.health
     auth = _auth(system, process)
     key = absolute(ecosystem.folder, auth.jwt.key_file) if auth and auth.jwt and auth.jwt.key_file else None
+    # systemd reads what it hands on as root: only root's own definitions may say what that is.
+    manager_reads_key = app.is_roots_own
     exposes = bool(process.topology and process.topology.expose)
     spec = {
         "version": VERSION,
@@ -104,7 +122,7 @@ def hosted(
         "health": _said(health, "enabled", "interval", "timeout", "retries"),
         **_transports(process),
         "routes": [route.model_dump(by_alias=True) for route in process.custom_routes],
-        "jwt": _jwt(auth),
+        "jwt": _jwt(auth, None if manager_reads_key else key),
         "expose": exposes,
         "access": _access(ecosystem, stack, process),
         "callers": _callers(ecosystem, stack, app, process) if exposes else [],
@@ -119,7 +137,7 @@ def hosted(
     checks = (health.interval, health.timeout) if health else (15_000, 5_000)
     off = health is not None and not health.enabled
     text = json.dumps({key: value for key, value in spec.items() if value is not None}, ensure_ascii=False, indent=1)
-    return Hosted(text + "\n", exposes, None if off else checks, key if auth else None)
+    return Hosted(text + "\n", exposes, None if off else checks, key, manager_reads_key)
 
 
 def _said(model: Model | None, *keys: str) -> dict[str, Any]:
@@ -150,29 +168,32 @@ def _auth(system: System, process: Process) -> Auth | None:
     return auth if auth and auth.jwt and auth.jwt.enabled else None
 
 
-def _jwt(auth: Auth | None) -> dict[str, Any] | None:
+def _jwt(auth: Auth | None, key: Path | None) -> dict[str, Any] | None:
+    """Return how tokens are checked; `key` is for the process itself to read, else systemd hands it on."""
     if auth is None or auth.jwt is None:
         return None
     said = auth.jwt.model_dump(by_alias=True, exclude={"enabled", "key_file"}, exclude_none=True)
-    return {**said, "credential": JWT_CREDENTIAL}
+    return said | ({"keyFile": str(key)} if key else {"credential": JWT_CREDENTIAL})
 
 
 def _access(ecosystem: Ecosystem, stack: str, process: Process) -> dict[str, str]:
-    known = providers(ecosystem, stack)
+    providers = Providers(ecosystem, stack)
     prefix = ecosystem.config.unit_prefix
-    wanted = process.topology.access if process.topology else []
-    found = {name: known[name] for name in wanted if name in known}
-    return {name: f"%t/{socket_path(prefix, stack, app.name, one.name)}" for name, (app, one) in found.items()}
+    sockets = {}
+    for name in process.topology.access if process.topology else []:
+        if found := providers.of(name):
+            sockets[name] = f"%t/{socket_path(prefix, stack, found[0].name, found[1].name)}"
+    return sockets
 
 
 def _callers(ecosystem: Ecosystem, stack: str, app: App, process: Process) -> list[str]:
     """Return the users of the processes that want a service of this one."""
-    known = providers(ecosystem, stack)
-    offered = {name for name, (one, other) in known.items() if (one.name, other.name) == (app.name, process.name)}
+    providers = Providers(ecosystem, stack)
     users = set()
     for caller in ecosystem.apps_of(stack):
         for one in caller.system.processes if caller.system else []:
-            if one.topology and offered & set(one.topology.access):
+            found = [providers.of(name) for name in (one.topology.access if one.topology else [])]
+            if any(it and (it[0].name, it[1].name) == (app.name, process.name) for it in found):
                 user = one.user or caller.entry.user or ecosystem.owner
                 transient = names.transient_user(ecosystem.config.unit_prefix, stack, caller.name)
                 users.add(transient if user == "dynamic" else user)

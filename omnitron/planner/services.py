@@ -196,7 +196,9 @@ def _hosted(process: PlannedProcess, facts: HostFacts) -> dict[str, Value]:
     values: dict[str, Value] = {
         "exec_reload": "/bin/kill -HUP $MAINPID",
         "runtime_directory": f"{folder}@%i" if process.pool else folder,
-        "load_credential": Word(f"{JWT_CREDENTIAL}:{told.jwt_key}") if told.jwt_key else None,
+        "load_credential": Word(f"{JWT_CREDENTIAL}:{told.jwt_key}")
+        if told.jwt_key and told.manager_reads_key
+        else None,
     }
     if not process.restarts.has_helpers:
         values["notify_access"] = "main"

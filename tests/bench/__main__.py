@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import compiling, restarting, starting, status
+from tests.bench import compiling, hosting, restarting, starting, status
 from tests.bench.table import Row, show
 
 BENCHES = {
@@ -16,6 +16,7 @@ BENCHES = {
     "status": status.measure,
     "restarting": restarting.measure,
     "starting": starting.measure,
+    "hosting": hosting.measure,
 }
 
 

@@ -10,14 +10,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Row:
-    """One measurement: a median in milliseconds, and a peer's in the same run."""
+    """One measurement: a median, and a peer's in the same run."""
 
     what: str
-    median_ms: float
+    value: float
     peer: str = ""
-    peer_ms: float | None = None
+    peer_value: float | None = None
     wanted: str = ""
     """What the figure should be, in words."""
+    unit: str = "ms"
 
 
 def timed_ms(action: Callable[[], object]) -> float:
@@ -37,9 +38,9 @@ def show(rows: list[Row]) -> None:
     head = ("WHAT", "MEDIAN", "PEER", "PEER'S", "RATIO", "WANTED")
     table = [head]
     for row in rows:
-        peer = f"{row.peer_ms:.1f} ms" if row.peer_ms is not None else ""
-        ratio = f"{row.median_ms / row.peer_ms:.2f}" if row.peer_ms else ""
-        table.append((row.what, f"{row.median_ms:.1f} ms", row.peer, peer, ratio, row.wanted))
+        peer = f"{row.peer_value:.1f} {row.unit}" if row.peer_value is not None else ""
+        ratio = f"{row.value / row.peer_value:.2f}" if row.peer_value else ""
+        table.append((row.what, f"{row.value:.1f} {row.unit}", row.peer, peer, ratio, row.wanted))
     widths = [max(len(line[column]) for line in table) for column in range(len(head))]
     for line in table:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
