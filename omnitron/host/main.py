@@ -1,10 +1,9 @@
-"""`python -m omnitron.host SPEC` runs one process of a bootstrap app, under the service that `generate` made for it."""
+"""Runs one process of a bootstrap app, under the service that `generate` made for it."""
 
 from __future__ import annotations
 
 import asyncio
 import faulthandler
-import gc
 import logging
 import sys
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 from omnitron.errors import OmnitronError
 from omnitron.host import logs, reason
 from omnitron.host.process import Process, TraceFilter
-from omnitron.host.spec import Spec, read
+from omnitron.host.spec import read
 from omnitron.names import EXIT_MESSAGE_ID
 
 
@@ -37,24 +36,16 @@ def main() -> int:
     )
     for handler in logging.getLogger().handlers:
         handler.addFilter(TraceFilter())
-    return asyncio.run(_run(spec))
-
-
-async def _run(spec: Spec) -> int:
-    process = Process(spec)
-    # What has been imported so far lives as long as the process: the collector need not look at it again.
-    gc.freeze()
     try:
-        return await process.run()
+        return asyncio.run(Process(spec).run())
     except reason.FailureError as error:
-        logging.getLogger(__name__).debug("this is where", exc_info=error.cause)
-        return _end(error.sentence(process.folders), SYSLOG_IDENTIFIER=spec.identifier)
+        failure = error
+    except (Exception, SystemExit) as error:
+        failure = reason.FailureError("go on", error)
+    logging.getLogger(__name__).debug("this is where", exc_info=failure.cause)
+    return _end(failure.sentence([Path(folder) for folder in spec.folders]), SYSLOG_IDENTIFIER=spec.identifier)
 
 
 def _end(sentence: str, **fields: str) -> int:
     logs.notice(sentence, message_id=EXIT_MESSAGE_ID, **fields)
     return 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
