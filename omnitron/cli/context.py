@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from omnitron.planner.plan import Plan
 
 OLDEST, NEWEST = 252, 999
+PRODUCTION = "production"
 STABLE_PYTHON = Path("/usr/bin/python3")
 
 
@@ -58,6 +59,11 @@ def default_user() -> bool:
     return os.environ.get("OMNITRON_SCOPE") == "user"
 
 
+def in_development() -> bool:
+    """Whether OMNITRON_ENV asks for the `dev` blocks; a host on which nobody has set it is in production."""
+    return os.environ.get("OMNITRON_ENV", PRODUCTION) not in ("", PRODUCTION)
+
+
 def host_facts(scope: Scope, systemd_version: int | None) -> HostFacts:
     """Return the facts that the planner needs, found here unless they are given."""
     from omnitron.planner.facts import HostFacts
@@ -75,6 +81,7 @@ def host_facts(scope: Scope, systemd_version: int | None) -> HostFacts:
         helper_python=python,
         accounts=_accounts(scope),
         host_python=Path(sys.executable),
+        development=in_development(),
         specs=specs,
         helpers_owner=_other_owner(helpers),
     )

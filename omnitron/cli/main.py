@@ -25,6 +25,7 @@ VERBS = {
     "generate": "generate",
     "up": "up",
     "down": "down",
+    "dev": "dev",
     "start": "start",
     "stop": "stop",
     "restart": "restart",

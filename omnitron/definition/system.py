@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from omnitron.definition.fields import (
     Argv,
@@ -231,7 +231,7 @@ class Dev(Model):
     """HTTP port."""
     log_level: LogLevel | None = None
     """Log level."""
-    source_maps: bool | None = None
+    source_maps: bool | None = later()
     """For programs that have them."""
     env: Environment = {}
     """Environment variables."""
@@ -246,13 +246,51 @@ class MetricsExport(Model):
     """Sample cadence."""
 
 
+def parse_sampler(value: object) -> str:
+    """Return a sampler's name as OTEL_TRACES_SAMPLER has it, with `:ratio` where it has one.
+
+    True and a ratio alone leave the choice to the caller's trace, where there is one.
+    """
+    if value is True:
+        return "parentbased_always_on"
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        value = f"parentbased_traceidratio:{value}"
+    name, colon, ratio = value.partition(":") if isinstance(value, str) else ("", "", "")
+    base = name.removeprefix("parentbased_")
+    try:
+        if (base in ("always_on", "always_off") and not colon) or (base == "traceidratio" and 0 <= float(ratio) <= 1):
+            return str(value)
+    except ValueError:
+        pass
+    raise ValueError(
+        'must be a ratio from 0 to 1, or "always_on", "always_off" or "traceidratio:0.1", '
+        f'with "parentbased_" before it to heed the caller, not {value!r}'
+    )
+
+
+Sampler = Annotated[
+    str,
+    BeforeValidator(parse_sampler),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "minimum": 0, "maximum": 1},
+                {"type": "string", "pattern": r"^(parentbased_)?(always_on|always_off|traceidratio:[0-9.eE-]+)$"},
+                {"const": True},
+            ]
+        }
+    ),
+]
+"""What decides which traces are kept."""
+
+
 class Tracing(Model):
     """Distributed tracing."""
 
-    sampler: Any = None
-    """Which traces are kept."""
+    sampler: Sampler | None = None
+    """Which traces are kept: a ratio from 0 to 1, or a name as in OTEL_TRACES_SAMPLER; all of them if omitted."""
     propagator: Literal["w3c", "jaeger"] = "w3c"
-    """How a trace is carried on."""
+    """How a trace is carried on in HTTP headers: `traceparent` or `uber-trace-id`."""
 
 
 class AppLogging(Model):
@@ -273,8 +311,8 @@ class Observability(Model):
 
     metrics: bool | MetricsExport | None = hosted()
     """Metrics."""
-    tracing: bool | Tracing | None = later()
-    """Traces."""
+    tracing: bool | Tracing | None = hosted()
+    """Traces, sent by OTLP; needs `omnitron[tracing]`."""
     logging: AppLogging | None = None
     """Logging."""
 
@@ -359,7 +397,7 @@ class System(Model):
     """Environment variables of all its processes."""
     cwd: Text | None = None
     """Working directory, relative to the bootstrap's folder; the app's entry decides if omitted."""
-    dev: Dev | None = later()
+    dev: Dev | None = None
     """Overrides for development."""
     observability: Observability | None = None
     """What is recorded."""

@@ -29,6 +29,8 @@ class HostFacts:
     """Users of the target, None when they are not known (another host)."""
     host_python: Path = Path("/usr/bin/python3")
     """Interpreter that has omnitron, for the process host of apps without a virtual environment of their own."""
+    development: bool = False
+    """Whether `dev` blocks are applied."""
     specs: Path = Path("/etc/omnitron")
     """Folder of the compiled policies, where what a process host reads is kept too."""
     helpers_owner: str | None = None

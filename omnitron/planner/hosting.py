@@ -13,7 +13,7 @@ from omnitron import names
 from omnitron.definition.fields import Model
 from omnitron.definition.loader import App, Ecosystem, absolute
 from omnitron.definition.modules import find_module, services_in
-from omnitron.definition.system import Auth, ConfigSource, Process, System
+from omnitron.definition.system import Auth, ConfigSource, Process, System, Tracing
 
 VERSION = 1
 JWT_CREDENTIAL = "jwt-key"
@@ -130,6 +130,7 @@ def hosted(
         "envPrefix": system.config.env_prefix if system.config else None,
         "logLevel": log_level,
         "metrics": _metrics(system, process),
+        "tracing": _tracing(system),
         "startupTimeout": startup_timeout,
         "stopTimeout": stop_timeout,
         "drain": system.shutdown.drain_connections,
@@ -212,3 +213,11 @@ def _metrics(system: System, process: Process) -> bool:
     own = process.observability.metrics if process.observability else None
     general = system.observability.metrics if system.observability else None
     return own if own is not None else general is not False
+
+
+def _tracing(system: System) -> dict[str, Any] | None:
+    """Return how calls are traced, None where they are not."""
+    said = system.observability.tracing if system.observability else None
+    if isinstance(said, Tracing):
+        return said.model_dump(by_alias=True, exclude_none=True)
+    return {} if said else None

@@ -13,6 +13,7 @@ from omnitron.definition.loader import App, Ecosystem, absolute
 from omnitron.definition.process import Health, Limits, Paths, ProcessSettings, RawUnit, Shutdown
 from omnitron.definition.system import Process
 from omnitron.planner import programs
+from omnitron.planner.development import in_development
 from omnitron.planner.facts import HostFacts
 from omnitron.planner.hosting import Hosted, hosted, socket_path, spec_name
 from omnitron.planner.programs import Program
@@ -130,6 +131,7 @@ class PlannedProcess:
 
 def of_app(ecosystem: Ecosystem, stack_name: str, app: App, facts: HostFacts) -> tuple[PlannedProcess, ...]:
     """Return the processes of `app` in a stack."""
+    app = in_development(app) if facts.development else app
     sources = list(_settings(app))
     return tuple(
         _process(ecosystem, stack_name, app, name, settings, program, facts, alone=len(sources) == 1)

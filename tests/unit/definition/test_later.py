@@ -48,7 +48,7 @@ MARKED: dict[type[Model], dict[str, Any]] = {
         "auth.rls": "m:f",
         "auth.invocationWrapper": "m:f",
         "shutdown.drainConnections": True,
-        "dev": {},
+        "dev.sourceMaps": True,
         "observability.metrics": True,
         "observability.tracing": True,
         "observability.logging.maxSize": "1mb",
@@ -107,7 +107,7 @@ def test_what_is_set_and_does_nothing_is_named(tmp_path: Path, model: type[Model
     data = shop(app, stacks={"dev": stack}) | (said if model is EcosystemConfig else {})
     where = {AppEntry: "apps.a.", Stack: "stacks.dev.", Process: "processes.b.", AppConfig: "omnitron."}
     found = without_effect(loaded(tmp_path, data))
-    of_modules = path in {*SETTINGS, "shutdown.drainConnections", "observability.metrics"}
+    of_modules = path in {*SETTINGS, "shutdown.drainConnections", "observability.metrics", "observability.tracing"}
     why = "has no effect: only processes with a module have it" if of_modules else "has no effect in this version"
     assert [(problem.path, problem.message) for problem in found] == [(where.get(model, "") + path, why)]
 
@@ -131,10 +131,10 @@ def test_an_ecosystem_without_apps_is_warned_about_too(tmp_path: Path) -> None:
 
 def test_a_plan_says_each_once_in_one_line(tmp_path: Path) -> None:
     """Two apps of one bootstrap in two stacks are one definition."""
-    file = bootstrap(tmp_path, {"name": "b", "command": ["x"]}, version="1", dev={})
+    file = bootstrap(tmp_path, {"name": "b", "command": ["x"]}, version="1", requires={})
     apps = [{"name": name, "bootstrap": file} for name in ("a", "b")]
     stacks = {name: {"type": "local"} for name in ("dev", "test")}
     assert planned(tmp_path, shop(*apps, gateway={"port": 80}, stacks=stacks)).warnings == (
-        f"{file}:7: dev: has no effect in this version",
+        f"{file}:7: requires: has no effect in this version",
         f"{tmp_path}/omnitron.config.yaml:9: gateway: has no effect in this version",
     )
