@@ -26,7 +26,7 @@ fi
 
 stamp=.venv/.complete extras=[run,host] without_run=[host]
 if [ "${1:-}" = test ]; then
-    stamp=.venv/.complete-test extras=[run,host,dev] without_run=[host,dev]
+    stamp=.venv/.complete-test extras=[run,host,tracing,dev] without_run=[host,tracing,dev]
 elif [ .venv/.complete-test -nt pyproject.toml ]; then
     stamp=.venv/.complete-test
 fi

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import socket
 from collections.abc import Callable
 
 log = logging.getLogger(__name__)
 
-OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+REST_S = 0.001
+"""Pause after a connection, so that another instance takes the next: without it one of four got half more."""
 PAUSE_S = 0.5
+"""Pause after a failure, such as too many open files."""
+PATIENCE = 8
+"""Rests after which something still waited, until one connection more is taken at a time: nobody else takes them."""
 
 
 class Acceptor:
@@ -24,37 +27,50 @@ class Acceptor:
         self._socket = listening
         self._protocol = protocol
         self._tasks: set[asyncio.Task[None]] = set()
+        self._next: asyncio.TimerHandle | None = None
+        self._busy = 0
         self.is_accepting = False
-        self._again: asyncio.TimerHandle | None = None
+        """False while it has not begun, has ended, or pauses after a failure."""
 
     def start(self) -> None:
         """Begin to accept."""
         self._loop = asyncio.get_running_loop()
         self._socket.setblocking(False)
-        self.is_accepting = True
-        self._again = None
-        self._loop.add_reader(self._socket, self._accept)
+        self._resume()
 
     def stop(self) -> None:
         """Accept no more; the socket stays open, and what waits on it is another's to take."""
-        if self._again:
-            self._again.cancel()
+        if self._next:
+            self._next.cancel()
         if self.is_accepting:
             self.is_accepting = False
             self._loop.remove_reader(self._socket)
 
+    async def settle(self) -> None:
+        """Wait until what was accepted has its protocol."""
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _resume(self) -> None:
+        self.is_accepting = True
+        self._loop.add_reader(self._socket, self._accept)
+
     def _accept(self) -> None:
         try:
-            connection, _ = self._socket.accept()
+            for _ in range(1 + self._busy // PATIENCE):
+                self._take(self._socket.accept()[0])
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-            return  # another instance was quicker, or the client has gone
+            self._busy //= 2  # another instance was quicker, or the client has gone
         except OSError as error:
-            if error.errno not in OUT_OF_RESOURCES:
-                raise
             log.error("cannot accept a connection: %s; trying again in %s s", error.strerror, PAUSE_S)
             self.stop()
-            self._again = self._loop.call_later(PAUSE_S, self.start)
-            return
+            self._next = self._loop.call_later(PAUSE_S, self._resume)
+        else:
+            self._busy += 1
+            self._loop.remove_reader(self._socket)
+            self._next = self._loop.call_later(REST_S, self._resume)
+
+    def _take(self, connection: socket.socket) -> None:
         connection.setblocking(False)
         task = self._loop.create_task(self._begin(connection))
         self._tasks.add(task)
@@ -62,6 +78,9 @@ class Acceptor:
 
     async def _begin(self, connection: socket.socket) -> None:
         try:
+            if connection.family != socket.AF_UNIX:
+                # asyncio sees to it only for sockets that were made with the protocol's number.
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await self._loop.connect_accepted_socket(self._protocol, connection)
         except OSError:
             connection.close()  # it has gone already

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from omnitron.host.config import Config
     from omnitron.host.metrics import Registry
 
+LAST_WORDS_S = 2.0
+"""Longest time for background tasks to end when they are cancelled."""
+
 
 class Context:
     """One process of an app. Attributes say who it is, methods what it can have."""
@@ -75,8 +78,9 @@ class Context:
             self.logger.error("a background task has failed", exc_info=error)
 
     async def cancel_tasks(self) -> None:
-        """Cancel what runs in the background, and wait until it has gone."""
+        """Cancel what runs in the background, and wait until it has gone: not for long, it may not want to."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks:
+            await asyncio.wait(tasks, timeout=LAST_WORDS_S)

@@ -7,15 +7,18 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from omnitron.host import errors
 from omnitron.host.auth import Forbidden, Unauthenticated, check
-from omnitron.host.calls import Call, child_span, enter, is_cancelled
+from omnitron.host.calls import TRACEPARENT, Call, child_span, enter, is_cancelled
 from omnitron.host.errors import RpcError
 from omnitron.host.methods import Method
+
+if TYPE_CHECKING:
+    from omnitron.host.tracing import Tracing
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +96,7 @@ class Dispatcher:
         observe: Observer = lambda method, outcome, seconds: None,
         max_pending: int = MAX_PENDING,
         longest_s: float | None = None,
+        tracer: Tracing | None = None,
     ) -> None:
         """Take the table; `longest_s` bounds every call, whatever the caller says."""
         self.methods = methods
@@ -101,6 +105,7 @@ class Dispatcher:
         self._observe = observe
         self._max_pending = max_pending
         self._longest_s = longest_s
+        self._tracer = tracer
 
     async def answer(self, message: bytes, call: Call) -> bytes | None:
         """Return the answer to a message: a call or a batch of them; None when all of it was notifications."""
@@ -137,13 +142,24 @@ class Dispatcher:
         method = self.methods.get(request.method)
         outcome = "ok"
         try:
-            result = await self._serve(request, params, method, call)
+            if self._tracer is None:
+                result = await self._serve(request, params, method, call)
+            else:
+                result = await self._traced(request, params, method, call, self._tracer)
             return None if id is msgspec.UNSET else _Success(result, id)
         except RpcError as error:
             outcome = str(error.code)
             return None if id is msgspec.UNSET else _failure(id, error)
         finally:
             self._observe(method.name if method else UNKNOWN, outcome, time.perf_counter() - began)
+
+    async def _traced(self, request: Request, params: bytes, method: Method | None, call: Call, tracer: Tracing) -> Any:
+        """Serve inside of a span, which becomes the call's own."""
+        own = request.traceparent if TRACEPARENT.fullmatch(request.traceparent or "") else call.traceparent
+        with tracer.serving(method.name if method else UNKNOWN, own) as span:
+            request.traceparent = None
+            call = Call(call.identity, call.deadline, span.traceparent, call.transport)
+            return await self._serve(request, params, method, call)
 
     async def _serve(self, request: Request, params: bytes, method: Method | None, call: Call) -> Any:
         if method is None:

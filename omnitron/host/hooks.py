@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from omnitron.host.calls import is_cancelled
@@ -42,27 +43,32 @@ class HookTable:
                 except Exception as error:
                     raise FailureError(f"load the hook {_camel(moment)} ({reference})", error) from error
 
-    def get(self, moment: str) -> Callable[..., Any] | None:
-        """Return the function for a moment, None without one."""
-        return self._functions.get(moment)
+    def get(self, moment: str, context: Context | None = None) -> Callable[..., Any] | None:
+        """Return the function for a moment, given the context as far as it takes one; None without one."""
+        function = self._functions.get(moment)
+        return function and partial(function, *_arguments(function, context))
 
     async def run(self, moment: str, context: Context | None, timeout_s: float) -> None:
         """Run the hook of a moment, if there is one, with the context as far as it takes one."""
-        function = self._functions.get(moment)
-        if function is None:
-            return
-        try:
-            async with asyncio.timeout(timeout_s) as limit:
-                result = function(*_arguments(function, context))
-                if inspect.isawaitable(result):
-                    await result
-        except TimeoutError as error:
-            late = HookTimeoutError(f"it took longer than {timeout_s:g} s") if limit.expired() else error
-            raise FailureError(f"run the hook {_camel(moment)}", late) from error
-        except (Exception, SystemExit, asyncio.CancelledError) as error:
-            if is_cancelled():
-                raise
-            raise FailureError(f"run the hook {_camel(moment)}", error) from error
+        function = self.get(moment, context)
+        if function is not None:
+            await run_guarded(f"run the hook {_camel(moment)}", function, timeout_s)
+
+
+async def run_guarded(doing: str, function: Callable[[], Any], timeout_s: float) -> None:
+    """Run the app's own code, async or not; raises FailureError for whatever it does instead of ending well."""
+    try:
+        async with asyncio.timeout(timeout_s) as limit:
+            result = function()
+            if inspect.isawaitable(result):
+                await result
+    except TimeoutError as error:
+        late = HookTimeoutError(f"it took longer than {timeout_s:g} s") if limit.expired() else error
+        raise FailureError(doing, late) from error
+    except (Exception, SystemExit, asyncio.CancelledError) as error:
+        if is_cancelled():
+            raise
+        raise FailureError(doing, error) from error
 
 
 def _arguments(function: Callable[..., Any], context: Context | None) -> tuple[Context, ...]:

@@ -41,6 +41,7 @@ class Loader:
         try:
             if name.endswith(".py") or "/" in name:
                 return _import_file(self._found(name))
+            self._check_name(name.partition(".")[0])
             return importlib.import_module(name)
         except SystemExit as error:
             said = ExitError(f"it calls sys.exit({'' if error.code is None else repr(error.code)})")
@@ -52,6 +53,12 @@ class Loader:
         if path is None:
             raise LoadError(f"cannot find {name}: looked for {', '.join(str(path) for path in tried)}")
         return path
+
+    def _check_name(self, top: str) -> None:
+        files = [file for folder in self._folders for file in (folder / top / "__init__.py", folder / f"{top}.py")]
+        mine = next((file for file in files if file.is_file()), None)
+        if mine and not _is_found(top, mine.resolve()):
+            raise LoadError(f"cannot import {top}: that is not {mine}", hint="name the module by its path")
 
     def function(self, reference: str) -> Callable[..., Any]:
         """Return what `file.py:function` or `package.module:function` refers to."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
+import gc
 import logging
 import os
 import signal
 import time
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omnitron.errors import OmnitronError
 from omnitron.host.calls import current_call
@@ -19,7 +20,7 @@ from omnitron.host.config import Config, ConfigSource
 from omnitron.host.container import build, service_classes
 from omnitron.host.context import Context
 from omnitron.host.health import Health
-from omnitron.host.hooks import HookTable
+from omnitron.host.hooks import HookTable, run_guarded
 from omnitron.host.loading import Loader
 from omnitron.host.methods import table
 from omnitron.host.proxy import Missing, Proxy
@@ -28,10 +29,15 @@ from omnitron.host.spec import Spec
 from omnitron.host.transports import Transports
 from omnitron.supervision import notify
 
+if TYPE_CHECKING:
+    from omnitron.host.tracing import Tracing
+
 log = logging.getLogger(__name__)
 
 RESERVE = 0.15
 """Share of the time to stop that is kept for the hooks and the end, of which draining gets the rest."""
+FLUSH_USEC = 3_000_000
+"""Time that systemd is asked for to send the last spans: a little more than that takes at most."""
 FIRST_CHECKS_S = 0.2
 """Pause between health checks until the first good one."""
 
@@ -45,12 +51,21 @@ class Process:
         self.folders = [Path(folder) for folder in spec.folders]
         self._stopping = asyncio.Event()
         self._clients: dict[str, Client] = {}
+        self._tracer: Tracing | None = None
         self._transports = Transports(spec)
         self._hooks: HookTable | None = None
         self._context: Context | None = None
 
     async def run(self) -> int:
         """Live. Returns 0 after a stop that was asked for; raises FailureError for what ends the process."""
+        try:
+            return await self._live()
+        finally:
+            if self._tracer:
+                notify.send(f"EXTEND_TIMEOUT_USEC={FLUSH_USEC}")
+                await self._tracer.shutdown()
+
+    async def _live(self) -> int:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
@@ -76,6 +91,7 @@ class Process:
             config = self._config()
         except OmnitronError as error:
             raise FailureError("read its configuration", error) from error
+        self._tracer = self._trace()
         loader = Loader(self.folders)
         hooks = self._hooks = HookTable(spec.hooks, loader)
         await self._hook("before_create", None, startup_s)
@@ -98,20 +114,15 @@ class Process:
         if setup is not None:
             self._say("running setup")
             notify.send(f"EXTEND_TIMEOUT_USEC={spec.startup_timeout * 1000}")
-            try:
-                result = setup(context)
-                if inspect.isawaitable(result):
-                    await result
-            except Exception as error:
-                raise FailureError("run setup", error) from error
+            await run_guarded("run setup", partial(setup, context), startup_s)
         self._say("opening its sockets")
         try:
-            self._transports.open(methods, loader)
+            self._transports.open(methods, loader, self._tracer)
         except Exception as error:
             raise FailureError("open its sockets", error) from error
         await self._hook("after_start", context, startup_s)
         health = Health(
-            hooks.get("on_health_check") if spec.health.enabled else None,
+            hooks.get("on_health_check", context) if spec.health.enabled else None,
             [self._transports.wrong],
             timeout_s=spec.health.timeout / 1000,
             retries=spec.health.retries,
@@ -124,15 +135,35 @@ class Process:
         sources = [ConfigSource(s.type, s.path, s.prefix, s.optional) for s in self.spec.sources]
         return Config(sources, env_prefix=self.spec.env_prefix, folder=Path(self.spec.folder))
 
+    def _trace(self) -> Tracing | None:
+        spec = self.spec
+        if spec.tracing is None:
+            return None
+        try:
+            # Imported here: who is not traced does not pay for it, and need not have it.
+            from omnitron.host.tracing import configure
+
+            tracer = configure(
+                spec.tracing,
+                service=spec.app,
+                version=spec.app_version,
+                stack=f"{spec.project}/{spec.stack}",
+                process=spec.process,
+                instance=_instance(),
+            )
+        except OmnitronError as error:
+            raise FailureError("trace its calls", error) from error
+        tracer.make_global()
+        return tracer
+
     def _make_context(self, config: Config) -> Context:
         spec = self.spec
-        number = os.environ.get("OMNITRON_INSTANCE", "")
         return Context(
             project=spec.project,
             stack=spec.stack,
             app=spec.app,
             process=spec.process,
-            instance=int(number) if number.isdigit() else None,
+            instance=_instance(),
             version=spec.app_version,
             config=config,
             metrics=self._transports.registry,
@@ -145,7 +176,7 @@ class Process:
         if path is None:
             return Missing(service, self.spec.access)
         path = path.replace("%t", _runtime_root(), 1)
-        client = self._clients.setdefault(path, Client(path))
+        client = self._clients.setdefault(path, Client(path, self._tracer))
         return Proxy(client, service, interface)
 
     async def _first_check(self, health: Health, startup_s: float) -> None:
@@ -161,6 +192,9 @@ class Process:
 
     async def _serve(self, context: Context, health: Health, stop: asyncio.Task[Any]) -> None:
         notify.send("READY=1", f"STATUS={self._sentence(health)}")
+        # All that is there now stays.
+        gc.freeze()
+        gc.enable()
         assert context.failed is not None
         watching = asyncio.create_task(self._watch(health))
         try:
@@ -205,7 +239,7 @@ class Process:
         await self._stop_hook("before_stop", context, stop_s)
         if context:
             await context.cancel_tasks()
-        await self._stop_hook("after_stop", None, stop_s)
+        await self._stop_hook("after_stop", context, stop_s)
         for client in self._clients.values():
             client.close()
 
@@ -232,9 +266,15 @@ class HealthError(Exception):
     """A process that never became healthy."""
 
 
+def _instance() -> int | None:
+    number = os.environ.get("OMNITRON_INSTANCE", "")
+    return int(number) if number.isdigit() else None
+
+
 def _runtime_root() -> str:
-    """What systemd calls `%t`."""
-    return "/run" if os.geteuid() == 0 or "XDG_RUNTIME_DIR" not in os.environ else os.environ["XDG_RUNTIME_DIR"]
+    """What systemd calls `%t`: this process's own folder there is `PREFIX/STACK/NAME`."""
+    own = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
+    return str(Path(own).parents[2]) if own else "/run"
 
 
 class TraceFilter(logging.Filter):

@@ -20,7 +20,7 @@ def inherited() -> dict[str, list[socket.socket]]:
     for number in range(count):
         descriptor = FIRST + number
         os.set_inheritable(descriptor, False)
-        name = names[number] if number < len(names) else "unknown"
+        name = (names[number] if number < len(names) else "") or "unknown"
         found.setdefault(name, []).append(socket.socket(fileno=descriptor))
     return found
 
@@ -32,9 +32,12 @@ def listen_unix(path: Path) -> socket.socket:
     umask = os.umask(0o077)
     try:
         listening.bind(str(path))
+        listening.listen(BACKLOG)
+    except OSError:
+        listening.close()
+        raise
     finally:
         os.umask(umask)
-    listening.listen(BACKLOG)
     return listening
 
 

@@ -86,6 +86,14 @@ class Jwt(_Part):
     roles_claim: str = "roles"
 
 
+class Tracing(_Part):
+    """How calls are traced."""
+
+    sampler: str | None = None
+    """Which traces are kept: a name as in OTEL_TRACES_SAMPLER, with `:ratio` where it has one."""
+    propagator: Literal["w3c", "jaeger"] = "w3c"
+
+
 class Source(_Part):
     """Where configuration comes from."""
 
@@ -127,7 +135,7 @@ class Spec(_Part):
     log_level: str = "info"
     log_format: Literal["journal", "json", "text"] | None = None
     metrics: bool = True
-    tracing: Any = None
+    tracing: Tracing | None = None
     startup_timeout: int = 30_000
     stop_timeout: int = 10_000
     drain: bool = True

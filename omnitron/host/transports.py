@@ -21,6 +21,7 @@ from omnitron.host.unix import UnixServer, only
 
 if TYPE_CHECKING:
     from omnitron.host.http_server import HttpServer
+    from omnitron.host.tracing import Tracing
     from omnitron.host.web import Observe, Verify, Web
 
 CONTROL = "control.sock"
@@ -39,13 +40,15 @@ class Transports:
         self._unix: list[UnixServer] = []
         self._http: list[HttpServer] = []
         self._web: list[Web] = []
+        self._tracer: Tracing | None = None
 
     @property
     def _servers(self) -> list[UnixServer | HttpServer]:
         return [*self._unix, *self._http]
 
-    def open(self, methods: Mapping[str, Method], loader: Loader) -> None:
+    def open(self, methods: Mapping[str, Method], loader: Loader, tracer: Tracing | None = None) -> None:
         """Begin to serve."""
+        self._tracer = tracer
         dispatcher = self._dispatcher(methods)
         runtime = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
         if runtime:
@@ -69,10 +72,8 @@ class Transports:
         deadline = time.monotonic() + timeout_s
         for server in self._servers:
             server.stop()
-        for web in self._web:
-            web.draining = True
         await asyncio.gather(
-            *(web.close_sockets() for web in self._web),
+            *(web.close_sockets(deadline) for web in self._web),
             *(server.drain(timeout_s) for server in self._unix),
             *(server.drain(deadline) for server in self._http),
         )
@@ -81,7 +82,7 @@ class Transports:
         spec = self._spec
         longest_s = spec.http.request_timeout / 1000 if spec.http else None
         if not spec.metrics:
-            return Dispatcher(methods, longest_s=longest_s)
+            return Dispatcher(methods, longest_s=longest_s, tracer=self._tracer)
         process_metrics(self.registry)
         calls = self.registry.counter("omnitron_rpc_calls_total", "Calls served.", ("method", "outcome"))
         seconds = self.registry.histogram("omnitron_rpc_seconds", "Time that calls took.", ("method",))
@@ -90,7 +91,7 @@ class Transports:
             calls.inc(method, outcome)
             seconds.observe(took, method)
 
-        dispatcher = Dispatcher(methods, longest_s=longest_s, observe=observe)
+        dispatcher = Dispatcher(methods, longest_s=longest_s, observe=observe, tracer=self._tracer)
         self.registry.gauge("omnitron_rpc_pending", "Calls being served.", value=lambda: dispatcher.pending)
         return dispatcher
 
@@ -116,11 +117,20 @@ class Transports:
                 cors=limits.cors,
                 version=limits.app_version,
                 observe=observe,
+                tracer=self._tracer,
             )
             self._serve(HttpServer, web, "http", spec.http.host, spec.http.port, None)
         if spec.websocket:
             listener = spec.websocket
-            web = Web(dispatcher, self.hub, verify=verify, http=False, websocket_path=listener.path, observe=observe)
+            web = Web(
+                dispatcher,
+                self.hub,
+                verify=verify,
+                http=False,
+                websocket_path=listener.path,
+                observe=observe,
+                tracer=self._tracer,
+            )
             ping = (_seconds(listener.ping_interval), _seconds(listener.ping_timeout))
             self._serve(HttpServer, web, "websocket", listener.host, listener.port, ping)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import logging
 import os
 import pwd
 import socket
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 
 import msgspec
 
@@ -15,15 +18,17 @@ from omnitron.host import errors
 from omnitron.host.accept import Acceptor
 from omnitron.host.auth import Identity
 from omnitron.host.calls import Call
+from omnitron.host.client import LONGEST_LINE
 from omnitron.host.dispatch import Dispatcher
 
-LONGEST_LINE = 16 << 20
-"""Bytes of one message."""
+log = logging.getLogger(__name__)
+
 AT_ONCE = 256
 """Calls at once on one connection; beyond, nothing more is read from it until some are done."""
 DRAINING = b'{"jsonrpc":"2.0","method":"rpc.draining"}\n'
 """Tells a client to send what comes next over another connection."""
-HTTP_LONGEST = 8 << 10
+LINGER_S = 1.0
+"""How long a client may take to read why its connection ends."""
 
 
 class UnixServer:
@@ -42,7 +47,8 @@ class UnixServer:
         self.may_call = may_call
         self.pages = pages
         self.connections: set[_Connection] = set()
-        self.draining = False
+        self.context = contextvars.copy_context()
+        """What every call starts from."""
         self._acceptor = Acceptor(listening, lambda: _Connection(self))
 
     def start(self) -> None:
@@ -61,7 +67,7 @@ class UnixServer:
     async def drain(self, grace_s: float) -> None:
         """Accept no more, let every client finish and leave, and close what is left after the grace."""
         self.stop()
-        self.draining = True
+        await self._acceptor.settle()
         for connection in list(self.connections):
             connection.ask_to_leave()
         try:
@@ -101,8 +107,14 @@ class _Connection(asyncio.Protocol):
         self._searched = 0
         self._out: list[bytes] = []
         self._running: set[asyncio.Task[None]] = set()
-        self._no_more = False
         self._call = Call()
+        self._page_line: bytes | None = None
+        """The first line of an HTTP request, until its headers are over."""
+        self._is_writable = True
+        self._eof = False
+        """The client sends no more."""
+        self._ended = False
+        """Nothing more is served; what still comes is thrown away."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -115,32 +127,52 @@ class _Connection(asyncio.Protocol):
             self._refuse(errors.FORBIDDEN, f"not permitted: user {uid} may not call this process")
             return
         self._call = Call(Identity(f"uid:{uid}", trusted=True), transport="unix")
-        if self._server.draining:
-            self.ask_to_leave()
+
+    # --- messages ---
 
     def data_received(self, data: bytes) -> None:
-        if self._no_more:
-            return
-        self._buffer += data
-        while (end := self._buffer.find(b"\n", self._searched)) >= 0:
+        if not self._ended:
+            self._buffer += data
+            self._take()
+
+    @property
+    def _is_full(self) -> bool:
+        # A client that does not read its answers gets no more of its calls served.
+        return len(self._running) >= AT_ONCE or not self._is_writable
+
+    def _take(self) -> None:
+        """Begin what has arrived, as much of it as may be served at once; the rest waits, here and in the socket."""
+        while not self._ended and not self._is_full:
+            end = self._buffer.find(b"\n", self._searched)
+            if end < 0:
+                self._searched = len(self._buffer)
+                break
             line = bytes(self._buffer[:end])
             del self._buffer[: end + 1]
             self._searched = 0
-            if line.startswith(b"GET "):
-                self._page(line)
-                return
-            if line and not line.isspace():
-                self._begin(line)
-        self._searched = len(self._buffer)
-        if len(self._buffer) > LONGEST_LINE:
-            self._refuse(errors.INVALID_REQUEST, f"a message holds at most {LONGEST_LINE} bytes")
-
-    def _begin(self, line: bytes) -> None:
-        task = self._loop.create_task(self._serve(line))
-        self._running.add(task)
-        task.add_done_callback(self._done)
-        if len(self._running) >= AT_ONCE:
+            self._line(line)
+        if self._ended:
+            return
+        if self._is_full:
             self._transport.pause_reading()
+        elif len(self._buffer) > LONGEST_LINE:
+            self._refuse(errors.INVALID_REQUEST, f"a message holds at most {LONGEST_LINE} bytes")
+        elif not self._eof:
+            self._transport.resume_reading()
+        elif not self._running:
+            self._end()
+
+    def _line(self, line: bytes) -> None:
+        if self._page_line is not None:
+            if not line.strip():
+                self._page(self._page_line)
+        elif line.startswith(b"GET "):
+            self._page_line = line
+        elif line and not line.isspace():
+            # A context of its own: this may run in that of a call that has just ended.
+            task = self._loop.create_task(self._serve(line), context=self._server.context.copy())
+            self._running.add(task)
+            task.add_done_callback(self._done)
 
     async def _serve(self, line: bytes) -> None:
         answer = await self._server.dispatcher.answer(line, self._call)
@@ -149,28 +181,21 @@ class _Connection(asyncio.Protocol):
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
-        if self._transport.is_closing():
+        if not task.cancelled() and (error := task.exception()):
+            log.error("a call was not answered: its connection is closed", exc_info=error)
+            self.close()
+        if self._ended or self._transport.is_closing():
             return
-        if len(self._running) < AT_ONCE and self._may_read():
-            self._transport.resume_reading()
-        if self._no_more and not self._running:
-            self._flush()
-            self._transport.close()
-
-    def _may_read(self) -> bool:
-        return not self._no_more and not self._writing_is_paused
-
-    _writing_is_paused = False
+        if self._buffer or self._eof or len(self._running) == AT_ONCE - 1:
+            self._take()
 
     def pause_writing(self) -> None:
-        # A client that does not read its answers gets no more of its calls served.
-        self._writing_is_paused = True
+        self._is_writable = False
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:
-        self._writing_is_paused = False
-        if len(self._running) < AT_ONCE and self._may_read():
-            self._transport.resume_reading()
+        self._is_writable = True
+        self._take()
 
     def _send(self, answer: bytes) -> None:
         # Answers that are ready in the same moment leave in one system call.
@@ -179,12 +204,12 @@ class _Connection(asyncio.Protocol):
         self._out.append(answer)
 
     def _flush(self) -> None:
-        if self._out and not self._transport.is_closing():
+        if self._out and not self._ended and not self._transport.is_closing():
             self._transport.write(b"\n".join((*self._out, b"")))
         self._out.clear()
 
     def _page(self, line: bytes) -> None:
-        """Answer an HTTP request for a page; what is left of the request is of no interest."""
+        """Answer an HTTP request for a page."""
         words = line.decode("latin-1").split()
         text = self._server.pages(words[1]) if len(words) == 3 else None
         status = "200 OK" if text is not None else "404 Not Found"
@@ -193,24 +218,39 @@ class _Connection(asyncio.Protocol):
         self._transport.write(f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body)
         self._end()
 
+    # --- the end ---
+
+    def eof_received(self) -> bool:
+        if self._ended:
+            return False
+        # The client has said all it had to say, its last line perhaps without an end, and still wants its answers.
+        self._eof = True
+        self._buffer += b"\n\n"
+        self._take()
+        return not self._transport.is_closing()
+
     def _refuse(self, code: int, message: str) -> None:
         error = {"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": message}}
         self._transport.write(msgspec.json.encode(error) + b"\n")
         self._end()
 
     def _end(self) -> None:
-        self._no_more = True
+        """Send what is ready, and close; not at once if the client may be sending, for then it would not read it."""
+        self._flush()
+        self._ended = True
         self._buffer.clear()
-        self._transport.close()
-
-    def eof_received(self) -> bool:
-        # The client has said all it had to say, and still wants its answers.
-        self._no_more = True
-        return bool(self._running)
+        if self._eof:
+            self._transport.close()
+            return
+        self._transport.resume_reading()
+        if not self._transport.get_write_buffer_size():
+            with suppress(OSError):
+                self._transport.write_eof()
+        self._loop.call_later(LINGER_S, self._transport.close)
 
     def ask_to_leave(self) -> None:
         """Tell the client to use another connection from now on; what still comes over this one is served."""
-        if not self._transport.is_closing():
+        if not self._ended and not self._transport.is_closing():
             self._transport.write(DRAINING)
 
     def close(self) -> None:
@@ -219,6 +259,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._server.connections.discard(self)
-        self._no_more = True
+        self._ended = True
+        self._buffer.clear()
         if not self.closed.done():
             self.closed.set_result(None)

@@ -8,21 +8,26 @@ import math
 import os
 import time
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from typing import Any
-
-import msgspec
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from omnitron.host import errors
-from omnitron.host.auth import Forbidden, Identity, Unauthenticated, bearer_token, challenge, check, required_roles
-from omnitron.host.calls import Call, child_span, enter
+from omnitron.host.auth import Forbidden, Identity, Unauthenticated, bearer_token, challenge, check
+from omnitron.host.calls import Call, child_span, enter, is_cancelled
 from omnitron.host.dispatch import Dispatcher
 from omnitron.host.hub import Hub
+from omnitron.host.websocket import WebSocket, deny
+
+if TYPE_CHECKING:
+    from omnitron.host.routes import Router
+    from omnitron.host.tracing import Span, Tracing
 
 log = logging.getLogger(__name__)
 
 RPC_PATH = "/rpc"
 JSON = (b"content-type", b"application/json")
 CLOSE = (b"connection", b"close")
+VARY = (b"vary", b"Origin")
 LATER_S = 0.5
 LONGEST_WAIT_HEADER = b"x-request-timeout"
 """Seconds that the caller waits, in a request's header."""
@@ -63,13 +68,12 @@ class Web:
         cors: Any = False,
         version: str | None = None,
         observe: Observe | None = None,
+        tracer: Tracing | None = None,
     ) -> None:
         """Take what to serve; `verify` judges bearer tokens, without it nobody is asked who they are."""
         self.dispatcher = dispatcher
         self.hub = hub
-        self.draining = False
-        """Set while the process ends: every response then closes its connection."""
-        self.sockets: set[_Socket] = set()
+        self.sockets: set[WebSocket] = set()
         self._verify = verify
         self._request_s = request_s
         self._longest_body = longest_body
@@ -77,7 +81,10 @@ class Web:
         self._http = http
         self._extra = [(b"x-app-version", version.encode("latin-1", "replace"))] if version else []
         self._observe = observe or _nobody
+        self._tracer = tracer
         self._router = _router(routes) if routes else None
+        self._limit = _Limit(request_s + LATER_S)
+        self._restarting = False
         self.app = _with_cors(self, cors) if cors else self
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -85,7 +92,12 @@ class Web:
         if scope["type"] == "websocket":
             await self._websocket(scope, receive, send)
         elif scope["type"] == "http":
-            await _Exchange(self, scope, receive, send).serve()
+            await self.request(scope, receive, send)
+
+    def request(self, scope: Scope, receive: Receive, send: Send, *headers: tuple[bytes, bytes]) -> Awaitable[None]:
+        """Serve one request; the response gets `headers` besides its own."""
+        exchange = _Exchange(self, scope, receive, send, *headers)
+        return exchange.serve() if self._tracer is None else exchange.traced(self._tracer)
 
     def identify(self, headers: dict[bytes, bytes]) -> Identity | None:
         """Return who sends these headers; raises Unauthenticated where a token is asked for and does not do."""
@@ -93,65 +105,90 @@ class Web:
             return None
         return self._verify(bearer_token(headers.get(b"authorization", b"").decode("latin-1") or None))
 
+    def _trace_of(self, headers: dict[bytes, bytes]) -> str | None:
+        """Return the trace context that the calls over a WebSocket are part of."""
+        if self._tracer is not None:
+            return self._tracer.parent(headers)
+        return child_span(headers.get(b"traceparent", b"").decode("latin-1") or None)
+
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
-        try:
-            if scope["path"] != self._websocket_path:
-                raise LookupError
-            identity = self.identify(headers)
-        except (LookupError, Unauthenticated):
-            await receive()
-            await send({"type": "websocket.close", "code": 1008})  # before it is accepted: HTTP 403
+        await receive()
+        if scope["path"] != self._websocket_path:
+            await deny(scope, send, 404)
             return
-        client = _Socket(self, identity, headers.get(b"traceparent", b"").decode("latin-1") or None, receive, send)
+        if self._restarting:
+            await deny(scope, send, 503)
+            return
+        try:
+            identity = self.identify(headers)
+        except Unauthenticated as error:
+            await deny(scope, send, 401, (b"www-authenticate", challenge(error).encode("latin-1", "replace")))
+            return
+        call = Call(identity, traceparent=self._trace_of(headers), transport="websocket")
+        client = WebSocket(self.dispatcher, self.hub, call, receive, send)
         self.sockets.add(client)
         try:
             await client.serve()
         finally:
             self.sockets.discard(client)
-            self.hub.leave(client)
 
-    async def close_sockets(self) -> None:
-        """Tell every WebSocket that the service restarts."""
-        self.draining = True
-        await asyncio.gather(*(client.close(1012) for client in list(self.sockets)), return_exceptions=True)
-
-
-class _Topic(msgspec.Struct):
-    topic: str
-
-
-class _Subscription(msgspec.Struct):
-    method: str
-    params: _Topic
-    id: str | int | float | None = None
+    async def close_sockets(self, deadline: float) -> None:
+        """Tell every WebSocket that the service restarts, once its calls are answered, or at `deadline` (monotonic)."""
+        self._restarting = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(deadline):
+                await asyncio.gather(*(client.close(1012) for client in list(self.sockets)))
 
 
 class _Exchange:
     """One HTTP request and its response."""
 
-    def __init__(self, web: Web, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, web: Web, scope: Scope, receive: Receive, send: Send, *headers: tuple[bytes, bytes]) -> None:
         self._web = web
+        self._extra = (*web._extra, *headers)
         self._scope = scope
         self._receive = receive
         self._to_client = send
+        self._headers = dict(scope["headers"])
         self._status = 0
+        self._taken = 0
+        """Bytes of its body so far."""
+        self._span: Span | None = None
+        self._pattern = RPC_PATH if web._http and scope["path"] == RPC_PATH else None
+        """Its route, for who counts: never a path that the client chose."""
+        self._gone = False
+        """The client has left."""
+        self.expired = False
+        """Set by what cancels it for having taken too long."""
+
+    async def traced(self, tracer: Tracing) -> None:
+        """Serve inside of a span, of which the calls that the request holds are parts."""
+        method, path = self._scope["method"], self._scope["path"]
+        with tracer.request(method, path, self._headers) as self._span:
+            try:
+                await self.serve()
+            finally:
+                self._span.answered(method, self._pattern, self._status)
 
     async def serve(self) -> None:
-        web, scope = self._web, self._scope
-        began = time.perf_counter()
-        route = RPC_PATH if scope["path"] == RPC_PATH else "other"
+        web = self._web
+        self._began = time.monotonic()
         try:
             # A call is told by the dispatcher that it took too long; this is for everything else.
-            async with asyncio.timeout(web._request_s + LATER_S) as limit:
-                route = await self._route(route)
+            web._limit.begin(self, self._began)
+            await self._route()
+            if not self._status and not self._gone:
+                raise RuntimeError("its handler sent no response")
+        except asyncio.CancelledError as error:
+            if self.expired:
+                await self._refuse(504, "not done in time", CLOSE)
+            elif is_cancelled():
+                raise
+            else:
+                await self._broken(error)  # of something that the handler waited for
         except _TooLargeError:
             await self._refuse(413, f"a body holds at most {web._longest_body} bytes", CLOSE)
-        except TimeoutError as error:
-            if not limit.expired():
-                await self._broken(error)
-            elif not self._status:
-                await self._refuse(504, "not done in time", CLOSE)
         except Unauthenticated as error:
             await self._refuse(401, str(error), (b"www-authenticate", challenge(error).encode("latin-1", "replace")))
         except Forbidden as error:
@@ -159,34 +196,36 @@ class _Exchange:
         except Exception as error:
             await self._broken(error)
         finally:
-            web._observe(scope["method"], route, self._status, time.perf_counter() - began)
+            web._limit.end(self)
+            web._observe(self._scope["method"], self._pattern or "other", self._status, time.monotonic() - self._began)
 
-    async def _route(self, route: str) -> str:
-        """Answer, and return the route for the metrics: a pattern, never a path that the client chose."""
+    async def _route(self) -> None:
         web, scope = self._web, self._scope
-        headers = dict(scope["headers"])
-        identity = web.identify(headers)
-        call = Call(
-            identity,
-            time.monotonic() + min(_seconds(headers.get(LONGEST_WAIT_HEADER)), web._request_s),
-            child_span(headers.get(b"traceparent", b"").decode("latin-1") or None),
-            "http",
-        )
-        if scope["path"] == RPC_PATH and web._http:
-            await self._rpc(call)
-            return route
-        found = web._router(scope) if web._router else None
-        if found is None:
+        identity = web.identify(self._headers)
+        if self._pattern:
+            await self._rpc(self._call(identity))
+            return
+        found = web._router.find(scope) if web._router else []
+        if not found:
             await self._refuse(404, "not found")
-            return route
-        pattern, handler, allowed = found
-        if handler is None:
-            await self._refuse(405, "method not allowed", (b"allow", ", ".join(sorted(allowed)).encode()))
-            return pattern
-        check(identity, required_roles(handler))
-        enter(call)
-        await _respond(handler, scope, self._bounded(), self._send)
-        return pattern
+        elif isinstance(found, list):
+            self._pattern = found[0].pattern
+            allowed = sorted({other.method for other in found})
+            await self._refuse(405, "method not allowed", (b"allow", ", ".join(allowed).encode()))
+        else:
+            self._pattern = found.pattern
+            check(identity, found.roles)
+            enter(self._call(identity))
+            await found.respond(scope, self._bounded(), self._send)
+
+    def _call(self, identity: Identity | None) -> Call:
+        """Return what the services that are called here may know."""
+        wait_s = min(_seconds(self._headers.get(LONGEST_WAIT_HEADER)), self._web._request_s)
+        if self._span:
+            trace = self._span.traceparent
+        else:
+            trace = child_span(self._headers.get(b"traceparent", b"").decode("latin-1") or None)
+        return Call(identity, self._began + wait_s, trace, "http")
 
     async def _rpc(self, call: Call) -> None:
         if self._scope["method"] != "POST":
@@ -204,9 +243,9 @@ class _Exchange:
                     break
                 message = await receive()
             else:
-                return  # the client has gone
+                return
             body = bytes(whole)
-        answer = await self._web.dispatcher.answer(bytes(body), call)
+        answer = await self._web.dispatcher.answer(body, call)
         if answer is None:
             await self._answer(204, b"")
             return
@@ -216,28 +255,26 @@ class _Exchange:
 
     def _bounded(self) -> Receive:
         """Return `receive`, which ends the request once the body is larger than it may be."""
-        length = dict(self._scope["headers"]).get(b"content-length", b"0")
-        if length.isdigit() and int(length) > self._web._longest_body:
+        length = self._headers.get(b"content-length")
+        if length and length.isdigit() and int(length) > self._web._longest_body:
             raise _TooLargeError
-        taken = 0
+        return self._take
 
-        async def receive() -> MutableMapping[str, Any]:
-            nonlocal taken
-            message = await self._receive()
-            if message["type"] == "http.request":
-                taken += len(message.get("body", b""))
-                if taken > self._web._longest_body:
-                    raise _TooLargeError
-            return message
-
-        return receive
+    async def _take(self) -> MutableMapping[str, Any]:
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._taken += len(message.get("body", b""))
+            if self._taken > self._web._longest_body:
+                raise _TooLargeError
+        else:
+            self._gone = True
+        return message
 
     async def _send(self, message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
             self._status = message["status"]
-            extra = [*self._web._extra, *([CLOSE] if self._web.draining else [])]
-            if extra:
-                message = {**message, "headers": [*message.get("headers", ()), *extra]}
+            if self._extra:
+                message["headers"] = [*message.get("headers", ()), *self._extra]
         await self._to_client(message)
 
     async def _answer(self, status: int, body: bytes, *headers: tuple[bytes, bytes]) -> None:
@@ -250,13 +287,46 @@ class _Exchange:
             text = (b"content-type", b"text/plain; charset=utf-8")
             await self._answer(status, f"{why}\n".encode(), text, *headers)
 
-    async def _broken(self, error: Exception) -> None:
+    async def _broken(self, error: BaseException) -> None:
         mark = os.urandom(6).hex()
         what = f"{self._scope['method']} {self._scope['path'][:200]!r}"
         log.error("%s failed [%s]", what, mark, exc_info=error, extra={"error_id": mark})
         if self._status:
             raise error  # half a response cannot be taken back: the server closes the connection
         await self._refuse(500, f"internal error {mark}")
+
+
+class _Limit:
+    """The time that a request may take. They expire in the order in which they begin: one timer does for all."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._running: dict[_Exchange, tuple[float, asyncio.Task[Any]]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self, exchange: _Exchange, now: float) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        end = now + self._seconds
+        self._running[exchange] = end, task
+        if self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_at(end, self._expire, loop)
+
+    def end(self, exchange: _Exchange) -> None:
+        self._running.pop(exchange, None)
+        if exchange.expired and (task := asyncio.current_task()):
+            task.uncancel()
+
+    def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        for exchange, (end, task) in list(self._running.items()):
+            if end > loop.time():
+                self._timer = loop.call_at(end, self._expire, loop)
+                break
+            del self._running[exchange]
+            exchange.expired = True
+            task.cancel()
 
 
 def _seconds(text: bytes | None) -> float:
@@ -272,60 +342,14 @@ def _nobody(method: str, route: str, status: int, seconds: float) -> None:
     pass
 
 
-Found = tuple[str, Callable[..., Any] | None, set[str]]
+def _router(routes: Sequence[tuple[str, str, Callable[..., Any]]]) -> Router:
+    # Imported here: a process without routes does not pay for Starlette.
+    from omnitron.host.routes import Router
+
+    return Router(routes)
 
 
-def _router(routes: Sequence[tuple[str, str, Callable[..., Any]]]) -> Callable[[Scope], Found | None]:
-    """Return a function that finds the route of a request: its pattern, its handler (or None), the methods allowed.
-
-    Patterns are Starlette's: `/orders/{id:int}`.
-    """
-    from starlette.routing import compile_path
-
-    table = [(method, pattern, *compile_path(pattern)[::2], handler) for method, pattern, handler in routes]
-
-    def find(scope: Scope) -> Found | None:
-        allowed: set[str] = set()
-        pattern = ""
-        for method, pattern_, regex, convertors, handler in table:
-            match = regex.match(scope["path"])
-            if not match:
-                continue
-            if method == scope["method"] or (method == "GET" and scope["method"] == "HEAD"):
-                values = match.groupdict()
-                scope["path_params"] = {key: convertors[key].convert(value) for key, value in values.items()}
-                return pattern_, handler, {method}
-            allowed.add(method)
-            pattern = pattern_
-        return (pattern, None, allowed) if allowed else None
-
-    return find
-
-
-async def _respond(handler: Callable[..., Any], scope: Scope, receive: Receive, send: Send) -> None:
-    from starlette.requests import Request
-
-    request = Request(scope, receive, send)
-    response = handler(request)
-    if isinstance(response, Awaitable):
-        response = await response
-    if not callable(response):
-        response = _as_response(response)
-    await response(scope, receive, send)
-
-
-def _as_response(value: Any) -> Any:
-    """Return a response for what is none: text as it is, anything else as JSON."""
-    from starlette.responses import Response
-
-    if value is None:
-        return Response(status_code=204)
-    if isinstance(value, str | bytes):
-        return Response(value, media_type="text/plain")
-    return Response(msgspec.json.encode(value), media_type="application/json")
-
-
-def _with_cors(app: Any, cors: Any) -> Any:
+def _with_cors(app: Web, cors: Any) -> Any:
     """Return the application behind Starlette's CORS middleware; `cors` is true for everybody, or its settings."""
     from starlette.middleware.cors import CORSMiddleware
 
@@ -335,100 +359,21 @@ def _with_cors(app: Any, cors: Any) -> Any:
         value = given.get(name, default)
         return [value] if isinstance(value, str) else value
 
-    return CORSMiddleware(
+    origins = said("origin", said("origins", True))
+    middleware = CORSMiddleware(
         app,
-        allow_origins=said("origin", said("origins", ["*"])),
+        allow_origins=["*"] if origins is True else origins or [],
         allow_methods=said("methods", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]),
         allow_headers=said("headers", ["*"]),
         allow_credentials=bool(given.get("credentials", False)),
         max_age=int(given.get("maxAge", 600)),
     )
 
+    async def cross_origin(scope: Scope, receive: Receive, send: Send) -> None:
+        # The middleware would only add `Vary: Origin`, for a fifth of what a request costs.
+        if scope["type"] == "http" and not any(name == b"origin" for name, _ in scope["headers"]):
+            await app.request(scope, receive, send, VARY)
+        else:
+            await middleware(scope, receive, send)
 
-class _Socket:
-    """One WebSocket: JSON-RPC both ways, and the events of the topics that it has subscribed to."""
-
-    AT_ONCE = 64
-    """Calls at once; what comes beyond waits in the connection."""
-    BACKLOG = 1000
-    """Messages to a client that does not read; one more ends the connection."""
-
-    def __init__(self, web: Web, identity: Identity | None, trace: str | None, receive: Receive, send: Send) -> None:
-        self._web = web
-        self._call = Call(identity, traceparent=child_span(trace), transport="websocket")
-        self._receive = receive
-        self._send = send
-        self._out: asyncio.Queue[bytes | int] = asyncio.Queue(self.BACKLOG)
-        self._running: set[asyncio.Task[None]] = set()
-        self._slots = asyncio.Semaphore(self.AT_ONCE)
-
-    async def serve(self) -> None:
-        message = await self._receive()
-        if message["type"] != "websocket.connect":
-            return
-        await self._send({"type": "websocket.accept"})
-        writer = asyncio.create_task(self._write())
-        try:
-            while (message := await self._receive())["type"] == "websocket.receive":
-                text = message.get("text")
-                await self._slots.acquire()
-                task = asyncio.create_task(self._one(text.encode() if text is not None else message["bytes"]))
-                self._running.add(task)
-                task.add_done_callback(self._done)
-        finally:
-            writer.cancel()
-            await asyncio.gather(writer, *self._running, return_exceptions=True)
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
-        self._slots.release()
-
-    async def _one(self, message: bytes) -> None:
-        answer = self._own(message) or await self._web.dispatcher.answer(message, self._call)
-        if answer is not None:
-            self._deliver(answer)
-
-    def _own(self, message: bytes) -> bytes | None:
-        """Answer `rpc.subscribe` and `rpc.unsubscribe`, which are about the connection itself; None for others."""
-        if b"rpc." not in message:
-            return None
-        try:
-            request = msgspec.json.decode(message, type=_Subscription)
-        except (msgspec.MsgspecError, RecursionError):
-            return None
-        answer: dict[str, Any] = {"jsonrpc": "2.0", "id": request.id, "result": True}
-        try:
-            if request.method == "rpc.subscribe":
-                self._web.hub.subscribe(self, request.params.topic, self._deliver)
-            elif request.method == "rpc.unsubscribe":
-                self._web.hub.unsubscribe(self, request.params.topic)
-            else:
-                return None
-        except ValueError as error:
-            del answer["result"]
-            answer["error"] = {"code": errors.INVALID_PARAMS, "message": str(error)}
-        return msgspec.json.encode(answer)
-
-    def _deliver(self, message: bytes) -> None:
-        try:
-            self._out.put_nowait(message)
-        except asyncio.QueueFull:
-            self._web.hub.leave(self)
-            # Room for the word that ends it.
-            self._out.get_nowait()
-            self._out.put_nowait(1013)
-
-    async def _write(self) -> None:
-        while True:
-            item = await self._out.get()
-            if isinstance(item, int):
-                await self._send({"type": "websocket.close", "code": item})
-                return
-            await self._send({"type": "websocket.send", "text": item.decode()})
-
-    async def close(self, code: int) -> None:
-        """Answer what runs, then close."""
-        await asyncio.gather(*self._running, return_exceptions=True)
-        if self._out.full():
-            self._out.get_nowait()
-        self._out.put_nowait(code)
+    return cross_origin

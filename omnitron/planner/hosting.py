@@ -105,7 +105,7 @@ def hosted(
     auth = _auth(system, process)
     key = absolute(ecosystem.folder, auth.jwt.key_file) if auth and auth.jwt and auth.jwt.key_file else None
     # systemd reads what it hands on as root: only root's own definitions may say what that is.
-    manager_reads_key = app.is_roots_own
+    manager_reads_key = key is not None and app.is_roots_own
     exposes = bool(process.topology and process.topology.expose)
     spec = {
         "version": VERSION,

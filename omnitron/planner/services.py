@@ -195,6 +195,8 @@ def _hosted(process: PlannedProcess, facts: HostFacts) -> dict[str, Value]:
     folder = runtime_folder(*process.address)
     values: dict[str, Value] = {
         "exec_reload": "/bin/kill -HUP $MAINPID",
+        # All instances share what is said of a socket: without this, each start makes it block in the others.
+        "non_blocking": True if process.socket_units else None,
         "runtime_directory": f"{folder}@%i" if process.pool else folder,
         "load_credential": Word(f"{JWT_CREDENTIAL}:{told.jwt_key}")
         if told.jwt_key and told.manager_reads_key

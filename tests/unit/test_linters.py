@@ -44,6 +44,7 @@ FENCES = {
     "uvicorn": {"host"},
     "starlette": {"host"},
     "jwt": {"host"},
+    "opentelemetry": {"host"},
     "cryptography": {"host"},
 }
 

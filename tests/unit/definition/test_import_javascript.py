@@ -9,6 +9,7 @@ import pytest
 from omnitron.definition.importers import import_file, javascript
 from omnitron.definition.importers.surroundings import Surroundings
 from omnitron.errors import DefinitionError, OmnitronError
+from tests.unit.definition.conftest import open_up
 
 pytestmark = pytest.mark.skipif(not shutil.which("node"), reason="node is not installed")
 NOBODY = 65534
@@ -100,8 +101,8 @@ def test_without_node_the_cure_is_named(file, monkeypatch):
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root changes users")
 def test_root_runs_it_as_its_owner(file, tmp_path):
     path = file("module.exports = {apps: [{name: 'u' + process.getuid() + process.env.HOME.length, script: 'x'}]}")
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        folder.chmod(0o755)
+    open_up(tmp_path)
+    tmp_path.chmod(0o755)
     os.chown(path, NOBODY, NOBODY)
     assert [app["name"] for app in run(path)] == ["u65534" + str(len(os.path.expanduser("~nobody")))]  # noqa: PTH111
 

@@ -25,6 +25,7 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> list[Unit]:
     http = {"http": {"port": 80, "socketActivation": True}, "websocket": {"port": 81}}
     pool = {"name": "pool", "command": ["x"], "instances": 2, "transports": http, "critical": True}
     jwt = {"auth": {"jwt": {"enabled": True, "keyFile": "key"}}}
+    (folder / "key").touch()
     (folder / "m.py").write_text("from omnitron import service\n@service\nclass S: ...\n")
     module = {"name": "module", "module": "m.py", "topology": {"expose": True}, **jwt}
     file = bootstrap(folder, pool, {"name": "one", "command": ["x"], "user": "dynamic", "group": "adm"}, module)

@@ -1,0 +1,77 @@
+"""The app's own HTTP routes: which handler a request is for, and how what it gives becomes a response."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from starlette.convertors import Convertor
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import compile_path
+
+from omnitron.host.auth import required_roles
+
+Scope = MutableMapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A handler, and the requests that it is for. Patterns are Starlette's: `/orders/{id:int}`."""
+
+    method: str
+    pattern: str
+    handler: Callable[..., Any]
+    match: Callable[[str], Any]
+    convertors: dict[str, Convertor[Any]]
+    roles: frozenset[str] | None
+
+    async def respond(self, scope: Scope, receive: Any, send: Any) -> None:
+        """Call the handler, sync or async, and send what it gives."""
+        response = self.handler(Request(scope, receive, send))
+        if hasattr(response, "__await__"):
+            response = await response
+        if not callable(response):
+            response = _as_response(response)
+        await response(scope, receive, send)
+
+
+class Router:
+    """Knows which route a request is for: the first that fits."""
+
+    def __init__(self, given: Iterable[tuple[str, str, Callable[..., Any]]]) -> None:
+        """Take method, pattern and handler of each."""
+        self._routes: list[Route] = []
+        for method, pattern, handler in given:
+            regex, _, convertors = compile_path(pattern)
+            self._routes.append(Route(method, pattern, handler, regex.match, convertors, required_roles(handler)))
+
+    def find(self, scope: Scope) -> Route | list[Route]:
+        """Return the route of a request, or those that are for its path but another method."""
+        method, path = scope["method"], scope["path"]
+        others: list[Route] = []
+        for route in self._routes:
+            match = route.match(path)
+            if match is None:
+                continue
+            if route.method != method and (route.method, method) != ("GET", "HEAD"):
+                others.append(route)
+                continue
+            try:
+                values = match.groupdict().items()
+                scope["path_params"] = {name: route.convertors[name].convert(value) for name, value in values}
+            except ValueError:
+                continue  # a number with thousands of digits
+            return route
+        return others
+
+
+def _as_response(value: Any) -> Any:
+    """Return a response for what is none: text as it is, anything else as JSON."""
+    if value is None:
+        return Response(status_code=204)
+    if isinstance(value, str | bytes):
+        return Response(value, media_type="text/plain")
+    return Response(msgspec.json.encode(value), media_type="application/json")

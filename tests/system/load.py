@@ -1,0 +1,52 @@
+"""A load on one HTTP port, from inside a machine: `load.py PORT REQUESTS CLIENTS keep|new`; prints JSON.
+
+Clients send one call after the other, each over one connection or over a new one each time, until all of them
+together have REQUESTS answers. A failure is anything but a status of 200.
+"""
+
+import asyncio
+import collections
+import json
+import sys
+import time
+
+PORT, REQUESTS, CLIENTS, KEEP = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4] == "keep"
+BODY = b'{"jsonrpc":"2.0","id":1,"method":"Shop.who"}'
+END = b"\r\n" if KEEP else b"connection: close\r\n\r\n"
+MESSAGE = b"POST /rpc HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n%s" % (len(BODY), END) + BODY
+
+instances = collections.Counter()
+failures = collections.Counter()
+slowest = 0.0
+
+
+async def client():
+    global slowest
+    streams = None
+    while instances.total() < REQUESTS:
+        began = time.monotonic()
+        try:
+            reader, writer = streams = streams or await asyncio.open_connection("127.0.0.1", PORT)
+            writer.write(MESSAGE)
+            head = (await reader.readuntil(b"\r\n\r\n")).lower()
+            length = int(head.partition(b"content-length: ")[2].partition(b"\r")[0])
+            answer = json.loads(await reader.readexactly(length))
+            if head.startswith(b"http/1.1 200"):
+                instances[str(answer["result"]["instance"])] += 1
+            else:
+                failures[head[:20].decode()] += 1
+            if b"connection: close" in head:
+                writer.close()
+                streams = None
+        except (OSError, asyncio.IncompleteReadError) as error:
+            failures[f"{type(error).__name__}: {error}"] += 1
+            streams = None
+        slowest = max(slowest, time.monotonic() - began)
+
+
+async def main():
+    await asyncio.gather(*(client() for _ in range(CLIENTS)))
+    print(json.dumps({"instances": instances, "failures": failures, "slowest": slowest}))
+
+
+asyncio.run(main())
