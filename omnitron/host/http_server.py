@@ -31,6 +31,7 @@ GRACE_S = 2.0
 LINGER_S = 2.0
 """How long a client that is still sending may take to read why its connection ends."""
 
+CLOSE = (b"connection", b"close")
 BAD = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
@@ -205,7 +206,7 @@ class _Protocol(HttpToolsProtocol, asyncio.BufferedProtocol):
         if self.cycle is not before:
             self.cycle.transport = _Writer(self, self.scope["method"] != "HEAD")  # type: ignore[assignment]
             if self._host.draining:
-                self.cycle.keep_alive = False
+                self.close_after_response()
 
     def on_body(self, body: bytes) -> None:
         self._overhead = 0
@@ -233,9 +234,9 @@ class _Protocol(HttpToolsProtocol, asyncio.BufferedProtocol):
         for name, value in self.headers:
             if name != b"upgrade":
                 head += [name, b": ", value, b"\r\n"]
-        rest = self._data[upgrade.args[0] :]
+        self._data = b"".join([*head, b"\r\n", self._data[upgrade.args[0] :]])
         self.parser = httptools.HttpRequestParser(self)
-        super().data_received(b"".join([*head, b"\r\n", rest]))
+        super().data_received(self._data)
 
     def send_400_response(self, msg: str) -> None:
         self._end(BAD)
@@ -271,6 +272,8 @@ class _Protocol(HttpToolsProtocol, asyncio.BufferedProtocol):
         """Keep the connection no longer than for what it serves."""
         if self.cycle and not self.cycle.response_complete:
             self.cycle.keep_alive = False
+            # Older uvicorns say it in the response only when the client has said it in the request.
+            self.cycle.scope["headers"].append(CLOSE)  # type: ignore[attr-defined]
 
     def shutdown(self) -> None:
         if (self.cycle is None or self.cycle.response_complete) and not self._overhead:
