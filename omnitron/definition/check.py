@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from omnitron import names
@@ -13,6 +12,7 @@ from omnitron.definition import topology
 from omnitron.definition.directives import check_raw_unit
 from omnitron.definition.ecosystem import AppEntry, Stack
 from omnitron.definition.loader import App, Ecosystem, absolute, is_file, is_folder
+from omnitron.definition.problems import near
 from omnitron.definition.process import HealthProbe, ProcessSettings
 from omnitron.definition.source import KeyPath, Source
 from omnitron.definition.system import Auth
@@ -35,11 +35,6 @@ def check(ecosystem: Ecosystem) -> list[Problem]:
         *_ports(ecosystem),
         *topology.problems(ecosystem),
     ]
-
-
-def _near(word: str, known: Iterable[str]) -> str | None:
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f"did you mean {close[0]!r}?" if close else None
 
 
 def _names(source: Source, key: str, found: list[str]) -> Iterator[Problem]:
@@ -68,7 +63,7 @@ def _depends_on(source: Source, entries: list[AppEntry]) -> Iterator[Problem]:
         for position, name in enumerate(entry.depends_on):
             if name not in known:
                 message = f"cannot depend on {name!r}: there is no such app"
-                yield source.problem(("apps", index, "dependsOn", position), message, _near(name, known))
+                yield source.problem(("apps", index, "dependsOn", position), message, near(name, known))
     loop = find_cycle(known)
     if loop:
         index = next(i for i, entry in enumerate(entries) if entry.name == loop[0])
@@ -118,7 +113,7 @@ def _chosen(ecosystem: Ecosystem, source: Source, name: str, stack: Stack, known
     for index, app in enumerate(stack.apps):
         at: KeyPath = ("stacks", name, "apps", index)
         if app not in known:
-            yield source.problem(at, f"cannot run {app!r}: there is no such app", _near(app, known))
+            yield source.problem(at, f"cannot run {app!r}: there is no such app", near(app, known))
             continue
         for needed in known[app].entry.depends_on:
             if needed in known and needed not in stack.apps:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -114,6 +115,12 @@ def _wording(model: type[Model], item: dict[str, Any], path: KeyPath) -> tuple[s
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "…"
+
+
+def near(name: str, known: Iterable[str]) -> str | None:
+    """Return a hint at the known name that `name` is probably meant to be."""
+    close = difflib.get_close_matches(name, sorted(known), n=1)
+    return f"did you mean {close[0]!r}?" if close else None
 
 
 def _near_miss(path: KeyPath, known: list[str]) -> str | None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from omnitron.definition.fields import Model
 from omnitron.definition.loader import App, Ecosystem, is_folder
 from omnitron.definition.modules import find_module, is_path, services_in
-from omnitron.definition.problems import validate
+from omnitron.definition.problems import near, validate
 from omnitron.definition.source import KeyPath, Source
 from omnitron.definition.system import Process, System
 from omnitron.errors import Problem
@@ -125,7 +124,7 @@ def _access(ecosystem: Ecosystem, stack: str, members: list[_Member]) -> Iterato
     there = f"there are {', '.join(sorted(known))}" if len(known) > 1 else f"there is {min(known, default='none')}"
     for member, index, name in lacking:
         message = f"nobody{where} exposes the service {name!r}; {there}"
-        yield member.source.problem((*member.at, "topology", "access", index), message, _near(name, known))
+        yield member.source.problem((*member.at, "topology", "access", index), message, near(name, known))
 
 
 def _wanted(member: _Member) -> Iterator[tuple[int, str]]:
@@ -149,8 +148,3 @@ def _was_read(app: App) -> bool:
         return False
     _, wrong = validate(System, app.system_source, app.system_source.data)
     return not wrong
-
-
-def _near(name: str, known: Iterable[str]) -> str | None:
-    close = difflib.get_close_matches(name, sorted(known), n=1)
-    return f"did you mean {close[0]!r}?" if close else None
