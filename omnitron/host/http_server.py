@@ -292,7 +292,7 @@ class _Protocol(HttpToolsProtocol, asyncio.BufferedProtocol):
             self.close()
         elif not cycle.more_body:
             self._ended, self._due = True, None
-            cycle.keep_alive = False
+            self.close_after_response()
         else:
             # The rest of its body will never come.
             cycle.disconnected = True

@@ -194,7 +194,9 @@ class _Exchange:
         except Forbidden as error:
             await self._refuse(403, str(error), (b"www-authenticate", challenge(error).encode("latin-1", "replace")))
         except Exception as error:
-            await self._broken(error)
+            # What a handler makes of its client's leaving is no failure: clients could fill the journal with it.
+            if not self._gone:
+                await self._broken(error)
         finally:
             web._limit.end(self)
             web._observe(self._scope["method"], self._pattern or "other", self._status, time.monotonic() - self._began)

@@ -117,6 +117,7 @@ class WebSocket:
         if len(self._events) > self.EVENTS or self._bytes > self.EVENT_BYTES:
             self._hub.leave(self)
             self._events.clear()
+            self._bytes = 0
             self._end(1013)
         self._wake.set()
 
