@@ -42,7 +42,7 @@ SPAWN_FAILED = "641257651c1b4ec9a8624d7a40a9e1e7"
 UNIT_FAILED = "d9b373ed55a64feb8242e02dbe79a49c"
 """Values of `MESSAGE_ID` (sd-messages(3), catalog/systemd.catalog)."""
 
-SETTLE_S = 1.0
+SETTLE_S = 5.0
 """Longest wait for a line that systemd has written to be in the journal."""
 RECHECK_S = 0.2
 """How often to look for a namespace that nothing has been logged to yet."""
