@@ -334,8 +334,9 @@ def _websocket_protocol() -> type[asyncio.Protocol]:
             if self.writable.is_set():
                 super().handle_ping()
             else:
-                # A client that pings and does not read gets one answer once it does (RFC 6455, 5.5.3).
-                self._pong = self.conn.data_to_send()
+                # A client that pings and does not read gets one answer once it does (RFC 6455, 5.5.3). The first
+                # of the pings that came together finds the answers to all of them here, the others none.
+                self._pong = self.conn.data_to_send()[-1:] or self._pong
 
         def resume_writing(self) -> None:
             super().resume_writing()

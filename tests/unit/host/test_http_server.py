@@ -705,6 +705,33 @@ def test_websockets_that_cannot_be(listening: socket.socket, head: bytes) -> Non
     run(test)
 
 
+def test_pings_of_a_client_that_does_not_read(listening: socket.socket) -> None:
+    async def test() -> None:
+        async with serving(listening, ping=(None, None)) as (server, _), talking(listening) as talk:
+            talk.say(b"GET /ws HTTP/1.1\r\n" + UPGRADE + b"\r\n")
+            await talk.heard()
+            talk.writer.transport.pause_reading()
+            ping = b"\x89" + bytes([0x80 | 125]) + b"\0\0\0\0" + b"p" * 125
+            for number in range(60):
+                talk.say(ping * 1000)
+                try:
+                    async with asyncio.timeout(0.5):
+                        await talk.writer.drain()
+                except TimeoutError:
+                    break  # the server reads no more, which is as good
+                if number % 10 == 0:
+                    await asyncio.sleep(0)
+            (connection,) = server.state.connections
+            # 8 MB were sent, or as much of it as the server would read.
+            assert connection.transport.get_write_buffer_size() < 1 << 20
+            talk.say(b"\x89\x84\0\0\0\0last")
+            await asyncio.sleep(0.05)
+            talk.writer.transport.resume_reading()
+            await talk.reader.readuntil(b"\x8a\x04last")
+
+    run(test)
+
+
 @pytest.mark.parametrize(
     "frames",
     [

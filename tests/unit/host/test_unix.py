@@ -84,7 +84,7 @@ def path(tmp_path: Path) -> Path:
 def listening(path: Path) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX) as made:
         made.bind(str(path))
-        made.listen(100)
+        made.listen(4096)  # asyncio takes a full queue for a connection
         yield made
 
 
