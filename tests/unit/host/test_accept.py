@@ -9,13 +9,14 @@ import struct
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from omnitron.host import accept
 from omnitron.host.accept import Acceptor
+from tests.unit.host.looping import run
 
 INSTANCE = """
 import asyncio, socket, sys
@@ -32,20 +33,6 @@ async def main():
 
 asyncio.run(main())
 """
-
-
-def run(main: Coroutine[Any, Any, None]) -> None:
-    """Run a test's coroutine; what nobody handles fails the test."""
-    unhandled: list[dict[str, Any]] = []
-
-    async def guarded() -> None:
-        asyncio.get_running_loop().set_exception_handler(lambda loop, context: unhandled.append(context))
-        async with asyncio.timeout(20):
-            await main
-        await asyncio.sleep(0.02)  # transports end a little later than what they carried
-
-    asyncio.run(guarded())
-    assert not unhandled
 
 
 class Greeter(asyncio.Protocol):
@@ -113,7 +100,7 @@ def test_new_connections_are_spread_over_the_instances_of_a_pool(listening: sock
     try:
         for instance in pool:
             assert instance.stdout and instance.stdout.readline() == b"ready\n"
-        run(main())
+        run(main)
     finally:
         for instance in pool:
             instance.kill()
@@ -133,7 +120,7 @@ def test_who_has_just_accepted_lets_another_have_the_next(listening: socket.sock
         for acceptor in acceptors:
             acceptor.stop()
 
-    run(main())
+    run(main)
     assert counts == {"a": 1, "b": 1}
 
 
@@ -150,7 +137,7 @@ def test_one_instance_alone_does_not_rest_after_each(listening: socket.socket, m
         assert asyncio.get_running_loop().time() - began < 3
         acceptor.stop()
 
-    run(main())
+    run(main)
     assert counts["a"] == 600
 
 
@@ -176,7 +163,7 @@ def test_what_waits_when_one_stops_is_the_next_ones(listening: socket.socket) ->
         assert set(await asyncio.gather(*waiting)) == {"b"}
         second.stop()
 
-    run(main())
+    run(main)
     assert counts == {"a": 1, "b": 20}
 
 
@@ -195,7 +182,7 @@ def test_stopping_during_a_rest_is_final(listening: socket.socket, monkeypatch: 
         assert not waiting.done()
         waiting.cancel()
 
-    run(main())
+    run(main)
     assert counts == {"a": 1}
 
 
@@ -213,7 +200,7 @@ def test_settling_waits_for_the_protocols_of_what_was_accepted(listening: socket
             await acceptor.settle()
             assert counts == {"a": 1}
 
-    run(main())
+    run(main)
 
 
 def test_small_answers_are_not_held_back(listening: socket.socket) -> None:
@@ -234,7 +221,7 @@ def test_small_answers_are_not_held_back(listening: socket.socket) -> None:
         acceptor.stop()
         transports[0].close()
 
-    run(main())
+    run(main)
 
 
 # Trouble
@@ -254,7 +241,7 @@ def test_clients_that_are_gone_before_they_are_accepted(listening: socket.socket
         acceptor.stop()
         await acceptor.settle()
 
-    run(main())
+    run(main)
 
 
 def test_too_many_open_files(
@@ -283,7 +270,7 @@ def test_too_many_open_files(
         acceptor.stop()
         client.close()
 
-    run(main())
+    run(main)
     said = [record.getMessage() for record in caplog.records if record.name == accept.__name__]
     assert said and set(said) == {"cannot accept a connection: Too many open files; trying again in 0.05 s"}
 
@@ -309,5 +296,5 @@ def test_a_socket_that_cannot_accept_does_not_keep_the_loop_busy(
             await asyncio.sleep(0.1)
 
     caplog.set_level(logging.ERROR)
-    run(main())
+    run(main)
     assert 1 <= len(caplog.records) <= 3

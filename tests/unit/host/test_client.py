@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import os
 import signal
@@ -26,6 +25,7 @@ from omnitron.host.dispatch import Dispatcher
 from omnitron.host.errors import RpcError
 from omnitron.host.methods import table
 from omnitron.host.unix import UnixServer
+from tests.unit.host.looping import run
 
 
 @service
@@ -57,21 +57,6 @@ class Tools:
 
     async def fail(self) -> None:
         raise RpcError(7, "no", {"why": "because"})
-
-
-def run(test: Callable[[], Awaitable[None]]) -> None:
-    """Run a test; what nobody handles fails it."""
-    unhandled: list[dict[str, Any]] = []
-
-    async def guarded() -> None:
-        asyncio.get_running_loop().set_exception_handler(lambda loop, context: unhandled.append(context))
-        async with asyncio.timeout(20):
-            await test()
-        await asyncio.sleep(0.02)
-        gc.collect()  # a future whose exception nobody took complains when it goes
-
-    asyncio.run(guarded())
-    assert not unhandled
 
 
 @pytest.fixture

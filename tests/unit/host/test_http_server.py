@@ -3,22 +3,21 @@ from __future__ import annotations
 import asyncio
 import gc
 import itertools
-import os
 import random
 import socket
 import struct
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from omnitron.host import http_server
 from omnitron.host.http_server import HttpServer
+from tests.unit.host.looping import memory, run, until
 
 mark: ContextVar[str] = ContextVar("mark", default="clean")
 UPGRADE = (
@@ -87,26 +86,6 @@ class App:
             await send({"type": "websocket.send", "text": message["text"]})
 
 
-def run(test: Callable[[], Awaitable[None]]) -> None:
-    """Run a test; what nobody handles fails it."""
-    unhandled: list[dict[str, Any]] = []
-
-    async def guarded() -> None:
-        asyncio.get_running_loop().set_exception_handler(lambda loop, context: unhandled.append(context))
-        async with asyncio.timeout(20):
-            await test()
-        await asyncio.sleep(0.002)  # transports end a little later than what they carried
-
-    asyncio.run(guarded())
-    assert not unhandled
-
-
-@pytest.fixture
-def listening() -> Iterator[socket.socket]:
-    with socket.create_server(("127.0.0.1", 0), backlog=4096) as made:
-        yield made
-
-
 @pytest.fixture(autouse=True)
 def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_server, "GRACE_S", 0.1)
@@ -165,15 +144,6 @@ async def talking(listening: socket.socket) -> AsyncIterator[Talk]:
         yield Talk(reader, writer)
     finally:
         writer.close()
-
-
-async def until(true: Callable[[], bool]) -> None:
-    while not true():
-        await asyncio.sleep(0.002)
-
-
-def memory() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
 
 
 # Requests and responses

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from omnitron.host.loading import Loader
 from omnitron.host.methods import table
 from omnitron.host.spec import VERSION, Http, Jwt, Route, Spec, WebSocket
 from omnitron.host.transports import CONTROL, Transports
+from tests.unit.host.looping import run
 
 SECRET = "0123456789abcdef0123456789abcdef"
 ROUTES = """
@@ -46,20 +47,6 @@ class Tools:
         self.begun += 1
         await self.gate.wait()
         return value
-
-
-def run(test: Callable[[], Awaitable[None]]) -> None:
-    """Run a test; what nobody handles fails it."""
-    unhandled: list[dict[str, Any]] = []
-
-    async def guarded() -> None:
-        asyncio.get_running_loop().set_exception_handler(lambda loop, context: unhandled.append(context))
-        async with asyncio.timeout(20):
-            await test()
-        await asyncio.sleep(0.01)
-
-    asyncio.run(guarded())
-    assert not unhandled
 
 
 @pytest.fixture(autouse=True)

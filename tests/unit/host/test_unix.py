@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import http.client
 import json
 import os
@@ -11,7 +10,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -25,6 +24,7 @@ from omnitron.host.calls import current_call
 from omnitron.host.dispatch import Dispatcher
 from omnitron.host.methods import table
 from omnitron.host.unix import DRAINING, UnixServer, only
+from tests.unit.host.looping import memory, run, until
 
 NOBODY = 65534
 mark: ContextVar[str] = ContextVar("mark", default="clean")
@@ -58,21 +58,6 @@ class Tools:
         before = mark.get()
         mark.set(value)
         return before
-
-
-def run(test: Callable[[], Awaitable[None]]) -> None:
-    """Run a test; what nobody handles fails it."""
-    unhandled: list[dict[str, Any]] = []
-
-    async def guarded() -> None:
-        asyncio.get_running_loop().set_exception_handler(lambda loop, context: unhandled.append(context))
-        async with asyncio.timeout(20):
-            await test()
-        await asyncio.sleep(0.02)
-        gc.collect()  # a task whose exception nobody took complains when it goes
-
-    asyncio.run(guarded())
-    assert not unhandled
 
 
 @pytest.fixture
@@ -141,11 +126,6 @@ async def talking(path: Path) -> AsyncIterator[Talk]:
         yield Talk(reader, writer)
     finally:
         writer.close()
-
-
-async def until(true: Callable[[], bool]) -> None:
-    while not true():
-        await asyncio.sleep(0.002)
 
 
 # Framing
@@ -571,10 +551,6 @@ def test_who_was_accepted_at_the_last_moment_is_served(listening: socket.socket,
 
 
 # Hostile clients
-
-
-def memory() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
 
 
 def test_thousands_of_connections_opened_and_dropped(listening: socket.socket, path: Path) -> None:

@@ -4,14 +4,12 @@ import asyncio
 import gc
 import http.client
 import json
-import os
 import random
 import re
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +25,7 @@ from omnitron.host.http_server import HttpServer
 from omnitron.host.hub import Hub
 from omnitron.host.methods import table
 from omnitron.host.web import Web
+from tests.unit.host.looping import memory, run
 
 JSON = "application/json"
 
@@ -61,26 +60,6 @@ def verify(token: str) -> Identity:
     if token not in ("ann", "root"):
         raise Unauthenticated('the "token" is unknown')
     return Identity(token, frozenset({"admin"} if token == "root" else ()))
-
-
-def run(test: Callable[[], Awaitable[None]]) -> None:
-    """Run a test; what nobody handles fails it."""
-    unhandled: list[dict[str, Any]] = []
-
-    async def guarded() -> None:
-        asyncio.get_running_loop().set_exception_handler(lambda loop, context: unhandled.append(context))
-        async with asyncio.timeout(20):
-            await test()
-        await asyncio.sleep(0.002)
-
-    asyncio.run(guarded())
-    assert not unhandled
-
-
-@pytest.fixture
-def listening() -> Iterator[socket.socket]:
-    with socket.create_server(("127.0.0.1", 0), backlog=1000) as made:
-        yield made
 
 
 @pytest.fixture(autouse=True)
@@ -162,10 +141,6 @@ async def talking(listening: socket.socket) -> AsyncIterator[Talk]:
 
 def bearer(token: str) -> tuple[str, ...]:
     return (f"Authorization: Bearer {token}",)
-
-
-def memory() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
 
 
 # Calls

@@ -6,9 +6,8 @@ import os
 import random
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +24,7 @@ from omnitron.host.hub import Hub
 from omnitron.host.methods import table
 from omnitron.host.web import Web
 from omnitron.host.websocket import WebSocket
+from tests.unit.host.looping import memory, run, until
 
 HANDSHAKE = (
     b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -65,26 +65,6 @@ def verify(token: str) -> Identity:
     if token != "ann":
         raise Unauthenticated("the token is unknown")
     return Identity(token)
-
-
-def run(test: Callable[[], Awaitable[None]]) -> None:
-    """Run a test; what nobody handles fails it."""
-    unhandled: list[dict[str, Any]] = []
-
-    async def guarded() -> None:
-        asyncio.get_running_loop().set_exception_handler(lambda loop, context: unhandled.append(context))
-        async with asyncio.timeout(20):
-            await test()
-        await asyncio.sleep(0.002)
-
-    asyncio.run(guarded())
-    assert not unhandled
-
-
-@pytest.fixture
-def listening() -> Iterator[socket.socket]:
-    with socket.create_server(("127.0.0.1", 0), backlog=1000) as made:
-        yield made
 
 
 @pytest.fixture(autouse=True)
@@ -179,11 +159,6 @@ async def close_code(client: ClientConnection) -> int:
             await client.recv()
     assert caught.value.rcvd
     return caught.value.rcvd.code
-
-
-async def until(true: Callable[[], bool]) -> None:
-    while not true():
-        await asyncio.sleep(0.002)
 
 
 # Calls
@@ -349,10 +324,6 @@ def test_subscriptions_that_cannot_be(listening: socket.socket) -> None:
             assert (await asked(client, call(1, "echo", "rpc.subscribe")))["result"] == "rpc.subscribe"
 
     run(test)
-
-
-def memory() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
 
 
 @pytest.mark.parametrize(("size", "count"), [(100, 30_000), (100_000, 2000)])
