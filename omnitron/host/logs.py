@@ -188,7 +188,8 @@ def _nearest(level: int) -> int:
 # What a record says
 
 
-def _text(value: object) -> str:
+def text_of(value: object) -> str:
+    """Return the text of anything; what an app's `__str__` raises must not end the one who logs it."""
     try:
         return str(value)
     except Exception:
@@ -199,7 +200,7 @@ def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
     except Exception as error:
-        return f"cannot format {_text(record.msg)!r}: {_summary(error)}"
+        return f"cannot format {text_of(record.msg)!r}: {_summary(error)}"
 
 
 def _summary(error: BaseException) -> str:
@@ -208,7 +209,7 @@ def _summary(error: BaseException) -> str:
     name = (
         kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
     )
-    first = _text(error).partition("\n")[0]
+    first = text_of(error).partition("\n")[0]
     return f"{name}: {first}" if first else name
 
 
@@ -231,7 +232,7 @@ def _extra(record: logging.LogRecord) -> Iterator[tuple[str, object]]:
         yield "trace_id", trace_id
     for key, value in list(record.__dict__.items()):
         if key not in _STANDARD:
-            yield _text(key), value
+            yield text_of(key), value
 
 
 # Journal entries
@@ -271,7 +272,7 @@ def _journal_name(key: str) -> str:
 def _encode(fields: Iterable[tuple[str, object]]) -> bytes:
     parts: list[bytes] = []
     for name, value in fields:
-        data = _text(value).encode("utf-8", "backslashreplace")
+        data = text_of(value).encode("utf-8", "backslashreplace")
         if b"\n" in data:
             parts += (name.encode(), b"\n", len(data).to_bytes(8, "little"), data, b"\n")
         else:
@@ -348,9 +349,9 @@ def _json(entry: dict[str, object]) -> str:
     import json
 
     try:
-        line = json.dumps(entry, default=_text, allow_nan=False)
+        line = json.dumps(entry, default=text_of, allow_nan=False)
     except Exception:  # not a number, a loop, a key that is no text
-        line = json.dumps({key: _text(value) for key, value in entry.items()})
+        line = json.dumps({key: text_of(value) for key, value in entry.items()})
     if "\\ud" not in line:
         return line
     # Perhaps half a surrogate pair, which strict parsers refuse.
@@ -384,4 +385,4 @@ def _to_stderr(priority: int, text: str) -> None:
 
 
 def _refused(record: logging.LogRecord, error: Exception) -> None:
-    _to_stderr(3, f"cannot log a record of {_text(record.name)}: {_summary(error)}")
+    _to_stderr(3, f"cannot log a record of {text_of(record.name)}: {_summary(error)}")

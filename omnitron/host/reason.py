@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from omnitron.errors import OmnitronError
+from omnitron.host.logs import text_of
 
 MESSAGE_ID = "b6d7c5a0f8c14ec9a8f5d9d1f2a4c7e3"
 """Marks the journal entry that holds the sentence."""
@@ -32,10 +33,7 @@ class FailureError(Exception):
 
 def one_line(value: object) -> str:
     """Return the text of anything as one line that neither acts on a terminal nor adds a field to a notification."""
-    try:
-        text = str(value)
-    except Exception:
-        text = f"<unprintable {type(value).__name__}>"
+    text = text_of(value)
     cut = text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
     return "".join(one if one.isprintable() else f"\\x{ord(one):02x}" for one in " ".join(cut.split()))
 

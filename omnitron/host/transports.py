@@ -164,7 +164,8 @@ class Transports:
         jwt = self._spec.jwt
         if jwt is None:
             return None
-        from omnitron.host.auth import JwtVerifier, load_key
+        from omnitron.host.keys import load_key
+        from omnitron.host.tokens import JwtVerifier
 
         folder = os.environ.get("CREDENTIALS_DIRECTORY", "")
         path = Path(folder) / jwt.credential if jwt.credential and folder else Path(jwt.key_file or "")

@@ -23,8 +23,6 @@ def test_golden(case, tmp_path, monkeypatch, request):
         path.chmod(0o755 if path.is_dir() else 0o644)
     monkeypatch.chdir(folder)
     source = next(Path(name) for name in (*SOURCES, "process.yaml") if Path(name).exists())
-    if source.suffix == ".js" and not shutil.which("node"):
-        pytest.skip("node is not installed")
     around = Surroundings(folder, folder, {"API_TOKEN": "from the shell"}, cpus=4)
     imported = import_file(case.partition("-")[0], source, around)
     text = emit.document(imported.definition)

@@ -1,7 +1,6 @@
 """Configuration in JavaScript: evaluated in a process of its own, as the file's owner."""
 
 import os
-import shutil
 import time
 
 import pytest
@@ -11,7 +10,6 @@ from omnitron.definition.importers.surroundings import Surroundings
 from omnitron.errors import DefinitionError, OmnitronError
 from tests.unit.definition.conftest import open_up
 
-pytestmark = pytest.mark.skipif(not shutil.which("node"), reason="node is not installed")
 NOBODY = 65534
 
 

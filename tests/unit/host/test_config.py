@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omnitron.errors import OmnitronError
-from omnitron.host import config
+from omnitron.host import config_files
 from omnitron.host.config import Config, ConfigError, ConfigSource, merge
 
 SECRET = "hunter2"
@@ -403,7 +403,7 @@ def test_a_file_that_cannot_be_parsed(
 
 
 def test_too_many_yaml_values(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(config, "MAX_YAML_NODES", 50)
+    monkeypatch.setattr(config_files, "MAX_YAML_NODES", 50)
     assert refused(tmp_path, write("a.yaml", "- x\n" * 100)) == "cannot read a.yaml: more than 50 values"
 
 
@@ -441,12 +441,12 @@ def test_as_deep_as_may_be(write: Write, tmp_path: Path) -> None:
 
 def test_a_large_file(tmp_path: Path) -> None:
     with (tmp_path / "a.json").open("wb") as file:
-        file.truncate(config.MAX_BYTES + 1)
+        file.truncate(config_files.MAX_BYTES + 1)
     assert refused(tmp_path, ConfigSource("file", "a.json")) == "cannot read a.json: larger than 10 MiB"
 
 
 def test_a_file_that_is_larger_than_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(config, "MAX_BYTES", 10)
+    monkeypatch.setattr(config_files, "MAX_BYTES", 10)
     (tmp_path / "a.json").symlink_to("/proc/self/status")
     assert refused(tmp_path, ConfigSource("file", "a.json")) == "cannot read a.json: larger than 0 MiB"
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import msgspec
 import pytest
@@ -39,28 +39,19 @@ class Prices:
         await asyncio.sleep(seconds)
 
 
-class Described:
+class Described(Protocol):
     """What a module may say that a service of another process looks like."""
 
-    async def of(self, fruit: str, count: int = 1) -> Price:
-        raise NotImplementedError
+    async def of(self, fruit: str, count: int = 1) -> Price: ...
+    async def all(self) -> list[Price]: ...
 
-    async def all(self) -> list[Price]:
-        raise NotImplementedError
-
-    async def forget(self) -> None:
-        raise NotImplementedError
-
-    async def nap(self, seconds: float):  # type: ignore[no-untyped-def]
-        raise NotImplementedError
+    async def forget(self) -> None: ...
+    async def nap(self, seconds: float): ...  # type: ignore[no-untyped-def]
 
 
-class Wrong:
-    async def of(self, fruit: str) -> list[int]:
-        raise NotImplementedError
-
-    async def short(self, fruit: str) -> Annotated[str, msgspec.Meta(max_length=1)]:
-        raise NotImplementedError
+class Wrong(Protocol):
+    async def of(self, fruit: str) -> list[int]: ...
+    async def short(self, fruit: str) -> Annotated[str, msgspec.Meta(max_length=1)]: ...
 
 
 def run(path: Path, test: Callable[[Client], Awaitable[None]]) -> None:

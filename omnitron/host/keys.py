@@ -1,0 +1,178 @@
+"""Keys that tokens are checked with: read from a file, and fit for one algorithm."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omnitron.errors import NotPermittedError, OmnitronError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+    from jwt.algorithms import AllowedPublicKeys
+
+SECRET_LEAST = 32
+"""Bytes of a shared secret for HS256: as many as its hash has (RFC 7518, 3.2)."""
+RSA_LEAST = 2048
+"""Bits of an RSA key (RFC 7518, 3.3)."""
+
+_SECRET = "a shared secret"
+# What each kind of key can check; the first is used unless another is asked for.
+_FITTING = {
+    "an RSA key": ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
+    "a P-256 key": ("ES256",),
+    "a P-384 key": ("ES384",),
+    "a P-521 key": ("ES512",),
+    "an Ed25519 key": ("EdDSA",),
+    _SECRET: ("HS256", "HS384", "HS512"),
+}
+_SSH = (b"ssh-rsa ", b"ssh-ed25519 ", b"ssh-dss ", b"ecdsa-sha2-", b"sk-ssh-", b"sk-ecdsa-", b"---- BEGIN SSH2 ")
+_CURVES = {"secp256r1": "a P-256 key", "secp384r1": "a P-384 key", "secp521r1": "a P-521 key"}
+
+
+class BadKeyError(OmnitronError):
+    """Tokens cannot be checked with this key. The text never shows it."""
+
+
+def load_key(path: Path) -> bytes:
+    """The key in a file: PEM, or a shared secret, which may end with a newline that is no part of it.
+
+    An OmnitronError when it cannot be read, is too short, or can be changed by somebody else.
+    """
+    mode, data = _read(path)
+    if mode & 0o022:
+        who = "everybody" if mode & stat.S_IWOTH else "its group"
+        raise BadKeyError(f"cannot use key file {path}: {who} can change it", hint=f"chmod go-w {path}")
+    key = data if _is_pem(data) else _without_newline(data)
+    if not key:
+        raise BadKeyError(f"cannot use key file {path}: it is empty", hint="make a secret: openssl rand -hex 32")
+    if not _is_pem(key):
+        _check_length(key, SECRET_LEAST, f"key file {path}")
+    return key
+
+
+def _read(path: Path) -> tuple[int, bytes]:
+    """Return the mode and the content of one and the same file."""
+    try:
+        # Opening a FIFO would wait for its writer.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise BadKeyError(f"cannot read key file {path}: not a regular file", hint="name a file with the key in it")
+        with path.open("rb") as file:
+            return os.fstat(file.fileno()).st_mode, file.read()
+    except FileNotFoundError as error:
+        raise BadKeyError(
+            f"cannot read key file {path}: it does not exist", hint="make a secret: openssl rand -hex 32"
+        ) from error
+    except PermissionError as error:
+        raise NotPermittedError(
+            f"cannot read key file {path}: permission denied", hint="let the user of this process read it"
+        ) from error
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise BadKeyError(f"cannot read key file {path}: {reason}", hint="name a file with the key in it") from error
+
+
+def _without_newline(data: bytes) -> bytes:
+    # One in 256 binary secrets ends with this byte.
+    with suppress(UnicodeDecodeError):
+        data.decode()
+        return data[:-2] if data.endswith(b"\r\n") else data.removesuffix(b"\n")
+    return data
+
+
+def _is_pem(key: bytes) -> bool:
+    return b"-----BEGIN " in key
+
+
+def _check_length(secret: bytes, least: int, what: str) -> None:
+    if len(secret) < least:
+        raise BadKeyError(
+            f"cannot use {what}: {len(secret)} bytes are too short for a shared secret, {least} are needed",
+            hint=f"make a secret: openssl rand -hex {least}",
+        )
+
+
+def prepare(key: bytes, algorithm: str | None) -> tuple[str, AllowedPublicKeys | bytes]:
+    """Return the algorithm and the key in the form that PyJWT need not parse again."""
+    public: Any = _public_key(key) if _is_pem(key) else None
+    kind = _kind(public) if public else _SECRET
+    fitting = _FITTING[kind]
+    chosen = fitting[0] if algorithm is None else algorithm
+    if chosen not in fitting:
+        raise BadKeyError(f"cannot use algorithm '{chosen}' with {kind}", hint=f"what fits: {', '.join(fitting)}")
+    if public:
+        return chosen, public
+    if _is_public_elsewise(key):
+        # Whoever knows it, and that is everybody, could sign tokens with it.
+        raise BadKeyError(
+            "cannot use the key as a shared secret: it is a public key, a certificate or JSON",
+            hint="write a public key as PEM, '-----BEGIN PUBLIC KEY-----'",
+        )
+    _check_length(key, int(chosen.removeprefix("HS")) // 8, "the key")
+    return chosen, key
+
+
+def _public_key(pem: bytes) -> PublicKeyTypes:
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+
+    try:
+        if b"PRIVATE KEY-----" in pem:
+            return load_pem_private_key(pem, None).public_key()
+        return load_pem_public_key(pem)
+    except TypeError:
+        raise BadKeyError(
+            "cannot use the key: it is locked with a password", hint="its public half will do: openssl pkey -pubout"
+        ) from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise BadKeyError(
+            "cannot use the key: it is not a key in PEM form",
+            hint="of a certificate, take the key: openssl x509 -pubkey -noout",
+        ) from None
+
+
+def _kind(public: PublicKeyTypes) -> str:
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+    kind = None
+    if isinstance(public, rsa.RSAPublicKey):
+        if public.key_size < RSA_LEAST:
+            raise BadKeyError(
+                f"cannot use the key: an RSA key of {public.key_size} bits is too short",
+                hint=f"make one of {RSA_LEAST} bits or more",
+            )
+        kind = "an RSA key"
+    elif isinstance(public, ec.EllipticCurvePublicKey):
+        kind = _CURVES.get(public.curve.name)
+    elif isinstance(public, ed25519.Ed25519PublicKey):
+        kind = "an Ed25519 key"
+    if kind is None:
+        raise BadKeyError("cannot use the key: unknown kind", hint="use RSA, P-256, P-384, P-521 or Ed25519")
+    return kind
+
+
+def _is_public_elsewise(key: bytes) -> bool:
+    """Whether `key` is a public key, certificate or JSON Web Key, in a form other than PEM."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import load_der_public_key
+    from cryptography.x509 import load_der_x509_certificate
+
+    if key.lstrip().startswith(_SSH):
+        return True
+    with suppress(ValueError):
+        if isinstance(json.loads(key), dict):
+            return True
+    forms = [key]
+    with suppress(ValueError):
+        forms.append(base64.b64decode(key))  # the inside of a PEM, as identity providers show it
+    for form in forms:
+        for load in (load_der_public_key, load_der_x509_certificate):
+            with suppress(ValueError, TypeError, UnsupportedAlgorithm):
+                load(form)
+                return True
+    return False
