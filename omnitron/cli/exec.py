@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from omnitron.observe.policies import Target
 
 CONTEXT_SETTINGS = {"ignore_unknown_options": True}
-METHOD_NOT_FOUND = -32601
-DENIED = (-32002, -32003)
+METHOD_NOT_FOUND, INTERNAL_ERROR = -32601, -32603
 
 Service = Annotated[str, typer.Argument(metavar="SERVICE", help="The service.")]
 Method = Annotated[str, typer.Argument(metavar="METHOD", help="Its method.")]
@@ -57,6 +56,7 @@ def exec_command(
     answer: dict[str, Any] = {}
     for path in sockets:
         answer = call(path, f"{service}.{method}", _params(arguments or []), deadline)
+        # Of several processes without the method, the last one tells what it has.
         if answer.get("error", {}).get("code") != METHOD_NOT_FOUND:
             break
     _print(answer, f"{service}.{method}")
@@ -100,6 +100,10 @@ def _print(answer: dict[str, Any], name: str) -> None:
     if error is None:
         output.data(answer.get("result"))
         return
-    data = f" {json_.dumps(error['data'], ensure_ascii=False)}" if error.get("data") is not None else ""
-    hint = "the log has the rest: omnitron logs" if error["code"] == -32603 else None
-    raise OmnitronError(f"{name}: {error['message']} ({error['code']}){data}", hint=hint)
+    data = error.get("data")
+    hint = "the log has the rest: omnitron logs" if error["code"] == INTERNAL_ERROR else None
+    if error["code"] == METHOD_NOT_FOUND and isinstance(data, dict) and "methods" in data:
+        hint = f"there is {', '.join(data['methods']) or 'none: methods of an @service class must be async'}"
+        data = None
+    more = f" {json_.dumps(data, ensure_ascii=False)}" if data is not None else ""
+    raise OmnitronError(f"{name}: {error['message']} ({error['code']}){more}", hint=hint)

@@ -124,6 +124,15 @@ def parse_text(value: object) -> str:
     return value
 
 
+def parse_function(value: object) -> str:
+    """Return a reference to a function, `file.py:function` or `package.module:function`, or raise ValueError."""
+    text = parse_text(value)
+    where, _, name = text.rpartition(":")
+    if not where or not all(part.isidentifier() for part in name.split(".")):
+        raise ValueError(f"must name a function as `file.py:function` or `package.module:function`, not {text!r}")
+    return text
+
+
 def parse_environment_value(value: object) -> str:
     """Return the text of an environment value; whole numbers become their digits.
 
@@ -200,6 +209,12 @@ Folder = Annotated[bool | str, BeforeValidator(parse_folder), WithJsonSchema({"t
 """True, false, or the name of a folder."""
 Text = Annotated[str, BeforeValidator(parse_text), WithJsonSchema({"type": "string"})]
 """Text without NUL."""
+Function = Annotated[
+    str,
+    BeforeValidator(parse_function),
+    WithJsonSchema({"type": "string", "pattern": r"^.+:[A-Za-z_][A-Za-z0-9_.]*$"}),
+]
+"""A function: `file.py:function` or `package.module:function`."""
 Argv = Annotated[
     list[str],
     BeforeValidator(parse_argv),

@@ -10,6 +10,7 @@ from omnitron.definition.fields import (
     Argv,
     Duration,
     Environment,
+    Function,
     Model,
     Name,
     Port,
@@ -23,9 +24,6 @@ from omnitron.definition.infrastructure import ServiceRequirement
 from omnitron.definition.process import ProcessSettings, Scaling, Shutdown
 
 LogLevel = Literal["fatal", "error", "warn", "info", "debug", "trace"]
-
-Hook = Text
-"""A function: `file.py:function` or `package.module:function`; in Python the function itself."""
 
 
 class Jwt(Model):
@@ -53,32 +51,32 @@ class Jwt(Model):
 class Auth(Model):
     """Who may call."""
 
-    manager: Hook | None = later()
+    manager: Function | None = later()
     """A function that makes the auth manager."""
     jwt: Jwt | None = None
     """JSON Web Tokens."""
-    rls: Hook | None = later()
+    rls: Function | None = later()
     """A function for row level security."""
-    invocation_wrapper: Hook | None = later()
+    invocation_wrapper: Function | None = later()
     """A function around each call."""
 
 
 class Hooks(Model):
     """Functions called in the life of a process."""
 
-    before_create: Hook | None = None
+    before_create: Function | None = None
     """Before the app is made."""
-    after_create: Hook | None = None
+    after_create: Function | None = None
     """When the app is made."""
-    before_start: Hook | None = None
+    before_start: Function | None = None
     """Before it starts."""
-    after_start: Hook | None = None
+    after_start: Function | None = None
     """When it has started, before it is ready."""
-    before_stop: Hook | None = None
+    before_stop: Function | None = None
     """When it is asked to stop."""
-    after_stop: Hook | None = None
+    after_stop: Function | None = None
     """When it has stopped."""
-    on_health_check: Hook | None = None
+    on_health_check: Function | None = None
     """Returns `healthy`, `degraded` or `unhealthy`."""
 
 
@@ -89,7 +87,7 @@ class CustomRoute(Model):
     """HTTP method."""
     pattern: Text
     """Path pattern."""
-    handler: Hook
+    handler: Function
     """Function that answers."""
 
 

@@ -163,7 +163,9 @@ class Dispatcher:
 
     async def _serve(self, request: Request, params: bytes, method: Method | None, call: Call) -> Any:
         if method is None:
-            raise RpcError(errors.METHOD_NOT_FOUND, f"no such method: {request.method[:200]}")
+            # Who sits on this machine may know what there is; for anybody else it would be a map.
+            known = {"methods": sorted(self.methods)} if call.identity and call.identity.trusted else None
+            raise RpcError(errors.METHOD_NOT_FOUND, f"no such method: {request.method[:200]}", known)
         _permit(call, method)
         positional, named = _arguments(method, params)
         if self.pending >= self._max_pending:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
+import logging
 import typing
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ import msgspec
 from omnitron.errors import OmnitronError
 from omnitron.host.auth import required_roles
 from omnitron.host.authoring import name_of
+
+log = logging.getLogger(__name__)
 
 
 class ServiceError(OmnitronError):
@@ -63,6 +66,8 @@ def methods_of(service: object) -> Iterator[Method]:
             marks = [roles for one in (cls, function) if (roles := required_roles(one)) is not None]
             roles = frozenset().union(*marks) if marks else None
             yield _method(f"{name}.{attribute}", getattr(service, attribute), function, roles)
+        elif not attribute.startswith("_") and inspect.isfunction(function):
+            log.warning("%s.%s cannot be called from outside: only `async def` without `yield` is", name, attribute)
 
 
 def _method(name: str, bound: Callable[..., Awaitable[Any]], function: Any, roles: frozenset[str] | None) -> Method:

@@ -36,6 +36,8 @@ READ = [
     (fields.parse_environment_value, 8080, "8080"),
     (fields.parse_environment_value, "a\tb\nc", "a\tb\nc"),
     (fields.parse_environment_name, "_PATH2", "_PATH2"),
+    (fields.parse_function, "hooks/my-app.py:warm", "hooks/my-app.py:warm"),
+    (fields.parse_function, "shop.hooks:Cache.warm", "shop.hooks:Cache.warm"),
     (fields.parse_argv, ["node", ""], ["node", ""]),
     (fields.parse_argv, ("./run", "-x", "$HOME"), ["./run", "-x", "$HOME"]),
     (fields.parse_folder, True, True),
@@ -75,6 +77,10 @@ REFUSED = [
     (fields.parse_environment_name, "A-B", "'A-B' is not the name of an environment variable"),
     (fields.parse_environment_name, "1A", "'1A' is not the name of an environment variable"),
     (fields.parse_environment_name, "A\n", "'A\\n' is not the name of an environment variable"),
+    *(
+        (fields.parse_function, given, "must name a function as `file.py:function` or `package.module:function`, not ")
+        for given in ("hooks.py", ":warm", "hooks.py:", "hooks.py:not a name", "hooks.py:a..b", "")
+    ),
     (fields.parse_argv, "node x", 'must be a list, one item per argument, such as ["node", "server.js"]'),
     (fields.parse_argv, [], "must be a list with at least the program"),
     (fields.parse_argv, ["x", 1], "must be text, not int; put it in quotes"),

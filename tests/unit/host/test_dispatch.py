@@ -795,6 +795,12 @@ def test_every_call_is_told_to_the_observer() -> None:
     assert all(0 <= seconds < 2 for _, _, seconds in told)
 
 
+def test_what_can_be_called_is_told_to_this_machine_alone() -> None:
+    callers = [Identity("uid:0", trusted=True), ADMIN, None]
+    said = [ask(serving(Who()), request("Who.none"), Call(identity))["error"].get("data") for identity in callers]
+    assert said == [{"methods": ["Who.admin", "Who.anybody", "Who.trace", "Who.transport"]}, None, None]
+
+
 def test_an_unknown_method_does_not_make_the_answer_grow() -> None:
     code, message = error(TYPED, "x" * 1_000_000)
     assert (code, len(message) < 300) == (errors.METHOD_NOT_FOUND, True)

@@ -74,6 +74,15 @@ def test_public_coroutine_methods_are_served_those_of_bases_too() -> None:
     }
 
 
+def test_a_public_method_that_cannot_be_served_is_named_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    table({"a": Shapes()})
+    said = [record.getMessage() for record in caplog.records]
+    assert said == [
+        f"Shapes.{name} cannot be called from outside: only `async def` without `yield` is"
+        for name in ("stream", "sync")
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "params", "expected"),
     [

@@ -110,7 +110,7 @@ def test_a_result_that_is_something_else(path: Path) -> None:
 
 def test_a_proxy_or_anything_that_is_no_class_describes_nothing(path: Path) -> None:
     async def test(client: Client) -> None:
-        for interface in (Proxy, None, "Prices", Described()):
+        for interface in (Proxy, None, "Prices", Prices()):
             assert (await Proxy(client, "Prices", interface).of("apple"))["cents"] == 30
 
     run(path, test)
