@@ -13,6 +13,9 @@ ADDRESS = re.compile(r"(?:(?P<stack>[^/:@]+)/)?(?P<app>[^/:@]+)(?::(?P<process>[
 EXIT_MESSAGE_ID = "b6d7c5a0f8c14ec9a8f5d9d1f2a4c7e3"
 """Marks the journal entry in which a process host says why it ends."""
 
+WATCHER = "omnitron-watcher.service"
+"""One for each manager, for all projects."""
+
 SINGLE_PROCESS = "main"
 """The process name of an app that is a single script or command."""
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 OLDEST, NEWEST = 252, 999
 PRODUCTION = "production"
 STABLE_PYTHON = Path("/usr/bin/python3")
+PACKAGED_WATCHER = Path("/usr/lib/systemd/system/omnitron-watcher.service")
 
 
 @dataclass
@@ -82,6 +83,7 @@ def host_facts(scope: Scope, systemd_version: int | None) -> HostFacts:
         accounts=_accounts(scope),
         host_python=Path(sys.executable),
         development=in_development(),
+        has_packaged_watcher=scope.is_live and scope.name == "system" and PACKAGED_WATCHER.exists(),
         specs=specs,
         helpers_owner=_other_owner(helpers),
     )

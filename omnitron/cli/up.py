@@ -13,6 +13,7 @@ from omnitron.cli.arguments import Config, Debug, Json, OptionalStack, Runtime, 
 from omnitron.cli.context import load_ecosystem, make_plan, make_scope, one_stack
 from omnitron.cli.generate import install
 from omnitron.cli.stacks import installed, reports, surplus
+from omnitron.names import WATCHER
 
 if TYPE_CHECKING:
     from omnitron.control.steps import Step
@@ -98,7 +99,7 @@ async def _apply(plan: Plan, prepared: list[Prepared], policy: StackPolicy, scop
         stale = await _stale(manager, policy, scope)
         await _say(manager, restart_steps(policy, stale.__contains__))
         await asyncio.gather(*(manager.reset_failed(service) for service in policy.services))
-        await perform(manager, [Step("start", (policy.target,), "the stack starts")])
+        await perform(manager, [Step("start", (policy.target, WATCHER), "the stack starts")])
 
 
 def _surplus(policy: StackPolicy, is_user: bool) -> list[str]:

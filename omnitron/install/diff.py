@@ -51,12 +51,14 @@ def compare(
     installed: Manifest | None,
     manifest: Manifest,
     running: frozenset[str],
+    shared: frozenset[str] = frozenset(),
     now: int | None = None,
 ) -> Difference:
     """Compare what is wanted with what is on disk.
 
     `present` has the text of every wanted path, None where there is no file; `manifest` names the
-    project, without files; `running` are the units that are active; `now` is in microseconds.
+    project, without files; `running` are the units that are active, `shared` paths that other stacks need too;
+    `now` is in microseconds.
     """
     known = installed.files if installed else {}
     now = now if now is not None else time.time_ns() // 1000
@@ -70,7 +72,7 @@ def compare(
     removes = []
     for name, entry in known.items():
         path = Path(name)
-        if path in wanted:
+        if path in wanted or name in shared:
             continue
         if is_running(path.name, running):
             changes.append(

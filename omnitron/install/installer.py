@@ -10,7 +10,7 @@ from omnitron.install.diff import Difference, compare
 from omnitron.install.manifest import Manifest, check_owner
 from omnitron.install.scope import Scope
 from omnitron.install.store import Reload, Store, Transaction
-from omnitron.names import unit_stem
+from omnitron.names import WATCHER, unit_stem
 from omnitron.planner.plan import Plan, StackPlan
 from omnitron.render.files import File, render
 
@@ -58,7 +58,9 @@ def _compared(
     installed = store.manifest(stem)
     store.check_places({path: file.text for path, file in files.items()}, installed)
     present = {path: _read(path) for path in files}
-    return Prepared(stem, stack, files, compare(files, present, installed, manifest, running))
+    watcher = {str(store.scope.units / WATCHER)}
+    shared = frozenset[str]() if not files and _is_last(store, stem) else frozenset(watcher)
+    return Prepared(stem, stack, files, compare(files, present, installed, manifest, running, shared))
 
 
 def _read(path: Path) -> str | None:
@@ -79,8 +81,14 @@ def remove(store: Store, stem: str, reload: Reload) -> None:
     """Remove every file of a stack, its manifest last; an operator's drop-ins stay."""
     installed = store.manifest(stem)
     if installed is not None:
-        paths = tuple(Path(name) for name in installed.files)
-        store.apply(stem, Transaction({}, paths, replace(installed, files={})), reload)
+        watcher = str(store.scope.units / WATCHER)
+        names = [*(name for name in installed.files if name != watcher), *([watcher] if _is_last(store, stem) else [])]
+        store.apply(stem, Transaction({}, tuple(map(Path, names)), replace(installed, files={})), reload)
+
+
+def _is_last(store: Store, stem: str) -> bool:
+    """Whether no other stack is installed: what all stacks share goes with it."""
+    return all(unit_stem(other.prefix, other.stack) == stem for other in manifests(store.scope))
 
 
 def manifests(scope: Scope) -> list[Manifest]:

@@ -122,6 +122,24 @@ class StackPolicy:
         """Names of the services of all apps."""
         return tuple(service for app in self.apps for service in app.services)
 
+    @property
+    def stem(self) -> str:
+        """What the names of its units begin with: `omnitron-dev`."""
+        return self.target.removesuffix(".target")
+
+    def address_of(self, service: str) -> Address | None:
+        """Return the shortest address that means a service inside the stack; None for one that is not its."""
+        for app in self.apps:
+            for process in app.processes:
+                head, at, tail = process.unit.partition("@.")
+                number = service.removeprefix(f"{head}@").removesuffix(f".{tail}")
+                name = process.name if len(app.processes) > 1 else None
+                if not at and service == process.unit:
+                    return Address(None, app.name, name)
+                if at and number.isdigit() and service == process.service(int(number)):
+                    return Address(None, app.name, name, int(number))
+        return None
+
 
 class Target(NamedTuple):
     """What an address means: an app, one process of it, or one instance of that."""

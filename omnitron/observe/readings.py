@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from pathlib import Path
 from omnitron.observe.cgroups import NOTHING, Usage, folder_of, read_usage
 from omnitron.observe.policies import ProcessPolicy, StackPolicy
 from omnitron.supervision import record
-from omnitron.supervision.record import UnitRecord
+from omnitron.supervision.record import Record, UnitRecord
 from omnitron.systemd.listing import Listed, list_units
 
 ABSENT = Listed("not-found", "inactive", "dead")
@@ -45,8 +46,7 @@ class Readings:
 def take(stacks: Iterable[StackPolicy], *, is_user: bool, records: Path) -> Readings:
     """Read the present state of `stacks`; `records` is the folder of crash records."""
     stacks = list(stacks)
-    stems = [stack.target.removesuffix(".target") for stack in stacks]
-    patterns = [f"{stem}{rest}" for stem in stems for rest in (".target", "-*")]
+    patterns = [pattern for stack in stacks for pattern in unit_patterns(stack)]
     units = list_units(patterns, is_user=is_user) if stacks else {}
     monotonic = time.clock_gettime(time.CLOCK_MONOTONIC)
     usage: dict[str, Usage] = {}
@@ -71,7 +71,12 @@ def take(stacks: Iterable[StackPolicy], *, is_user: bool, records: Path) -> Read
     return Readings(boot_time, monotonic, units, usage, crashed, recent)
 
 
-def services_of(process: ProcessPolicy, units: dict[str, Listed]) -> list[str]:
+def unit_patterns(stack: StackPolicy) -> tuple[str, str]:
+    """Return the glob patterns of a stack's units."""
+    return stack.target, f"{stack.stem}-*"
+
+
+def services_of(process: ProcessPolicy, units: Iterable[str]) -> list[str]:
     """Return the services of a process: those of its definition, and instances that `scale` has added."""
     stem, at, suffix = process.unit.partition("@.")
     if not at:
@@ -94,6 +99,13 @@ def record_path(records: Path, process: ProcessPolicy, service: str) -> Path | N
 
 def _record_name(process: ProcessPolicy, service: str) -> str | None:
     return process.restarts.record and process.restarts.record.replace(process.unit, service)
+
+
+def records_of(stack: StackPolicy, records: Path) -> list[Record]:
+    """Return every crash record of a stack: that of the group, or one for each service."""
+    folder = records / stack.prefix_part
+    mine = re.compile(rf"{re.escape(stack.stem)}(-.*)?\.json")
+    return [record.read(folder / name) for name in sorted(_names(folder)) if mine.fullmatch(name)]
 
 
 def _names(folder: Path) -> list[str]:

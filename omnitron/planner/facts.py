@@ -33,6 +33,8 @@ class HostFacts:
     """Whether `dev` blocks are applied."""
     specs: Path = Path("/etc/omnitron")
     """Folder of the compiled policies, where what a process host reads is kept too."""
+    has_packaged_watcher: bool = False
+    """Whether the distribution's package has brought the watcher's unit."""
     helpers_owner: str | None = None
     """Who, other than root, could change the helpers; None when nobody can."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from omnitron import names
 from omnitron.planner.facts import HostFacts
 from omnitron.planner.layout import StackNames
 from omnitron.planner.processes import PlannedProcess
@@ -23,7 +24,12 @@ def units_of_stack(stack: StackNames, apps: Apps, disabled: frozenset[str], fact
         "wanted_by": wanted_by,
     }
     yield _unit(stack, stack.stack_target, "stack-target", target)
-    yield _unit(stack, stack.stack_slice, "slice", {"description": Literal(f"stack {stack.stack} of {stack.project}")})
+    # The first of the stack to start brings the watcher, and waits no moment for it: a target would.
+    slice_: dict[str, Value] = {
+        "description": Literal(f"stack {stack.stack} of {stack.project}"),
+        "wants": names.WATCHER,
+    }
+    yield _unit(stack, stack.stack_slice, "slice", slice_)
     critical = [process for processes in apps.values() for process in processes if process.critical]
     if critical:
         yield from _end_of_stack(stack, critical, facts)

@@ -19,8 +19,8 @@ class StackNames:
     """Path of the definition."""
     log_namespace: str | None
     """Journal namespace of the stack, None for the host's journal."""
-    record: str | None
-    """Name of the crash record that all processes share under a group strategy, None for one each."""
+    group_record: str | None
+    """Name of the crash record that processes share under a group strategy, None for one each."""
 
     @property
     def prefix_part(self) -> str:
@@ -51,6 +51,10 @@ class StackNames:
     def critical_check(self) -> str:
         """Decides whether a failure of a critical unit ends the stack."""
         return f"{self.stem}-critical-failure-check.service"
+
+    def record_of(self, is_pool: bool) -> str | None:
+        """Return the name of the record that a process shares; None for one of its own, as a pool's instances have."""
+        return None if is_pool else self.group_record
 
     def app_target(self, app: str) -> str:
         """Starts and stops an app of several processes."""

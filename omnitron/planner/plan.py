@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from omnitron.definition.later import without_effect
@@ -16,6 +16,7 @@ from omnitron.planner.layout import StackNames
 from omnitron.planner.policy import compile_policy
 from omnitron.planner.processes import PlannedProcess, of_app
 from omnitron.planner.values import Literal, Unit
+from omnitron.planner.watcher import watcher
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ def make_plan(ecosystem: Ecosystem, facts: HostFacts, chosen: Iterable[str] | No
     warnings = [str(problem) for problem in without_effect(ecosystem)]
     warnings += [_not_local(ecosystem, name) for name in selected if name not in local]
     warnings += [line for plan in plans for line in _advice(ecosystem, plan, facts)]
+    if plans and not facts.has_packaged_watcher:
+        plans[0] = replace(plans[0], units=(*plans[0].units, watcher(facts)))
     return Plan(ecosystem, facts, tuple(plans), tuple(dict.fromkeys(warnings)))
 
 

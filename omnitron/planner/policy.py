@@ -56,7 +56,7 @@ def _app(app: App, names: StackNames, processes: tuple[PlannedProcess, ...], is_
 
 def _process(process: PlannedProcess, names: StackNames) -> dict[str, Any]:
     policy = process.restarts
-    record = f"{names.prefix_part}/{names.record or process.unit}.json"
+    record = f"{names.prefix_part}/{names.record_of(process.pool is not None) or process.unit}.json"
     return {
         "name": process.name,
         "unit": process.unit,
@@ -73,6 +73,6 @@ def _process(process: PlannedProcess, names: StackNames) -> dict[str, Any]:
             "maxRestarts": policy.max_restarts,
             "window": policy.window,
             "backoff": policy.backoff_text,
-            "record": record if policy.has_helpers else None,
+            "record": record if policy.has_record else None,
         },
     }

@@ -19,11 +19,18 @@ class Restarts:
     max_restarts: int
     window: int
     backoff: Backoff
+    grouped: bool = False
+    """Whether the restart of others follows from its crash."""
 
     @property
-    def has_helpers(self) -> bool:
-        """Whether budget and delay are kept by helpers; without a delay systemd's own limit will do."""
+    def has_delay(self) -> bool:
+        """Whether a helper waits before the next start."""
         return self.enabled and self.backoff.initial > 0
+
+    @property
+    def has_record(self) -> bool:
+        """Whether a helper counts the crashes. For one process without a delay systemd's own limit will do."""
+        return self.enabled and (self.backoff.initial > 0 or self.grouped)
 
     @property
     def budget_text(self) -> str:
@@ -41,7 +48,8 @@ def resolve(supervision: Supervision, policies: Iterable[RestartPolicy | None]) 
 
     So does a `backoff` that gives some of its fields. A `delay` without one beside it is a fixed delay.
     """
-    merged = Restarts(True, "on-failure", supervision.max_restarts, supervision.window, supervision.backoff)
+    grouped = supervision.strategy != "one_for_one"
+    merged = Restarts(True, "on-failure", supervision.max_restarts, supervision.window, supervision.backoff, grouped)
     for policy in policies:
         if policy is None:
             continue

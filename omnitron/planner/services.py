@@ -126,7 +126,7 @@ def _restart(process: PlannedProcess, stack: StackNames, facts: HostFacts) -> di
         "success_exit_status": "143",
         "restart_force_exit_status": CLEAN_SIGNALS,
     }
-    if not policy.has_helpers:
+    if not policy.has_record:
         return values | {
             "start_limit_interval_sec": _seconds(policy.window),
             "start_limit_burst": policy.max_restarts + 1,
@@ -136,14 +136,16 @@ def _restart(process: PlannedProcess, stack: StackNames, facts: HostFacts) -> di
         "start_limit_interval_sec": seconds,
         # A larger budget with short delays must not meet it first.
         "start_limit_burst": max(burst, 2 * policy.max_restarts),
-        "notify_access": "exec",
-        "exec_start_pre": _helper("before_start.sh", process, stack, facts, ["--window", str(policy.window)]),
+        "notify_access": "exec" if policy.has_delay else None,
+        "exec_start_pre": _helper("before_start.sh", process, stack, facts, ["--window", str(policy.window)])
+        if policy.has_delay
+        else None,
         "exec_stop_post": _helper("after_stop.sh", process, stack, facts, ["--budget", policy.budget_text]),
     }
 
 
 def _helper(file: str, process: PlannedProcess, stack: StackNames, facts: HostFacts, flags: list[str]) -> Command:
-    record = Own(f"%t/omnitron/{stack.prefix_part}/{stack.record or '%n'}.json")
+    record = Own(f"%t/omnitron/{stack.prefix_part}/{stack.record_of(process.pool is not None) or '%n'}.json")
     user = ("--user",) if facts.is_user else ()
     always = ("--restart", "always") if process.restarts.restart == "always" and file == "after_stop.sh" else ()
     options = (*user, "--record", record, *flags, "--backoff", process.restarts.backoff_text, *always)
@@ -202,7 +204,7 @@ def _hosted(process: PlannedProcess, facts: HostFacts) -> dict[str, Value]:
         if told.jwt_key and told.manager_reads_key
         else None,
     }
-    if not process.restarts.has_helpers:
+    if not process.restarts.has_delay:
         values["notify_access"] = "main"
     if told.health_ms:
         interval, timeout = told.health_ms

@@ -7,7 +7,9 @@ can be missed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+import contextlib
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -26,11 +28,24 @@ PROPERTIES = "org.freedesktop.DBus.Properties"
 MAX_IN_FLIGHT = 32
 """More calls than a socket's buffer takes would cost the connection."""
 
+UNITS = f"{PATH}/unit"
+BUS = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
+
+ALREADY_SUBSCRIBED = f"{NAME}.AlreadySubscribed"
 NO_SUCH_UNIT = f"{NAME}.NoSuchUnit"
 REFUSED = (
     "org.freedesktop.DBus.Error.AccessDenied",
     "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired",
 )
+
+
+def _ignore(*_: str) -> None:
+    """Hear nothing."""
+
+
+def _unescape(label: str) -> str:
+    """Return the unit name that a part of an object path stands for: `a_2eservice` is `a.service`."""
+    return re.sub("_([0-9a-f]{2})", lambda match: chr(int(match[1], 16)), label)
 
 
 class BusError(OmnitronError):
@@ -71,6 +86,9 @@ class Manager:
         self._slots = asyncio.Semaphore(MAX_IN_FLIGHT)
         self._jobs: dict[str, asyncio.Future[JobEnd]] = {}
         self._early_ends: dict[str, JobEnd] = {}
+        self._queueing = 0
+        self._changed: Callable[[str], None] = _ignore
+        self._reread: Callable[[], None] = _ignore
 
     async def __aenter__(self) -> Self:
         path = host.bus_path(self.is_user)
@@ -80,15 +98,8 @@ class Manager:
             reason = (getattr(error, "strerror", None) or str(error) or "the bus closed the connection").lower()
             raise host.unreachable(self.is_user, f"{path}: {reason}") from error
         self._bus.add_message_handler(self._on_message)
-        rule = f"type='signal',sender='{NAME}',path='{PATH}',interface='{MANAGER}',member='JobRemoved'"
-        await self._call(
-            "listen on the bus",
-            "AddMatch",
-            "s",
-            rule,
-            to=("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus"),
-        )
-        await self._call("subscribe to systemd", "Subscribe")
+        await self._match(f"sender='{NAME}',path='{PATH}',interface='{MANAGER}',member='JobRemoved'")
+        await self._subscribe()
         return self
 
     async def __aexit__(
@@ -96,6 +107,21 @@ class Manager:
     ) -> None:
         self._bus.disconnect()
         await self._bus.wait_for_disconnect()  # type: ignore[no-untyped-call] # untyped in dbus-fast
+
+    async def listen(self, changed: Callable[[str], None], reread: Callable[[], None]) -> None:
+        """Call `changed` with the name of each unit that changes or whose job ends, from now on.
+
+        And `reread` when systemd has read all units anew, or has started anew: then anything may have changed.
+        """
+        self._changed, self._reread = changed, reread
+        await self._match(f"sender='{NAME}',interface='{PROPERTIES}',path_namespace='{UNITS}',arg0='{NAME}.Unit'")
+        await self._match(f"sender='{NAME}',path='{PATH}',interface='{MANAGER}',member='Reloading'")
+        await self._match(f"sender='{BUS[0]}',interface='{BUS[2]}',member='NameOwnerChanged',arg0='{NAME}'")
+
+    async def closed(self) -> None:
+        """Wait until the bus has closed the connection."""
+        with contextlib.suppress(Exception):
+            await self._bus.wait_for_disconnect()  # type: ignore[no-untyped-call] # untyped in dbus-fast
 
     async def list_units(self, *patterns: str) -> list[UnitState]:
         """Return the loaded units whose names match one of the glob patterns."""
@@ -148,25 +174,57 @@ class Manager:
         await self._call(f"signal {unit}", "KillUnit", "ssi", unit, "main", signal)
 
     async def _job(self, verb: str, member: str, unit: str) -> asyncio.Future[JobEnd]:
-        path = await self._call(f"{verb} {unit}", member, "ss", unit, "replace")
         future = asyncio.get_running_loop().create_future()
-        if end := self._early_ends.pop(path, None):
-            future.set_result(end)
-        else:
-            self._jobs[path] = future
+        self._queueing += 1
+        try:
+            path = await self._call(f"{verb} {unit}", member, "ss", unit, "replace")
+            if end := self._early_ends.pop(path, None):
+                future.set_result(end)
+            else:
+                self._jobs[path] = future
+        finally:
+            self._queueing -= 1
+            if not self._queueing:
+                self._early_ends.clear()
         return future
 
     def _on_message(self, message: Message) -> bool:
-        if message.message_type is MessageType.SIGNAL and message.member == "JobRemoved":
+        if message.message_type is not MessageType.SIGNAL:
+            return False
+        if message.member == "JobRemoved":
             _, path, unit, result = message.body
-            end = JobEnd(unit, result)
-            future = self._jobs.pop(path, None)
-            if future is None:
-                # The answer that names the job may still be on its way; keep the end for it.
-                self._early_ends[path] = end
-            elif not future.done():
-                future.set_result(end)
+            self._end_job(path, JobEnd(unit, result))
+            self._changed(unit)
+        elif message.member == "PropertiesChanged":
+            self._changed(_unescape(str(message.path).rpartition("/")[2]))
+        elif (message.member == "Reloading" and not message.body[0]) or (
+            message.member == "NameOwnerChanged" and message.body[2]
+        ):
+            self._reread()
         return False
+
+    def _end_job(self, path: str, end: JobEnd) -> None:
+        future = self._jobs.pop(path, None)
+        if future is None:
+            # The answer that names the job may still be on its way; keep the end for it.
+            if self._queueing:
+                self._early_ends[path] = end
+        elif not future.done():
+            future.set_result(end)
+
+    async def _match(self, rule: str) -> None:
+        await self._call("listen on the bus", "AddMatch", "s", f"type='signal',{rule}", to=BUS)
+
+    async def _subscribe(self) -> None:
+        try:
+            await self._call("subscribe to systemd", "Subscribe")
+        except BusError as error:
+            if error.name != ALREADY_SUBSCRIBED:
+                raise
+
+    async def subscribe_again(self) -> None:
+        """Ask for signals once more: a systemd that was started anew may have forgotten."""
+        await self._subscribe()
 
     async def _call(
         self,

@@ -25,8 +25,20 @@ MAY_IMPORT = {
     "host": {"supervision"},
     "observe": {"systemd", "supervision"},
     "control": {"observe", "planner", "systemd"},
+    "watcher": {"observe", "systemd", "supervision"},
     "sandbox": set(),
-    "cli": {"definition", "planner", "render", "install", "systemd", "supervision", "observe", "control", "sandbox"},
+    "cli": {
+        "definition",
+        "planner",
+        "render",
+        "install",
+        "systemd",
+        "supervision",
+        "observe",
+        "control",
+        "watcher",
+        "sandbox",
+    },
 }
 FREE = {"errors", "names", "version"}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from omnitron.errors import NotPermittedError
-from omnitron.install.installer import manifests, prepare
+from omnitron.install.installer import manifests, prepare, remove
 from omnitron.install.store import ForeignFileError, SymlinkError
 from tests.unit.build import planned, shop
 from tests.unit.install.conftest import AFTER, BEFORE, Host, Make
@@ -36,6 +36,7 @@ def test_a_definition_is_installed_and_changed(host: Host, plan: Make) -> None:
         f"{UNITS}/omnitron-dev-stays-main.service",
         f"{UNITS}/omnitron-dev.slice",
         f"{UNITS}/omnitron-dev.target",
+        f"{UNITS}/omnitron-watcher.service",
         "var/lib/omnitron/.installed/omnitron-dev.json",
     ]
     assert len(host.reloads) == 2
@@ -49,6 +50,24 @@ def test_nothing_changed_is_nothing_written(host: Host, plan: Make) -> None:
     assert prepared.difference.is_empty and not prepared.difference.changes
     assert {path: path.stat() for path in before} == before
     assert host.reloads == []
+
+
+def test_the_watcher_stays_until_the_last_stack_goes(host: Host, plan: Make) -> None:
+    stacks = {name: {"type": "local"} for name in ("dev", "test")}
+    host.install(plan(shop({"name": "a"}, stacks=stacks)))
+    unit = f"{UNITS}/omnitron-watcher.service"
+    with host.store.locked(host.reload):
+        remove(host.store, "omnitron-dev", host.reload)
+        assert unit in host.files()
+        remove(host.store, "omnitron-test", host.reload)
+    assert list(host.files()) == []
+
+
+def test_the_watcher_is_written_once_for_all_projects(host: Host, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        host.install(planned(tmp_path / name, shop({"name": "a"}) | {"project": name, "unitPrefix": name}))
+    (first, *_) = host.install(planned(tmp_path / "one", shop({"name": "a"}) | {"project": "one", "unitPrefix": "one"}))
+    assert first.difference.is_empty
 
 
 def test_a_removed_unit_that_runs_is_kept_until_it_stops(host: Host, plan: Make) -> None:

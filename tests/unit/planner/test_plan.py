@@ -24,9 +24,15 @@ def refused(folder: Path, data: dict[str, Any], **on: Any) -> list[str]:
     return [line.replace(f"{folder}/", "") for line in caught.value.lines()]
 
 
-def test_a_stack_of_one_process_has_three_units(tmp_path: Path) -> None:
+def test_a_stack_of_one_process_has_three_units_beside_the_watcher(tmp_path: Path) -> None:
     found = units(planned(tmp_path, shop({"name": "a"})))
-    assert list(found) == ["omnitron-dev.target", "omnitron-dev.slice", "omnitron-dev-a-main.service"]
+    assert list(found) == [
+        "omnitron-dev.target",
+        "omnitron-dev.slice",
+        "omnitron-dev-a-main.service",
+        "omnitron-watcher.service",
+    ]
+    assert found["omnitron-dev.slice"].values["wants"] == "omnitron-watcher.service"
     assert found["omnitron-dev.target"].values["wants"] == ("omnitron-dev-a-main.service",)
     assert found["omnitron-dev.target"].values["wanted_by"] == "multi-user.target"
 
@@ -160,6 +166,7 @@ def test_the_policy_has_all_that_the_runtime_needs(tmp_path: Path) -> None:
             "record": record,
         }
 
+    own = restarts("exponential:1000:30000:2", "omnitron/omnitron-dev-api-worker@.service.json")
     shared = restarts("exponential:1000:30000:2", "omnitron/omnitron-dev.json")
     assert plan.stacks[0].policy == {
         "version": 1,
@@ -208,7 +215,7 @@ def test_the_policy_has_all_that_the_runtime_needs(tmp_path: Path) -> None:
                         "port": None,
                         "critical": False,
                         "stopTimeout": 1,
-                        "restarts": shared,
+                        "restarts": own,
                     },
                 ],
             },
@@ -232,7 +239,7 @@ def test_the_policy_has_all_that_the_runtime_needs(tmp_path: Path) -> None:
                         "port": None,
                         "critical": True,
                         "stopTimeout": 10000,
-                        "restarts": restarts("fixed:0:0:2", None),
+                        "restarts": restarts("fixed:0:0:2", "omnitron/omnitron-dev.json"),
                     }
                 ],
             },

@@ -73,7 +73,7 @@ def test_each_field_is_that_of_the_last_policy_that_has_it(levels: list[RestartP
 
 
 @pytest.mark.parametrize(
-    ("policy", "has_helpers"),
+    ("policy", "has_delay"),
     [
         ({}, True),
         ({"delay": 1}, True),
@@ -83,8 +83,11 @@ def test_each_field_is_that_of_the_last_policy_that_has_it(levels: list[RestartP
         ({"restart": "always"}, True),
     ],
 )
-def test_only_a_delay_needs_helpers(policy: dict[str, Any], has_helpers: bool) -> None:
-    assert resolve(Supervision(), [RestartPolicy(**policy)]).has_helpers is has_helpers
+def test_who_needs_helpers(policy: dict[str, Any], has_delay: bool) -> None:
+    alone = resolve(Supervision(), [RestartPolicy(**policy)])
+    grouped = resolve(Supervision(strategy="one_for_all"), [RestartPolicy(**policy)])
+    assert (alone.has_delay, alone.has_record, grouped.has_delay) == (has_delay,) * 3
+    assert grouped.has_record is alone.enabled
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from omnitron.definition.loader import load
 from omnitron.errors import DefinitionError, OmnitronError
+from omnitron.names import WATCHER
 from omnitron.planner.plan import make_plan
 from omnitron.render.escape import UnsayableError
 from omnitron.render.files import render
@@ -100,7 +101,8 @@ def check_all(file: Path, scope: str = "system") -> None:
         files = {(each.place, each.name): each.text for each in render(stack)}
         for unit in stack.units:
             found = check(unit, files["units", unit.name])
-            assert ("Project", ecosystem.config.project) in found["X-Omnitron"]
+            of_all = unit.name == WATCHER
+            assert of_all or ("Project", ecosystem.config.project) in found["X-Omnitron"]
         assert json.loads(files["policy", f"{stack.names.stem}.json"]) == stack.policy
         if stack.journal_settings:
             assert parse(files["journald", stack.names.stem]) == {"Journal": list(stack.journal_settings)}

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from jinja2 import meta
 
+from omnitron.names import WATCHER
 from omnitron.planner.values import Literal, Unit
 from omnitron.render.files import render, render_unit
 from omnitron.render.templates import environment, fill
@@ -57,6 +58,7 @@ def test_every_value_has_its_line_and_every_line_a_value(name: str, everything: 
     of_stack = ("stack-target", "critical-target", "critical-check")
     of_nothing = {"process"} if name in ("app-target", "gate", "slice", *of_stack) else set()
     of_nothing |= {"app"} if name in of_stack else set()
+    of_nothing |= {"project", "stack", "app", "process", "source"} if name == "watcher" else set()
     assert variables - given == of_nothing
 
 
@@ -111,6 +113,7 @@ def test_the_files_of_a_stack(tmp_path: Path) -> None:
         ("units", "omnitron-dev.target"),
         ("units", "omnitron-dev.slice"),
         ("units", "omnitron-dev-a-main.service"),
+        ("units", "omnitron-watcher.service"),
         ("policy", "omnitron-dev.json"),
         ("journald", "omnitron-dev"),
     }
@@ -138,4 +141,4 @@ def test_the_run_digest_is_that_of_what_a_service_runs_with(tmp_path: Path) -> N
 
 def test_units_that_run_nothing_have_no_run_digest(tmp_path: Path) -> None:
     for file in render(planned(tmp_path, shop()).stacks[0]):
-        assert file.run_digest is None
+        assert (file.run_digest is None) is (file.name != WATCHER)

@@ -1,0 +1,7 @@
+"""`python -m omnitron.watcher`: what `omnitron-watcher.service` runs."""
+
+import sys
+
+from omnitron.watcher.main import main
+
+sys.exit(main(sys.argv[1:]))

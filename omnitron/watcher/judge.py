@@ -1,0 +1,254 @@
+"""What is to be done in one stack now. Pure: policy, memory, states and crash record in; memory and jobs out.
+
+Looked at whenever something changed, and always as a whole. So nothing depends on having seen every
+change, and what is due is found again after the watcher, the bus or systemd itself was away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from omnitron.observe.policies import AppPolicy, StackPolicy
+from omnitron.observe.readings import services_of
+from omnitron.supervision import strategy
+from omnitron.supervision.record import Record, UnitRecord
+from omnitron.supervision.strategy import IDLE, Group, State
+from omnitron.watcher.memory import Memory, Reason
+
+RUNNING = ("active", "reloading", "refreshing")
+GOING_UP = ("start", "restart")
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A unit in systemd's words: its ActiveState, and the type of its pending job (empty without one)."""
+
+    active: str = "inactive"
+    job: str = ""
+
+    @property
+    def is_online(self) -> bool:
+        """Whether it is up, and stays so."""
+        return self.active in RUNNING and self.job not in ("stop", "restart")
+
+    @property
+    def is_down(self) -> bool:
+        """Whether it is down, with nothing under way that brings it up."""
+        return self.active in ("inactive", "failed") and self.job not in GOING_UP
+
+    @property
+    def is_meant_to_run(self) -> bool:
+        """Whether it is up or will be; between a crash and its restart too."""
+        if self.job:
+            return self.job in GOING_UP or (self.job != "stop" and self.active not in ("inactive", "failed"))
+        return self.active not in ("inactive", "failed")
+
+
+ABSENT = Unit()
+
+
+@dataclass(frozen=True)
+class View:
+    """A stack at one moment: its units, and the records of what has crashed, by unit."""
+
+    units: Mapping[str, Unit]
+    crashed: Mapping[str, UnitRecord]
+    order: tuple[str, ...] = ()
+    """Units by the time of their last crash."""
+
+    def unit(self, name: str) -> Unit:
+        """Return the state of a unit; one that is not loaded is inactive."""
+        return self.units.get(name, ABSENT)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job to queue."""
+
+    verb: Literal["start", "stop"]
+    unit: str
+    reason: str
+
+
+def group_of(stack: StackPolicy, view: View) -> Group | None:
+    """Return the group that a stack's services are, added instances of pools too; None under one_for_one."""
+    if stack.strategy not in ("one_for_all", "rest_for_one"):
+        return None
+    members: list[str] = []
+    pools = []
+    for process in (process for app in stack.apps for process in app.processes):
+        services = tuple(services_of(process, view.units))
+        members += services
+        if process.instances is not None:
+            pools.append(services)
+    return Group(stack.strategy, tuple(members), tuple(pools))  # type: ignore[arg-type] # one of the two
+
+
+def view_of(units: Mapping[str, Unit], records: Iterable[Record]) -> View:
+    """Return what is known of a stack at one moment."""
+    crashed: dict[str, UnitRecord] = {}
+    for record in records:
+        crashed |= record.units
+    order = sorted(crashed, key=lambda unit: crashed[unit].last_exit or (0.0,))
+    return View(units, crashed, tuple(order))
+
+
+def first_memory(view: View) -> Memory:
+    """Return the memory of a watcher that comes to a stack anew: what crashed before is no concern of its."""
+    return Memory(seen={unit: record.last_exit.at for unit, record in view.crashed.items() if record.last_exit})
+
+
+def judge(
+    stack: StackPolicy, memory: Memory, view: View, asked: frozenset[str], now: float
+) -> tuple[Memory, tuple[Job, ...]]:
+    """Return what is to be remembered before anything is done, and what is to be done.
+
+    `asked` are the units for which the start that the recovery waits for was queued already; `now` is in
+    unix seconds.
+    """
+    group = group_of(stack, view)
+    if group:
+        memory = _crashes(stack, group, memory, view, now)
+        memory = _progress(stack, group, memory, view, asked)
+    memory = replace(memory, reasons=_reasons(memory, view))
+    return memory, tuple(_jobs(stack, memory, view))
+
+
+def _crashes(stack: StackPolicy, group: Group, memory: Memory, view: View, now: float) -> Memory:
+    """Take in every crash that was not yet acted on, oldest first."""
+
+    def is_running(unit: str) -> bool:
+        return view.unit(unit).is_meant_to_run
+
+    def is_final(unit: str) -> bool:
+        record = view.crashed.get(unit)
+        return view.unit(unit).is_down and bool(record and record.final)
+
+    seen = dict(memory.seen)
+    for unit in view.order:
+        record = view.crashed[unit]
+        if unit not in group.members or record.last_exit is None or seen.get(unit) == record.last_exit.at:
+            continue
+        seen[unit] = record.last_exit.at
+        if record.final and record.final.at == record.last_exit.at:
+            state, ended = strategy.gave_up(group, memory.recovery, unit, is_final)
+            memory = _ended(stack, replace(memory, recovery=state), unit, ended, record.final.reason, now)
+        elif not memory.ending:
+            began = memory.recovery == IDLE
+            state = strategy.crashed(group, memory.recovery, unit, is_running)
+            active = view.unit(stack.target).active in (*RUNNING, "activating") if began else memory.was_active
+            memory = replace(memory, recovery=state, was_active=active)
+    return replace(memory, seen=seen)
+
+
+def _ended(stack: StackPolicy, memory: Memory, by: str, ended: tuple[str, ...], why: str, now: float) -> Memory:
+    if not ended:
+        return memory
+    text = f"ended with {stack.address_of(by)}, which {why}"
+    reasons = {**memory.reasons, **{unit: Reason(now, by, text) for unit in ended}}
+    if stack.strategy == "one_for_all":
+        return replace(memory, ending=(stack.target, *ended), reasons=reasons)
+    gone = set(ended)
+    sockets = [
+        name
+        for app in stack.apps
+        for process in app.processes
+        if gone.issuperset(process.services)
+        for name in process.sockets
+    ]
+    return replace(memory, ending=(*ended, *sockets), reasons=reasons)
+
+
+def _progress(stack: StackPolicy, group: Group, memory: Memory, view: View, asked: frozenset[str]) -> Memory:
+    """Take in how far a recovery has come."""
+    state = memory.recovery
+    if state == IDLE:
+        return memory
+    if memory.was_active and view.unit(stack.target).active in ("inactive", "deactivating", "failed"):
+        # Somebody stopped the whole stack meanwhile.
+        return replace(memory, recovery=IDLE)
+    trigger = state.trigger
+    if trigger is not None:
+        state = _trigger(group, state, trigger, view)
+    for unit in state.stopping:
+        if view.unit(unit).is_down:
+            state = strategy.down(group, state, unit)
+    for unit in strategy.to_start(state):
+        if view.unit(unit).is_online:
+            state = strategy.online(group, state, unit)
+        elif unit in asked and view.unit(unit).is_down:
+            # Stopped by somebody, or kept from starting by a dependency, which starts it when it can.
+            state = strategy.given_back(group, state, unit)
+    return replace(memory, recovery=state)
+
+
+def _trigger(group: Group, state: State, trigger: str, view: View) -> State:
+    unit = view.unit(trigger)
+    if unit.is_online:
+        return strategy.online(group, state, trigger)
+    # An operator stopped it, or it has failed in a way that nobody counted: the others need not wait.
+    return strategy.down(group, state, trigger) if unit.is_down else state
+
+
+def _reasons(memory: Memory, view: View) -> dict[str, Reason]:
+    """Keep the reasons of what is still down."""
+    return {
+        unit: reason
+        for unit, reason in memory.reasons.items()
+        if unit in memory.ending or not view.unit(unit).is_meant_to_run or view.unit(unit).active == "deactivating"
+    }
+
+
+def _jobs(stack: StackPolicy, memory: Memory, view: View) -> Iterator[Job]:
+    yield from (Job("stop", unit, "its group has failed") for unit in memory.ending)
+    state = memory.recovery
+    for unit in strategy.to_stop(state):
+        if view.unit(unit).job not in ("stop", "restart"):
+            yield Job("stop", unit, "a process of its group has crashed")
+    if state.stopping:
+        yield from (Job("stop", gate, "what it stands for restarts") for gate in _gates(stack, state, view))
+    for unit in strategy.to_start(state):
+        if view.unit(unit).is_down:
+            yield Job("start", unit, "its group is back")
+    if state == IDLE and not memory.ending:
+        yield from (Job("start", unit, "what it depends on is back") for unit in unblocked(stack, view))
+
+
+def _gates(stack: StackPolicy, state: State, view: View) -> list[str]:
+    """Return the open gates of the apps in a recovery: they open again once the app is healthy."""
+    involved = {*state.pending, state.trigger}
+    apps = [app for app in stack.apps if app.gate and involved & set(app.services)]
+    return [app.gate for app in apps if app.gate and view.unit(app.gate).active not in ("inactive", "failed")]
+
+
+def unblocked(stack: StackPolicy, view: View) -> list[str]:
+    """Return the services that a failed dependency kept from starting, and that nothing keeps any more.
+
+    A gate that has failed has let nobody pass since the stack started. What depends on it, directly or not,
+    is started in one go: the gates keep the order.
+    """
+    if not view.unit(stack.target).is_online:
+        return []
+
+    def is_up(app: AppPolicy) -> bool:
+        return all(view.unit(service).is_online for service in app.services)
+
+    by_name = {app.name: app for app in stack.apps}
+    coming: set[str] = set()
+    units: list[str] = []
+    for app in stack.apps:  # in start order: what an app depends on was judged before it
+        needs = [by_name[name] for name in app.depends_on if name in by_name]
+        shut = [need for need in needs if need.gate and view.unit(need.gate).active == "failed"]
+        # A dependent of one that is coming was blocked with it: its gate cannot have opened.
+        was_blocked = bool(shut) or any(need.name in coming for need in needs)
+        is_free = all(need.name in coming or is_up(need) for need in needs)
+        if app.enabled and was_blocked and is_free and _is_down(app, view):
+            coming.add(app.name)
+            units += [unit for process in app.processes for unit in (*process.sockets, *process.services)]
+    return units
+
+
+def _is_down(app: AppPolicy, view: View) -> bool:
+    return all(view.unit(service).active == "inactive" and view.unit(service).is_down for service in app.services)

@@ -1,0 +1,107 @@
+"""One stack: look at it, decide, remember, act."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omnitron.observe.readings import records_of, unit_patterns
+from omnitron.supervision.strategy import IDLE
+from omnitron.systemd.manager import BusError
+from omnitron.watcher import memory as memories
+from omnitron.watcher.judge import Job, Unit, View, first_memory, judge, view_of
+from omnitron.watcher.memory import Memory
+
+if TYPE_CHECKING:
+    from omnitron.observe.policies import StackPolicy
+    from omnitron.systemd.manager import Manager
+
+log = logging.getLogger(__name__)
+
+AGAIN_S = 10.0
+"""How soon the same unit is started again when the start of it changed nothing."""
+
+
+class Keeper:
+    """Keeps one stack as its strategy says. Whatever ends it, the next one goes on from its memory."""
+
+    def __init__(self, stack: StackPolicy, records: Path, clock: Callable[[], float] = time.time) -> None:
+        self.stack = stack
+        self._records = records
+        self._clock = clock
+        self._path = memories.path_of(records, stack.prefix_part, stack.stem)
+        self._memory: Memory | None = memories.read(self._path)
+        self._written = self._memory
+        self._asked: set[str] = set()
+        self._unblocked: dict[str, float] = {}
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something was begun that is not finished."""
+        memory = self._memory
+        return memory is not None and (memory.recovery != IDLE or bool(memory.ending))
+
+    async def look(self, manager: Manager) -> None:
+        """See what has changed, and do what follows from it, until nothing follows any more."""
+        view = await self._view(manager)
+        before = self._memory or first_memory(view)
+        memory, jobs = judge(self.stack, before, view, frozenset(self._asked), self._clock())
+        self._asked &= set(memory.recovery.waiting)
+        self._remember(memory)
+        self._tell(before, memory)
+        for job in jobs:
+            await self._queue(manager, job)
+        if memory.ending:
+            # Each of its stops is queued by now: systemd remembers them.
+            self._remember(Memory(memory.seen, memory.recovery, (), memory.was_active, memory.reasons))
+
+    async def _view(self, manager: Manager) -> View:
+        # Records first: whoever is active in what is read after them has come back since.
+        records = records_of(self.stack, self._records)
+        states = await manager.list_units(*unit_patterns(self.stack))
+        return view_of({unit.name: Unit(unit.active, unit.job) for unit in states}, records)
+
+    def _remember(self, memory: Memory) -> None:
+        self._memory = memory
+        if memory == self._written:
+            return
+        try:
+            memories.write(self._path, memory)
+            self._written = memory
+        except OSError as error:
+            # What is in this process still holds; a restart of the watcher would forget it.
+            log.error("cannot write %s: %s", self._path, error.strerror or error)
+
+    def _tell(self, before: Memory, after: Memory) -> None:
+        name = f"{self.stack.stack} of {self.stack.project}"
+        was, now = before.recovery, after.recovery
+        if now.trigger and now.trigger != was.trigger:
+            others = ", ".join(self._name(unit) for unit in now.pending)
+            log.warning("%s: %s crashed; %s: %s restart", name, self._name(now.trigger), self.stack.strategy, others)
+        if was != IDLE and now == IDLE and not after.ending:
+            log.info("%s: the group runs again", name)
+        for unit, reason in after.reasons.items():
+            if unit not in before.reasons:
+                log.error("%s: %s %s", name, self._name(unit), reason.text)
+
+    def _name(self, unit: str) -> str:
+        return str(self.stack.address_of(unit) or unit)
+
+    async def _queue(self, manager: Manager, job: Job) -> None:
+        is_waiting = self._memory is not None and job.unit in self._memory.recovery.waiting
+        if job.verb == "start" and not is_waiting:
+            now = time.monotonic()
+            if now - self._unblocked.get(job.unit, -AGAIN_S) < AGAIN_S:
+                return
+            self._unblocked[job.unit] = now
+            log.info("%s of %s: start %s: %s", self.stack.stack, self.stack.project, job.unit, job.reason)
+        try:
+            await (manager.start if job.verb == "start" else manager.stop)(job.unit)
+        except BusError as error:
+            log.error("%s", error.brief)
+        if job.verb == "start" and is_waiting:
+            # Refused, too, is asked: systemd will not say otherwise the next time.
+            self._asked.add(job.unit)

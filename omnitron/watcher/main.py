@@ -1,0 +1,147 @@
+"""The watcher's process: one connection to the bus, one keeper for each installed stack."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from omnitron.errors import OmnitronError
+from omnitron.observe.policies import StackPolicy, read_policies
+from omnitron.supervision.notify import send
+from omnitron.systemd.manager import Manager
+from omnitron.watcher.keeper import Keeper
+
+log = logging.getLogger(__name__)
+
+RECONNECT_S = 0.5
+"""Pause before the next try to reach the bus."""
+RETRY_S = 1.0
+"""How often what was begun is looked at without a signal: a call may have failed."""
+REST_S = 0.005
+"""Least time between two looks: one crash is about twenty signals."""
+BEAT_S = 10.0
+"""How often systemd hears that the watcher lives, less than half of the unit's WatchdogSec=."""
+
+
+class Watcher:
+    """Wakes the keeper of each stack in which something changed. Run as `await Watcher(…).run()`."""
+
+    def __init__(self, folders: Iterable[Path], records: Path, *, is_user: bool) -> None:
+        self._folders = list(folders)
+        self._records = records
+        self._is_user = is_user
+        self._keepers: dict[str, Keeper] = {}
+        self._dirty: set[str] = set()
+        self._is_stale = True
+        self._woken = asyncio.Event()
+        self._said = ""
+
+    async def run(self) -> None:
+        """Keep all stacks until cancelled; a bus that goes away is waited for."""
+        while True:
+            try:
+                async with Manager(is_user=self._is_user) as manager:
+                    await self._serve(manager)
+                self._say_once("the bus closed the connection")
+            except OmnitronError as error:
+                self._say_once(error.brief)
+            send("READY=1", "WATCHDOG=1", "STATUS=waiting for the bus")
+            await asyncio.sleep(RECONNECT_S)
+
+    def _say_once(self, text: str) -> None:
+        if text != self._said:
+            log.error("%s; trying again", text)
+        self._said = text
+
+    async def _serve(self, manager: Manager) -> None:
+        await manager.listen(self._changed, self._reread)
+        self._reread()
+        closed = asyncio.ensure_future(manager.closed())
+        try:
+            while not closed.done():
+                await self._look(manager)
+                await asyncio.sleep(REST_S)
+                await self._wait(closed)
+        finally:
+            closed.cancel()
+
+    async def _look(self, manager: Manager) -> None:
+        if self._is_stale:
+            self._is_stale = False
+            await manager.subscribe_again()
+            self._load()
+            self._dirty = set(self._keepers)
+        self._dirty |= {stem for stem, keeper in self._keepers.items() if keeper.is_busy}
+        keepers = [self._keepers[stem] for stem in self._dirty if stem in self._keepers]
+        self._dirty = set()
+        await asyncio.gather(*(keeper.look(manager) for keeper in keepers))
+        self._said = ""
+        count = len(self._keepers)
+        send("READY=1", "WATCHDOG=1", f"STATUS=watching {count} stack{'' if count == 1 else 's'}")
+
+    async def _wait(self, closed: asyncio.Future[None]) -> None:
+        busy = any(keeper.is_busy for keeper in self._keepers.values())
+        woken: asyncio.Future[Any] = asyncio.ensure_future(self._woken.wait())
+        wakers = [woken, closed]
+        await asyncio.wait(wakers, timeout=RETRY_S if busy else BEAT_S, return_when=asyncio.FIRST_COMPLETED)
+        woken.cancel()
+        self._woken.clear()
+
+    def _changed(self, unit: str) -> None:
+        stem = "-".join(unit.rpartition(".")[0].split("-")[:2])
+        if stem in self._keepers:
+            self._dirty.add(stem)
+            self._woken.set()
+
+    def _reread(self) -> None:
+        self._is_stale = True
+        self._woken.set()
+
+    def _load(self) -> None:
+        """Read what is installed; a stack whose policy is as before keeps its keeper."""
+        try:
+            policies = read_policies(self._folders)
+        except OmnitronError as error:
+            log.error("%s", error.brief)
+            return
+        self._keepers = {policy.stem: self._keeper(policy) for policy in policies}
+
+    def _keeper(self, policy: StackPolicy) -> Keeper:
+        known = self._keepers.get(policy.stem)
+        return known if known and known.stack == policy else Keeper(policy, self._records)
+
+
+def main(arguments: list[str]) -> int:
+    """Run until SIGTERM: `[--user] RECORDS POLICIES…`, the folder of crash records, and those of compiled policies."""
+    is_user = arguments[:1] == ["--user"]
+    folders = [Path(argument) for argument in arguments[is_user:]]
+    if len(folders) < 2 or not all(folder.is_absolute() for folder in folders):
+        sys.stderr.write("usage: python -m omnitron.watcher [--user] RECORDS POLICIES...\n")
+        return 2
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+    logging.root.handlers[0].setFormatter(_Marked("%(message)s"))
+    with contextlib.suppress(asyncio.CancelledError):
+        asyncio.run(_until_told(Watcher(folders[1:], folders[0], is_user=is_user)))
+    return 0
+
+
+async def _until_told(watcher: Watcher) -> None:
+    task = asyncio.ensure_future(watcher.run())
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, task.cancel)
+    await task
+
+
+class _Marked(logging.Formatter):
+    """Puts the mark before each line that the journal takes its priority from."""
+
+    PRIORITIES = {logging.ERROR: 3, logging.WARNING: 4, logging.INFO: 6}
+
+    def format(self, record: logging.LogRecord) -> str:
+        return f"<{self.PRIORITIES.get(record.levelno, 7)}>{super().format(record)}"

@@ -1,0 +1,104 @@
+"""What the watcher must not forget of a stack: one JSON file in `/run/omnitron/<prefix>/`, replaced as a whole.
+
+{"version": 1,
+ "seen": {"omnitron-dev-api.service": 1764000000.5},
+ "recovery": {"trigger": "omnitron-dev-api.service", "stopping": [], "waiting": ["omnitron-dev-web.service"]},
+ "ending": [],
+ "wasActive": true,
+ "reasons": {"omnitron-dev-web.service": {"at": 1764000000.5, "by": "…-api.service", "text": "api was given up"}}}
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from omnitron.supervision import store
+from omnitron.supervision.strategy import IDLE, State
+
+VERSION = 1
+SIZE_LIMIT = 4 * 1024 * 1024  # bytes
+
+
+class Reason(NamedTuple):
+    """Why a unit was ended with others: when (unix seconds), which unit's failure it was, and a sentence."""
+
+    at: float
+    by: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Memory:
+    """One stack, as the watcher last left it."""
+
+    seen: Mapping[str, float] = field(default_factory=dict)
+    """When the last crash was that was acted on, by unit: unix seconds, only ever compared for being the same."""
+    recovery: State = IDLE
+    ending: tuple[str, ...] = ()
+    """Units that are to be stopped for good, in order, and for which no stop was queued yet."""
+    was_active: bool = False
+    """Whether the stack's target was active when the recovery began."""
+    reasons: Mapping[str, Reason] = field(default_factory=dict)
+
+
+def path_of(records: Path, prefix_part: str, stem: str) -> Path:
+    """Return where the memory of a stack lies; no unit's record has a name like it."""
+    return records / prefix_part / f"{stem}.watcher.json"
+
+
+def read(path: Path) -> Memory | None:
+    """Return the memory; None where there is none, or none to be trusted."""
+    try:
+        with store.opened_folder(str(path.parent)) as folder:
+            return parse(store.read_file(folder, path.name, SIZE_LIMIT))
+    except OSError:
+        return None
+
+
+def write(path: Path, memory: Memory) -> None:
+    """Replace the memory; OSError when that cannot be done."""
+    with store.opened_folder(str(path.parent), create=True) as folder:
+        store.replace_file(folder, path.name, dump(memory))
+
+
+def dump(memory: Memory) -> bytes:
+    """Return the text of the file."""
+    content = {
+        "version": VERSION,
+        "seen": memory.seen,
+        "recovery": memory.recovery._asdict(),
+        "ending": memory.ending,
+        "wasActive": memory.was_active,
+        "reasons": {unit: reason._asdict() for unit, reason in memory.reasons.items()},
+    }
+    return json.dumps(content, separators=(",", ":")).encode() + b"\n"
+
+
+def parse(text: bytes) -> Memory | None:
+    """Read the text of the file; None for one that is damaged or newer."""
+    try:
+        data = json.loads(text)
+        if data["version"] != VERSION:
+            return None
+        recovery = data["recovery"]
+        return Memory(
+            seen={str(unit): float(at) for unit, at in data["seen"].items()},
+            recovery=State(recovery["trigger"], _names(recovery["stopping"]), _names(recovery["waiting"])),
+            ending=_names(data["ending"]),
+            was_active=bool(data["wasActive"]),
+            reasons={unit: _reason(reason) for unit, reason in data["reasons"].items()},
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    return tuple(str(name) for name in value)
+
+
+def _reason(value: Any) -> Reason:
+    return Reason(float(value["at"]), str(value["by"]), str(value["text"]))
