@@ -8,17 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from omnitron.cli import output
 from omnitron.cli.arguments import App, Debug, Json, User
-from omnitron.cli.stacks import is_user_scope, reports, scopes, targets
-from omnitron.errors import OmnitronError, UsageError
+from omnitron.cli.stacks import is_user_scope, last_words, reports, scopes, targets
+from omnitron.errors import UsageError
 
 if TYPE_CHECKING:
     from omnitron.observe.policies import ProcessPolicy, Target
     from omnitron.observe.report import AppReport, ServiceReport, StackReport
     from omnitron.supervision.record import UnitRecord
     from omnitron.systemd.journal import Entry
-
-
-TAIL_LINES = 20
 
 
 def inspect_command(app: App, user: User = False, json: Json = False, debug: Debug = False) -> None:
@@ -80,7 +77,7 @@ def _last_exit(unit: str, record: UnitRecord, report: AppReport, *, is_user: boo
         return None
     from omnitron.cli.logs import harmless
 
-    entries = _tail(unit, report, is_user=is_user)
+    entries = last_words(unit, report.stack, is_user=is_user)
     killed = exit.code in ("killed", "dumped")
     return {
         "atIso": datetime.fromtimestamp(exit.at, UTC).isoformat(),
@@ -98,18 +95,6 @@ def _said(entries: list[Entry]) -> str | None:
 
     own = [entry.message for entry in entries if entry.message_id == EXIT_MESSAGE_ID]
     return own[-1] if own else None
-
-
-def _tail(unit: str, report: AppReport, *, is_user: bool) -> list[Entry]:
-    """Return the last lines that the journal has of a service; none where it may not be read."""
-    from omnitron.systemd.journal import Query, read
-
-    namespace = report.stack.log_namespace
-    query = Query((unit,), is_user, (namespace,) if namespace else (), lines=TAIL_LINES)
-    try:
-        return list(read(query))
-    except OmnitronError:
-        return []
 
 
 def _print(report: AppReport, records: dict[str, UnitRecord], *, is_user: bool) -> None:
@@ -148,7 +133,7 @@ def _print_service(
 
         at = datetime.fromtimestamp(record.last_exit.at).astimezone().isoformat(" ", "seconds")
         how = f"{record.last_exit.code} {record.last_exit.status} ({record.last_exit.result})"
-        entries = _tail(service.unit, report, is_user=is_user)
+        entries = last_words(service.unit, report.stack, is_user=is_user)
         output.line(f"  last exit    {at}: {how}")
         if said := _said(entries):
             output.line(f"  reason       {harmless(said)}")

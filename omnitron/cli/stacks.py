@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omnitron.cli.context import check_stack, default_user
-from omnitron.errors import UsageError
+from omnitron.errors import OmnitronError, UsageError
 
 if TYPE_CHECKING:
     from omnitron.install.scope import Scope
     from omnitron.observe.policies import StackPolicy, Target
     from omnitron.observe.report import StackReport
+    from omnitron.systemd.journal import Entry
+
+TAIL_LINES = 20
 
 
 def is_user_scope(user: bool) -> bool:
@@ -87,3 +90,14 @@ def reports(policies: Iterable[StackPolicy], *, is_user: bool) -> list[StackRepo
     policies = list(policies)
     readings = take(policies, is_user=is_user, records=scopes(is_user)[0].records)
     return [report_stack(policy, readings) for policy in policies]
+
+
+def last_words(unit: str, stack: StackPolicy, *, is_user: bool) -> list[Entry]:
+    """Return the last lines that the journal has of a service; none where it may not be read."""
+    from omnitron.systemd.journal import Query, read
+
+    namespaces = (stack.log_namespace,) if stack.log_namespace else ()
+    try:
+        return list(read(Query((unit,), is_user, namespaces, lines=TAIL_LINES)))
+    except OmnitronError:
+        return []

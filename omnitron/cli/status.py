@@ -93,6 +93,8 @@ def _since_last(found: list[StackReport], before: dict[str, tuple[float, float]]
 
 
 def _print_tables(found: list[StackReport]) -> None:
+    from omnitron.observe.trouble import troubles
+
     for number, report in enumerate(found):
         if number:
             output.line()
@@ -108,6 +110,8 @@ def _print_tables(found: list[StackReport]) -> None:
                 rows.append(_row(app, label, services))
         if rows:
             output.table(HEADINGS, rows, colours)
+        for trouble in troubles(report):
+            output.line(f"{output.paint('!', 'red')} {trouble.brief}; see `omnitron why {trouble.app}`")
 
 
 def _lines(app: AppReport) -> list[tuple[str, list[ServiceReport]]]:

@@ -41,11 +41,12 @@ def units_to_stop(app: AppPolicy, process: ProcessPolicy | None, instance: int |
 def stop_steps(stack: StackPolicy) -> list[Step]:
     """Return the steps that end a stack: lower priority first, dependents before what they need.
 
-    Apps of equal priority stop in one step, in systemd's own order: the reverse of their start.
+    Apps of equal priority stop in one step, in systemd's own order: the reverse of their start. The target has
+    stopped before its members have: only jobs of their own tell when.
     """
     by_name = {app.name: app for app in stack.apps}
     order = stop_order(_graph(stack), {app.name: app.priority for app in stack.apps})
-    whole = Step("stop", (stack.target,), "the stack ends")
+    whole = Step("stop", (stack.target, *stack.services), "the stack ends")
     if len({app.priority for app in stack.apps}) < 2:
         return [whole]
     steps = []

@@ -100,16 +100,19 @@ def _is_journal(descriptor: int) -> bool:
 
 
 def notice(reason: str, *, message_id: str, socket_path: str = SOCKET, **fields: object) -> None:
-    """Say in the journal why the process ends, as an error; `<3>reason` on stderr where that is not possible.
+    """Say why the process ends, as an error: in the journal, and on a stderr that does not lead there.
 
     Needs no configuration before.
     """
+    if not _is_journal(_STDERR):
+        _to_stderr(3, reason)
     own = {"MESSAGE": reason, "PRIORITY": 3, "MESSAGE_ID": message_id}
     try:
         with _channel() as channel:
             _send(channel, socket_path, _encode([*own.items(), *_journal_names(fields.items(), own)]))
     except OSError:
-        _to_stderr(3, reason)
+        if _is_journal(_STDERR):
+            _to_stderr(3, reason)
 
 
 class JournalHandler(logging.Handler):

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from omnitron.observe.cgroups import NOTHING, Usage, folder_of, read_usage
 from omnitron.observe.policies import ProcessPolicy, StackPolicy
-from omnitron.supervision import record
+from omnitron.supervision import memory, record
+from omnitron.supervision.memory import Memory
 from omnitron.supervision.record import Record, UnitRecord
 from omnitron.systemd.listing import Listed, list_units
 
@@ -37,6 +38,8 @@ class Readings:
     """By service name; only of those that have crashed."""
     recent: dict[str, int]
     """Crashes inside the window, by service name (of the whole stack under a group strategy)."""
+    memories: dict[str, Memory]
+    """What the watcher remembers, by the target of the stack; only where it has looked."""
 
     def unit(self, name: str) -> Listed:
         """Return the state of a unit; one that is not loaded is inactive."""
@@ -68,7 +71,9 @@ def take(stacks: Iterable[StackPolicy], *, is_user: bool, records: Path) -> Read
                 since = monotonic - process.restarts.window / 1000
                 recent[service] = sum(crash.at > since for crash in content.crashes)
     boot_time = time.clock_gettime(time.CLOCK_BOOTTIME)
-    return Readings(boot_time, monotonic, units, usage, crashed, recent)
+    remembered = {stack.target: memory.read(memory.path_of(records, stack.prefix_part, stack.stem)) for stack in stacks}
+    known = {target: found for target, found in remembered.items() if found}
+    return Readings(boot_time, monotonic, units, usage, crashed, recent, known)
 
 
 def unit_patterns(stack: StackPolicy) -> tuple[str, str]:
@@ -124,6 +129,7 @@ def forget(stack: StackPolicy, records: Path) -> None:
                 with contextlib.suppress(OSError):
                     file.unlink()
     with contextlib.suppress(OSError):
+        memory.path_of(records, stack.prefix_part, stack.stem).unlink(missing_ok=True)
         (records / stack.prefix_part).rmdir()
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from omnitron.observe.policies import AppPolicy, ProcessPolicy, StackPolicy
 from omnitron.observe.readings import Readings, instance_number, services_of, usage_of
+from omnitron.supervision.memory import Memory
 
 Status = Literal["stopped", "starting", "online", "stopping", "errored", "crashed"]
 
@@ -31,6 +32,8 @@ class ServiceReport:
     restarts: int
     note: str
     """Why it is not online, or what it waits for; empty when there is nothing to say."""
+    follows: str | None
+    """What keeps it down: the app that blocks it, or the service whose crash it shares."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,8 @@ def worst(states: list[Status]) -> Status:
 def report_stack(stack: StackPolicy, readings: Readings) -> StackReport:
     """Return the report of one stack."""
     blocked = blockers(stack, readings)
-    apps = tuple(_app(stack, app, blocked.get(app.name), readings) for app in stack.apps)
+    memory = readings.memories.get(stack.target, Memory())
+    apps = tuple(_app(stack, app, blocked.get(app.name), memory, readings) for app in stack.apps)
     ended_by = None
     if readings.unit(stack.critical_target).active == "active":
         failed = (app.policy.name for app in apps if app.policy.critical and app.status in ("crashed", "errored"))
@@ -109,11 +113,12 @@ def with_cpu(report: StackReport, shares: dict[str, float]) -> StackReport:
     return replace(report, apps=tuple(apps))
 
 
-def _app(stack: StackPolicy, app: AppPolicy, blocker: str | None, readings: Readings) -> AppReport:
+def _app(stack: StackPolicy, app: AppPolicy, blocker: str | None, memory: Memory, readings: Readings) -> AppReport:
     processes = []
+    blocked = KeptDown(f"blocked by {blocker}", blocker) if blocker else None
     for process in app.processes:
         services = [
-            _service(process, unit, instance_number(unit), blocker, readings)
+            _service(process, unit, instance_number(unit), _with_group(stack, memory, unit) or blocked, readings)
             for unit in services_of(process, readings.units)
         ]
         processes.append(ProcessReport(process, tuple(services)))
@@ -136,7 +141,7 @@ def blockers(stack: StackPolicy, readings: Readings) -> dict[str, str]:
 
 
 def _service(
-    process: ProcessPolicy, unit: str, instance: int | None, blocker: str | None, readings: Readings
+    process: ProcessPolicy, unit: str, instance: int | None, kept_down: KeptDown | None, readings: Readings
 ) -> ServiceReport:
     usage = usage_of(readings, unit)
     status = _status(unit, readings)
@@ -153,7 +158,8 @@ def _service(
         memory=usage.memory if status in ("online", "stopping", "starting") else 0,
         uptime=uptime,
         restarts=crashed.restarts if crashed else 0,
-        note=_note(process, unit, status, blocker, readings),
+        note=_note(process, unit, status, kept_down, readings),
+        follows=kept_down.by if kept_down and status in ("stopped", "stopping") else None,
     )
 
 
@@ -172,12 +178,28 @@ def _status(unit: str, readings: Readings) -> Status:
     return known.get(state.active, "stopped")
 
 
-def _note(process: ProcessPolicy, unit: str, status: Status, blocker: str | None, readings: Readings) -> str:
+class KeptDown(NamedTuple):
+    """Why a service is down that did not fail itself: a sentence, and the app or service that it follows."""
+
+    note: str
+    by: str
+
+
+def _with_group(stack: StackPolicy, memory: Memory, unit: str) -> KeptDown | None:
+    """Return what keeps a service down with its group."""
+    trigger = memory.recovery.trigger
+    if trigger and unit in memory.recovery.pending:
+        return KeptDown(f"restarts with {stack.address_of(trigger)}, which crashed", trigger)
+    reason = memory.reasons.get(unit)
+    return KeptDown(reason.text, reason.by) if reason else None
+
+
+def _note(process: ProcessPolicy, unit: str, status: Status, kept_down: KeptDown | None, readings: Readings) -> str:
     record = readings.records.get(unit)
     if status in ("crashed", "errored"):
         return record.final.reason if record and record.final else "failed: see `omnitron logs`"
-    if status == "stopped" and blocker:
-        return f"blocked by {blocker}"
+    if status == "stopped" and kept_down:
+        return kept_down.note
     shut = next((name for name in process.sockets if readings.unit(name).active == "failed"), None)
     if status == "stopped" and shut:
         return f"{shut} has failed: is port {process.port} taken?"

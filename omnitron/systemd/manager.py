@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from dbus_fast import BusType, Message, MessageType
 from dbus_fast.aio import MessageBus
+from dbus_fast.errors import AuthError
 
 from omnitron.errors import NotPermittedError, OmnitronError
 from omnitron.systemd import host
@@ -94,7 +95,7 @@ class Manager:
         path = host.bus_path(self.is_user)
         try:
             self._bus = await MessageBus(f"unix:path={path}", BusType.SYSTEM).connect()
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, AuthError) as error:
             reason = (getattr(error, "strerror", None) or str(error) or "the bus closed the connection").lower()
             raise host.unreachable(self.is_user, f"{path}: {reason}") from error
         self._bus.add_message_handler(self._on_message)
@@ -106,7 +107,7 @@ class Manager:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bus.disconnect()
-        await self._bus.wait_for_disconnect()  # type: ignore[no-untyped-call] # untyped in dbus-fast
+        await self.closed()
 
     async def listen(self, changed: Callable[[str], None], reread: Callable[[], None]) -> None:
         """Call `changed` with the name of each unit that changes or whose job ends, from now on.

@@ -13,9 +13,9 @@ from typing import Literal
 from omnitron.observe.policies import AppPolicy, StackPolicy
 from omnitron.observe.readings import services_of
 from omnitron.supervision import strategy
+from omnitron.supervision.memory import Memory, Reason
 from omnitron.supervision.record import Record, UnitRecord
 from omnitron.supervision.strategy import IDLE, Group, State
-from omnitron.watcher.memory import Memory, Reason
 
 RUNNING = ("active", "reloading", "refreshing")
 GOING_UP = ("start", "restart")
@@ -207,20 +207,18 @@ def _jobs(stack: StackPolicy, memory: Memory, view: View) -> Iterator[Job]:
     for unit in strategy.to_stop(state):
         if view.unit(unit).job not in ("stop", "restart"):
             yield Job("stop", unit, "a process of its group has crashed")
-    if state.stopping:
-        yield from (Job("stop", gate, "what it stands for restarts") for gate in _gates(stack, state, view))
-    for unit in strategy.to_start(state):
+    for unit in _free(stack, strategy.to_start(state)):
         if view.unit(unit).is_down:
             yield Job("start", unit, "its group is back")
     if state == IDLE and not memory.ending:
         yield from (Job("start", unit, "what it depends on is back") for unit in unblocked(stack, view))
 
 
-def _gates(stack: StackPolicy, state: State, view: View) -> list[str]:
-    """Return the open gates of the apps in a recovery: they open again once the app is healthy."""
-    involved = {*state.pending, state.trigger}
-    apps = [app for app in stack.apps if app.gate and involved & set(app.services)]
-    return [app.gate for app in apps if app.gate and view.unit(app.gate).active not in ("inactive", "failed")]
+def _free(stack: StackPolicy, waiting: tuple[str, ...]) -> list[str]:
+    """Return those of `waiting` that wait for none of the others: gates stay open in a recovery."""
+    needs = {service: app.depends_on for app in stack.apps for service in app.services}
+    absent = {app.name for app in stack.apps if set(app.services) & set(waiting)}
+    return [unit for unit in waiting if not absent.intersection(needs.get(unit, ()))]
 
 
 def unblocked(stack: StackPolicy, view: View) -> list[str]:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omnitron.observe.readings import records_of, unit_patterns
+from omnitron.supervision import memory as memories
+from omnitron.supervision.memory import Memory
 from omnitron.supervision.strategy import IDLE
 from omnitron.systemd.manager import BusError
-from omnitron.watcher import memory as memories
 from omnitron.watcher.judge import Job, Unit, View, first_memory, judge, view_of
-from omnitron.watcher.memory import Memory
 
 if TYPE_CHECKING:
     from omnitron.observe.policies import StackPolicy

@@ -21,7 +21,7 @@ CRASHES = "echo up; sleep 0.05; exit 1"
 STAYS = "echo up; exec sleep 1000"
 CRASHES_ON_DEMAND = "echo up; while [ ! -e /run/$0.crash ]; do sleep 0.02; done; exit 1"
 # What a noisy machine of two cores may add to a delay where the delay is not the subject.
-NOISE_S = 0.5
+NOISE_S = 1.0
 
 FAILURES = """
 [Service]

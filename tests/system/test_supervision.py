@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from itertools import pairwise
 
+import pytest
 from machines import Machine
 from projects import Make, Project
 
 SLEEP = ["sleep", "1000"]
+OFF = "/etc/systemd/system/omnitron-watcher.service.d/off.conf"
 FAST = {"backoff": {"type": "fixed", "initial": 100, "max": 100}}
+
+
+@pytest.fixture(autouse=True)
+def _no_watcher(machine: Machine) -> Iterator[None]:
+    """All of this holds without any daemon."""
+    machine.write(OFF, "[Unit]\nConditionPathExists=/nowhere\n")
+    machine.systemctl("daemon-reload")
+    machine.systemctl("stop", "omnitron-watcher.service", check=False)
+    yield
+    assert machine.show("omnitron-watcher.service", "ActiveState") == "inactive"
+    machine.run("rm", OFF)
+    machine.systemctl("daemon-reload")
 
 
 def starts(machine: Machine, unit: str) -> list[float]:

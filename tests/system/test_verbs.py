@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from machines import Machine
 from projects import Make
 
@@ -63,6 +64,15 @@ def test_status_is_exactly_the_dto(machine: Machine, make: Make) -> None:
     assert apps["off"]["status"] == "stopped"
     assert machine.show(project.unit("off"), "ActiveState") == "inactive"
     assert answer["totalMemory"] == sum(app["memory"] for app in answer["apps"])
+
+
+@pytest.mark.parametrize("verb", ["stop", "down"])
+def test_a_stop_returns_when_all_has_stopped(machine: Machine, make: Make, verb: str) -> None:
+    slow = "trap 'sleep 1; exit 0' TERM; while :; do sleep 0.05; done"
+    project = make([{"name": "slow", "command": ["sh", "-c", slow]}])
+    project.omnitron("up")
+    project.omnitron(verb)
+    assert project.state("slow") == "inactive"
 
 
 def test_start_stop_restart_of_parts(machine: Machine, make: Make) -> None:

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from omnitron.supervision import store
-from omnitron.supervision.strategy import IDLE, State
+from . import store
+from .strategy import IDLE, State
 
 VERSION = 1
 SIZE_LIMIT = 4 * 1024 * 1024  # bytes

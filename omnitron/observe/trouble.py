@@ -1,0 +1,96 @@
+"""What is not as it should be, down to its first cause, and what follows from it. Pure over reports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from omnitron.names import Address
+from omnitron.observe.report import AppReport, ServiceReport, StackReport
+
+
+@dataclass(frozen=True)
+class Effect:
+    """An app that does not run because of another's trouble."""
+
+    app: str
+    how: str
+    """What happened to it: `is blocked`, `was ended`, `restarts with it`."""
+    through: tuple[str, ...]
+    """The apps between the two, from the cause on."""
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """A service that has failed, or is failing, by itself: a first cause."""
+
+    stack: StackReport
+    address: str
+    service: ServiceReport
+    kind: Literal["failed", "failing", "unreachable"]
+    """Given up, between a crash and the next start, or kept from starting by something outside."""
+    critical: bool
+    effects: tuple[Effect, ...]
+
+    @property
+    def app(self) -> str:
+        """Name of its app."""
+        address = self.stack.policy.address_of(self.service.unit)
+        return address.app if address else self.service.unit
+
+    @property
+    def brief(self) -> str:
+        """One line: what, and whom it affects."""
+        affected = f"; so do not run: {', '.join(effect.app for effect in self.effects)}" if self.effects else ""
+        return f"{self.address} {self.service.note}{affected}"
+
+
+def troubles(stack: StackReport) -> list[Trouble]:
+    """Return the first causes in a stack, in start order; empty when all is as it should be."""
+    found = []
+    for app in stack.apps:
+        for service in app.services if app.policy.enabled else ():
+            kind = _kind(service)
+            if kind:
+                effects = tuple(_effects(stack, app, service))
+                found.append(Trouble(stack, _address(stack, service), service, kind, app.policy.critical, effects))
+    return found
+
+
+def _kind(service: ServiceReport) -> Literal["failed", "failing", "unreachable"] | None:
+    if service.status in ("crashed", "errored"):
+        return "failed"
+    if service.status == "starting" and service.note:
+        return "failing"
+    return "unreachable" if service.status == "stopped" and service.note and not service.follows else None
+
+
+def _effects(stack: StackReport, cause: AppReport, service: ServiceReport) -> list[Effect]:
+    """Return the apps that follow from the trouble of `service`."""
+    effects = []
+    for app in stack.apps:
+        first = next((one for one in app.services if one.follows), None)
+        if first is None or app is cause:
+            continue
+        if first.follows == cause.policy.name:
+            effects.append(Effect(app.policy.name, "is blocked", tuple(_between(stack, app, cause.policy.name))))
+        elif first.follows == service.unit:
+            effects.append(Effect(app.policy.name, "went down with it", ()))
+    return effects
+
+
+def _between(stack: StackReport, app: AppReport, root: str) -> list[str]:
+    """Return the apps by which `root` blocks `app`, from the root on."""
+    by_name = {one.policy.name: one for one in stack.apps}
+    for name in app.policy.depends_on:
+        if name == root:
+            return []
+        need = by_name.get(name)
+        if need and any(one.follows == root for one in need.services):
+            return [*_between(stack, need, root), name]
+    return []
+
+
+def _address(stack: StackReport, service: ServiceReport) -> str:
+    address = stack.policy.address_of(service.unit)
+    return str(Address(stack.policy.stack, address.app, address.process, address.instance) if address else service.unit)

@@ -1,0 +1,201 @@
+"""What the watcher adds: strategies over several units, and starts of what was blocked."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+from machines import Machine
+from projects import Make, Project
+
+SLEEP = ["sleep", "1000"]
+NO_DELAY = {"maxRestarts": 3, "window": 60_000, "backoff": {"initial": 0}}
+NAMES = ("a", "b", "c", "d")
+WATCHER = "omnitron-watcher.service"
+
+
+def group(make: Make, strategy: str, **supervision: Any) -> Project:
+    """Four apps of one group, the last behind the gate of the second; up, and watched."""
+    apps: list[dict[str, Any]] = [{"name": name, "command": SLEEP} for name in NAMES]
+    apps[3]["dependsOn"] = ["b"]
+    project = make(apps, supervision={"strategy": strategy, **NO_DELAY, **supervision})
+    project.omnitron("up")
+    return project
+
+
+def pids(project: Project) -> dict[str, int]:
+    return {name: project.pid(name) for name in NAMES}
+
+
+def kill(project: Project, name: str) -> None:
+    project.machine.run("kill", "-9", str(project.pid(name)))
+
+
+def memory(project: Project) -> Any:
+    return json.loads(project.machine.read(f"/run/omnitron/{project.prefix}/{project.prefix}-dev.watcher.json"))
+
+
+def is_idle(project: Project) -> bool:
+    found = memory(project)
+    return not any(found["recovery"].values()) and not found["ending"]
+
+
+def settled(project: Project, names: tuple[str, ...], before: dict[str, int]) -> bool:
+    """Whether exactly the apps of `names` run with another process than before, and all run."""
+    now = pids(project)
+    changed = {name for name in NAMES if now[name] and now[name] != before[name]}
+    return changed == {*names} and all(project.state(name) == "active" for name in NAMES) and is_idle(project)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "crashed", "restarted"),
+    [
+        ("one_for_all", "a", NAMES),
+        ("one_for_all", "d", NAMES),
+        ("rest_for_one", "a", NAMES),
+        ("rest_for_one", "c", ("c", "d")),
+        ("rest_for_one", "d", ("d",)),
+    ],
+)
+def test_a_crash(machine: Machine, make: Make, strategy: str, crashed: str, restarted: tuple[str, ...]) -> None:
+    project = group(make, strategy)
+    before = pids(project)
+    kill(project, crashed)
+    machine.wait(lambda: settled(project, restarted, before), 15, f"{restarted} restarted")
+    others = [name for name in restarted if name != crashed]
+    for name in others:
+        stops = [e for e in machine.journal(project.unit(name)) if e["MESSAGE"].startswith("Stopped ")]
+        assert len(stops) == 1, name
+
+
+@pytest.mark.parametrize(("strategy", "ended"), [("one_for_all", ("a", "c", "d")), ("rest_for_one", ("c", "d"))])
+def test_a_final_crash_ends_the_group(machine: Machine, make: Make, strategy: str, ended: tuple[str, ...]) -> None:
+    project = group(make, strategy, maxRestarts=1)
+    before = pids(project)
+    kill(project, "b")
+    again = NAMES if strategy == "one_for_all" else ("b", "c", "d")
+    machine.wait(lambda: settled(project, again, before), 15, "the group is back")
+    kill(project, "b")
+    machine.wait(lambda: all(project.state(name) == "inactive" for name in ended), 15, "the group has ended")
+    time.sleep(0.5)
+    assert project.state("b") == "failed"
+    assert {name for name in NAMES if project.state(name) == "active"} == {*NAMES} - {"b", *ended}
+    text = project.omnitron("status", check=False).stdout
+    assert "ended with b, which crashed" in text
+    assert "went down with b: their group shares its failures" in project.omnitron("why", "c").stdout
+    project.omnitron("reset", "b")
+    machine.wait(lambda: all(project.state(name) == "active" for name in NAMES if name != "a"), 15, "all is back")
+    machine.wait(lambda: memory(project)["reasons"] == {}, 5, "the reasons are forgotten")
+    assert "all is as it should be" in project.omnitron("why", "c").stdout
+
+
+def test_an_operator_touches_one_unit(machine: Machine, make: Make) -> None:
+    """A stop, a restart and a crash during a stop restart nobody else; a stopped one stays so."""
+    project = group(make, "one_for_all")
+    before = pids(project)
+    machine.systemctl("restart", project.unit("c"))
+    machine.systemctl("stop", project.unit("a"))
+    time.sleep(1)
+    now = pids(project)
+    assert (now["a"], now["b"], now["d"]) == (0, before["b"], before["d"])
+    assert now["c"] not in (0, before["c"])
+    kill(project, "b")
+    machine.wait(lambda: project.state("b") == "active" and project.pid("c") not in (0, now["c"]), 15, "c restarted")
+    machine.wait(lambda: is_idle(project) and project.state("d") == "active", 15, "the group is back")
+    assert project.state("a") == "inactive"
+
+
+def test_a_stack_stopped_in_a_recovery_stays_stopped(machine: Machine, make: Make) -> None:
+    project = group(make, "one_for_all", backoff={"type": "fixed", "initial": 2000, "max": 2000})
+    kill(project, "a")
+    machine.wait(lambda: project.state("c") == "inactive", 10, "the others went down")
+    machine.systemctl("stop", project.target)
+    time.sleep(3)
+    assert {project.state(name) for name in NAMES} <= {"inactive", "failed"}
+    assert is_idle(project)
+
+
+@pytest.mark.parametrize("how", ["KILL", "restart"])
+def test_a_recovery_outlives_the_watcher(machine: Machine, make: Make, how: str) -> None:
+    project = group(make, "one_for_all", backoff={"type": "fixed", "initial": 1000, "max": 1000})
+    before = pids(project)
+    kill(project, "a")
+    machine.wait(lambda: project.state("c") == "inactive", 10, "the others went down")
+    if how == "KILL":
+        machine.systemctl("kill", "--signal=KILL", WATCHER)
+    else:
+        machine.systemctl("restart", WATCHER)
+    machine.wait(lambda: settled(project, NAMES, before), 20, "the group is back")
+
+
+def test_a_crash_while_the_watcher_is_away_is_made_up_for(machine: Machine, make: Make) -> None:
+    project = group(make, "one_for_all")
+    before = pids(project)
+    machine.systemctl("stop", WATCHER)
+    kill(project, "a")
+    machine.wait(lambda: project.pid("a") not in (0, before["a"]), 10, "a is back by itself")
+    machine.systemctl("start", WATCHER)
+    machine.wait(lambda: settled(project, NAMES, before), 15, "the others follow")
+
+
+@pytest.mark.parametrize("what", ["daemon-reload", "daemon-reexec", "dbus"])
+def test_the_watcher_outlives(machine: Machine, make: Make, what: str) -> None:
+    project = group(make, "one_for_all")
+    main = machine.show(WATCHER, "MainPID")
+    if what == "dbus":
+        machine.systemctl("restart", "dbus.service")
+    else:
+        machine.systemctl(what)
+    before = pids(project)
+    kill(project, "b")
+    machine.wait(lambda: settled(project, NAMES, before), 20, "the group restarted")
+    assert machine.show(WATCHER, "MainPID") == main
+
+
+def test_what_was_blocked_starts_when_its_dependency_is_back(machine: Machine, make: Make) -> None:
+    flag = "/run/may-run"
+    machine.run("rm", "-f", flag)
+    needs = {"command": ["sh", "-c", f"test -e {flag} && exec sleep 1000"], "health": {"probe": {"type": "command"}}}
+    needs["health"] = {"probe": {"type": "command", "command": ["test", "-e", flag]}}
+    project = make(
+        [
+            {"name": "base", **needs, "restartPolicy": {"maxRestarts": 1, "backoff": {"initial": 50, "max": 50}}},
+            {"name": "mid", "command": SLEEP, "dependsOn": ["base"]},
+            {"name": "top", "command": SLEEP, "dependsOn": ["mid"]},
+        ]
+    )
+    project.omnitron("up", check=False)
+    assert [project.state(name) for name in ("base", "mid", "top")] == ["failed", "inactive", "inactive"]
+    why = project.omnitron("why", "top").stdout
+    assert "dev/top is blocked by mid, which is blocked by base." in why
+    assert "to do      remove the cause, then: omnitron reset dev/base" in why
+    assert "! dev/base crashed (exit code 1)" in project.omnitron("status", check=False).stdout
+    machine.run("touch", flag)
+    project.omnitron("reset", "base")
+    machine.wait(lambda: project.state("mid") == project.state("top") == "active", 15, "the blocked ones run")
+
+
+def test_what_is_stopped_by_hand_stays_so(machine: Machine, make: Make) -> None:
+    project = make([{"name": "base", "command": SLEEP}, {"name": "top", "command": SLEEP, "dependsOn": ["base"]}])
+    project.omnitron("up")
+    machine.systemctl("stop", project.unit("top"))
+    machine.systemctl("restart", project.unit("base"))
+    time.sleep(1)
+    assert project.state("top") == "inactive"
+
+
+def test_a_pool_fails_with_its_last_instance(machine: Machine, make: Make) -> None:
+    project = make(
+        [{"name": "pool", "command": SLEEP, "instances": 2}, {"name": "web", "command": SLEEP}],
+        supervision={"strategy": "one_for_all", "maxRestarts": 0, "window": 60_000, "backoff": {"initial": 50}},
+    )
+    project.omnitron("up")
+    web = project.pid("web")
+    machine.run("kill", "-9", str(project.pid("pool", instance=1)))
+    machine.wait(lambda: project.state("pool", instance=1) == "failed", 10, "an instance is given up")
+    time.sleep(0.5)
+    assert project.pid("web") == web
+    machine.run("kill", "-9", str(project.pid("pool", instance=2)))
+    machine.wait(lambda: project.state("web") == "inactive", 10, "the group ends with the pool")

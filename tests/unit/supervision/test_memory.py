@@ -1,0 +1,44 @@
+"""What the watcher must not forget, on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from omnitron.supervision.memory import Memory, Reason, dump, parse, path_of, read, write
+from omnitron.supervision.strategy import State
+
+FULL = Memory(
+    {"a.service": 1.5},
+    State("a.service", ("b.service",), ("c.service",)),
+    ("x.target",),
+    True,
+    {"d.service": Reason(2.5, "a.service", "ended with a")},
+)
+
+
+@pytest.mark.parametrize("memory", [Memory(), FULL])
+def test_what_is_written_is_read(tmp_path: Path, memory: Memory) -> None:
+    path = path_of(tmp_path, "omnitron", "omnitron-dev")
+    write(path, memory)
+    assert read(path) == memory
+    assert path == tmp_path / "omnitron/omnitron-dev.watcher.json"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"{", b"[]", b"null", b'{"version": 2}', b'{"version": 1}', dump(FULL).replace(b"1.5", b'"x"'), b"[" * 99999],
+)
+def test_what_is_damaged_or_newer_is_nothing(text: bytes) -> None:
+    assert parse(text) is None
+
+
+def test_nothing_is_read_through_a_link_or_from_nowhere(tmp_path: Path) -> None:
+    path = path_of(tmp_path, "omnitron", "omnitron-dev")
+    assert read(path) is None
+    write(path, FULL)
+    other = path.with_name("other")
+    path.rename(other)
+    path.symlink_to(other)
+    assert read(path) is None

@@ -1,0 +1,178 @@
+"""What is to be done in a stack, from what is known of it: no bus, no clock."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from omnitron.observe.policies import StackPolicy
+from omnitron.supervision.memory import Memory
+from omnitron.supervision.record import Exit, Final, Record, UnitRecord
+from omnitron.supervision.strategy import IDLE, State
+from omnitron.watcher.judge import Unit, View, first_memory, judge, unblocked, view_of
+from tests.unit.control.test_steps import policy
+
+TARGET = "omnitron-dev.target"
+UP, GONE, FAILED, COMING = Unit("active"), Unit("inactive"), Unit("failed"), Unit("activating", "start")
+CRASHING = Unit("deactivating")
+
+
+def service(name: str) -> str:
+    return f"omnitron-dev-{name}-main.service"
+
+
+def gate(name: str) -> str:
+    return f"omnitron-dev-{name}-ready.service"
+
+
+def stack(folder: Path, strategy: str = "one_for_all", **needs: list[str]) -> StackPolicy:
+    """Apps a to d in this order, each with what it depends on."""
+    apps: list[dict[str, Any]] = [{"name": name, "dependsOn": needs.get(name, [])} for name in "abcd"]
+    return replace(policy(folder, *apps), strategy=strategy)
+
+
+def seen(crashed: dict[str, UnitRecord] | None = None, **units: Unit) -> View:
+    """All up, but for what is said otherwise."""
+    states = {TARGET: UP, **{service(name): UP for name in "abcd"}}
+    states |= {TARGET if name == "target" else service(name): unit for name, unit in units.items()}
+    return view_of(states, [Record([], {service(name): record for name, record in (crashed or {}).items()})])
+
+
+def crash(at: float = 5.0, *, final: bool = False) -> UnitRecord:
+    return UnitRecord(1, None, Exit(at, "signal", "killed", "KILL"), Final(at, "crashed: given up") if final else None)
+
+
+def decide(of: StackPolicy, memory: Memory, view: View, *asked: str) -> tuple[Memory, list[tuple[str, str]]]:
+    memory, jobs = judge(of, memory, view, frozenset(map(service, asked)), 9.0)
+    return memory, [(job.verb, job.unit) for job in jobs]
+
+
+def stops(*names: str) -> list[tuple[str, str]]:
+    return [("stop", service(name)) for name in names]
+
+
+def starts(*names: str) -> list[tuple[str, str]]:
+    return [("start", service(name)) for name in names]
+
+
+def test_from_a_crash_to_the_end_of_the_recovery(tmp_path: Path) -> None:
+    of, crashed = stack(tmp_path), {"b": crash()}
+    memory, jobs = decide(of, Memory(), seen(crashed, b=CRASHING))
+    assert jobs == stops("d", "c", "a")
+    stopping = Unit("deactivating", "stop")
+    again, jobs = decide(of, memory, seen(crashed, b=COMING, a=stopping, c=stopping, d=GONE))
+    assert (again.recovery, jobs) == (State(service("b"), (service("a"), service("c")), (service("d"),)), [])
+    again, jobs = decide(of, again, seen(crashed, b=COMING, a=GONE, c=GONE, d=GONE))
+    assert jobs == []
+    again, jobs = decide(of, again, seen(crashed, a=GONE, c=GONE, d=GONE))
+    assert jobs == starts("a", "c", "d")
+    again, jobs = decide(of, again, seen(crashed, a=COMING, d=GONE), "a", "c", "d")
+    # d was asked to start, and is down with no job: somebody stopped it.
+    assert (again.recovery, jobs) == (State(None, (), (service("a"),)), [])
+    again, jobs = decide(of, again, seen(crashed))
+    assert (again.recovery, jobs) == (IDLE, [])
+
+
+def test_a_crash_is_acted_on_once(tmp_path: Path) -> None:
+    of = stack(tmp_path)
+    memory, _ = decide(of, Memory(), seen({"a": crash()}, a=CRASHING))
+    memory = replace(memory, recovery=IDLE)
+    assert decide(of, memory, seen({"a": crash()})) == (memory, [])
+    _, jobs = decide(of, memory, seen({"a": crash(6.0)}))
+    assert jobs == stops("d", "c", "b")
+
+
+def test_what_crashed_before_the_watcher_came_is_no_concern(tmp_path: Path) -> None:
+    view = seen({"a": crash()})
+    assert decide(stack(tmp_path), first_memory(view), view)[1] == []
+
+
+def test_dependents_start_when_what_they_need_is_back(tmp_path: Path) -> None:
+    of = stack(tmp_path, c=["b"], d=["c"])
+    memory = Memory(recovery=State(None, (), tuple(map(service, "bcd"))))
+    memory, jobs = decide(of, memory, seen(b=GONE, c=GONE, d=GONE))
+    assert jobs == starts("b")
+    memory, jobs = decide(of, memory, seen(c=GONE, d=GONE), "b")
+    assert jobs == starts("c")
+
+
+@pytest.mark.parametrize("active", ["inactive", "deactivating", "failed"])
+def test_a_stack_that_somebody_stopped_is_left_alone(tmp_path: Path, active: str) -> None:
+    of = stack(tmp_path)
+    memory, _ = decide(of, Memory(), seen({"a": crash()}, a=CRASHING))
+    memory, jobs = decide(of, memory, seen({"a": crash()}, target=Unit(active), b=GONE, c=GONE, d=GONE))
+    assert (memory.recovery, jobs) == (IDLE, [])
+
+
+def test_a_group_that_runs_without_its_target_recovers_too(tmp_path: Path) -> None:
+    memory, jobs = decide(stack(tmp_path), Memory(), seen({"a": crash()}, a=CRASHING, target=GONE, d=GONE))
+    assert jobs == stops("c", "b")
+    _, jobs = decide(stack(tmp_path / "x"), memory, seen({"a": crash()}, target=GONE, b=GONE, c=GONE, d=GONE))
+    assert jobs == starts("b", "c")
+
+
+@pytest.mark.parametrize("trigger", [GONE, FAILED])
+def test_nobody_waits_for_one_that_will_not_come(tmp_path: Path, trigger: Unit) -> None:
+    of, memory = stack(tmp_path), Memory(recovery=State(service("a"), (), tuple(map(service, "bcd"))))
+    _, jobs = decide(of, memory, seen(a=trigger, b=GONE, c=GONE, d=GONE))
+    assert jobs == starts("b", "c", "d")
+
+
+def test_the_end_of_a_whole_group(tmp_path: Path) -> None:
+    memory, jobs = decide(stack(tmp_path), Memory(), seen({"b": crash(final=True)}, b=Unit("deactivating", "stop")))
+    assert jobs == [("stop", TARGET), *stops("d", "c", "a")]
+    assert memory.reasons[service("a")] == (9.0, service("b"), "ended with b, which crashed: given up")
+    done = replace(memory, ending=())
+    down = seen({"b": crash(final=True)}, target=GONE, a=GONE, b=FAILED, c=GONE, d=GONE)
+    assert decide(stack(tmp_path / "x"), done, down) == (done, [])
+    # Somebody starts the stack again.
+    assert decide(stack(tmp_path / "y"), done, seen({"b": crash(final=True)}))[0].reasons == {}
+
+
+def test_the_end_of_the_rest(tmp_path: Path) -> None:
+    of = stack(tmp_path, "rest_for_one")
+    memory, jobs = decide(of, Memory(), seen({"b": crash(final=True)}, b=Unit("deactivating", "stop")))
+    assert jobs == stops("d", "c")
+    assert set(memory.reasons) == {service("c"), service("d")}
+
+
+def test_one_for_one_is_none_of_its_business(tmp_path: Path) -> None:
+    of = stack(tmp_path, "one_for_one")
+    assert decide(of, Memory(), seen({"a": crash()}, a=CRASHING)) == (Memory(), [])
+
+
+# What was blocked
+
+
+def blocked(of: StackPolicy, gates: dict[str, str], **units: Unit) -> list[str]:
+    view = seen(None, **units)
+    return unblocked(of, View({**view.units, **{gate(name): Unit(state) for name, state in gates.items()}}, {}))
+
+
+def test_a_chain_starts_when_its_root_is_back(tmp_path: Path) -> None:
+    of = stack(tmp_path, "one_for_one", b=["a"], c=["b"])
+    shut = {"a": "failed", "b": "failed"}
+    assert blocked(of, shut, b=GONE, c=GONE) == [service("b"), service("c")]
+    assert blocked(of, shut, a=FAILED, b=GONE, c=GONE) == []
+    assert blocked(of, shut, a=COMING, b=GONE, c=GONE) == []
+    assert blocked(of, shut, b=COMING, c=GONE) == []
+    assert blocked(of, shut, target=GONE, b=GONE, c=GONE) == []
+
+
+def test_what_somebody_stopped_is_not_blocked(tmp_path: Path) -> None:
+    of = stack(tmp_path, "one_for_one", b=["a"])
+    assert blocked(of, {"a": "active"}, b=GONE) == []
+
+
+def test_every_dependency_must_be_back(tmp_path: Path) -> None:
+    of = stack(tmp_path, "one_for_one", c=["a", "b"])
+    assert blocked(of, {"a": "failed", "b": "failed"}, b=FAILED, c=GONE) == []
+    assert blocked(of, {"a": "failed", "b": "active"}, c=GONE) == [service("c")]
+
+
+def test_what_has_failed_by_itself_is_not_started(tmp_path: Path) -> None:
+    of = stack(tmp_path, "one_for_one", b=["a"])
+    assert blocked(of, {"a": "failed"}, b=FAILED) == []
