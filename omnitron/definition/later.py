@@ -7,6 +7,7 @@ from typing import Any
 
 from omnitron.definition.fields import HOSTED, LATER, Model
 from omnitron.definition.loader import App, Ecosystem
+from omnitron.definition.process import Health
 from omnitron.definition.source import KeyPath, Source
 from omnitron.definition.system import Process
 from omnitron.errors import Problem
@@ -33,6 +34,8 @@ def _of(source: Source, model: Model, at: KeyPath, *, hosted: bool, without: str
     """Yield what is without effect in `model`; `hosted` says whether it is about a process with a `module`."""
     if isinstance(model, Process):
         hosted = model.module is not None
+    if isinstance(model, Health):
+        hosted = hosted or model.probe is not None
     for name, field in type(model).model_fields.items():
         if name not in model.model_fields_set or name == without:
             continue

@@ -62,11 +62,11 @@ class Health(Model):
     probe: HealthProbe | None = None
     """What to ask a program that does not speak sd_notify; decides when it counts as started."""
     interval: Duration = hosted(15_000)
-    """Time between two checks."""
+    """Time between two checks; with a probe, of any program."""
     timeout: Duration = 5_000
     """Deadline of one check."""
     retries: Annotated[int, Field(ge=1, le=1000)] = hosted(3)
-    """Failures in a row before the process counts as unhealthy."""
+    """Failures in a row before the process counts as unhealthy, and is restarted; with a probe, of any program."""
 
 
 class HttpTransport(Model):

@@ -96,9 +96,13 @@ def aggregated_health(named: list[tuple[AppReport, str]], *, timestamp: int) -> 
 def _health(app: AppReport) -> dict[str, Any]:
     checks = []
     for service in app.services:
-        check = {"name": service.unit, "status": HEALTH[service.status][1]}
-        checks.append(check | ({"message": service.note or service.status} if service.status != "online" else {}))
-    states = [HEALTH[service.status][0] for service in app.services]
+        result = "warn" if service.status == "online" and service.note else HEALTH[service.status][1]
+        told = {"message": service.note or service.status} if result != "pass" else {}
+        checks.append({"name": service.unit, "status": result, **told})
+    states = [
+        "degraded" if service.status == "online" and service.note else HEALTH[service.status][0]
+        for service in app.services
+    ]
     return {"status": _worst_health(states), "checks": checks}
 
 

@@ -52,6 +52,8 @@ class ProcessPolicy:
     port: int | None
     critical: bool
     stop_timeout: int
+    retries: int
+    """Failed health checks from outside that are too many; 0 where nobody asks."""
     restarts: RestartsPolicy
 
     @property
@@ -247,6 +249,7 @@ def _process(data: Mapping[str, Any]) -> ProcessPolicy:
         port=_optional(int, data["port"]),
         critical=bool(data["critical"]),
         stop_timeout=int(data["stopTimeout"]),
+        retries=int((data.get("health") or {}).get("retries", 0)),
         restarts=RestartsPolicy(
             enabled=bool(restarts["enabled"]),
             restart=str(restarts["restart"]),

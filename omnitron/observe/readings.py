@@ -15,7 +15,8 @@ from pathlib import Path
 
 from omnitron.observe.cgroups import NOTHING, Usage, folder_of, read_usage
 from omnitron.observe.policies import ProcessPolicy, StackPolicy
-from omnitron.supervision import memory, record
+from omnitron.supervision import health, memory, record
+from omnitron.supervision.health import Result
 from omnitron.supervision.memory import Memory
 from omnitron.supervision.record import Record, UnitRecord
 from omnitron.systemd.listing import Listed, list_units
@@ -40,6 +41,8 @@ class Readings:
     """Crashes inside the window, by service name (of the whole stack under a group strategy)."""
     memories: dict[str, Memory]
     """What the watcher remembers, by the target of the stack; only where it has looked."""
+    checks: dict[str, Result]
+    """The last health check from outside, by service name; only of those that are asked."""
 
     def unit(self, name: str) -> Listed:
         """Return the state of a unit; one that is not loaded is inactive."""
@@ -73,7 +76,8 @@ def take(stacks: Iterable[StackPolicy], *, is_user: bool, records: Path) -> Read
     boot_time = time.clock_gettime(time.CLOCK_BOOTTIME)
     remembered = {stack.target: memory.read(memory.path_of(records, stack.prefix_part, stack.stem)) for stack in stacks}
     known = {target: found for target, found in remembered.items() if found}
-    return Readings(boot_time, monotonic, units, usage, crashed, recent, known)
+    checks = {unit: result for stack in stacks for unit, result in checks_of(stack, records).items()}
+    return Readings(boot_time, monotonic, units, usage, crashed, recent, known, checks)
 
 
 def unit_patterns(stack: StackPolicy) -> tuple[str, str]:
@@ -113,6 +117,16 @@ def records_of(stack: StackPolicy, records: Path) -> list[Record]:
     return [record.read(folder / name) for name in sorted(_names(folder)) if mine.fullmatch(name)]
 
 
+def checks_of(stack: StackPolicy, records: Path) -> dict[str, Result]:
+    """Return what the last health sweeps of a stack found, by service."""
+    folder = records / stack.prefix_part
+    found: dict[str, Result] = {}
+    for name in _names(folder):
+        if name.startswith(f"{stack.stem}.health-") and name.endswith(".json"):
+            found |= health.read(str(folder / name))
+    return found
+
+
 def _names(folder: Path) -> list[str]:
     try:
         return [entry.name for entry in os.scandir(folder)]
@@ -130,6 +144,8 @@ def forget(stack: StackPolicy, records: Path) -> None:
                     file.unlink()
     with contextlib.suppress(OSError):
         memory.path_of(records, stack.prefix_part, stack.stem).unlink(missing_ok=True)
+        for file in (records / stack.prefix_part).glob(f"{stack.stem}.health-*"):
+            file.unlink()
         (records / stack.prefix_part).rmdir()
 
 

@@ -14,13 +14,20 @@ Apps = dict[str, tuple[PlannedProcess, ...]]
 """The processes of each app of a stack, in the order of declaration."""
 
 
-def units_of_stack(stack: StackNames, apps: Apps, disabled: frozenset[str], facts: HostFacts) -> Iterator[Unit]:
-    """Yield the target and slice of a stack and, where an app is critical, what ends the stack."""
+def units_of_stack(
+    stack: StackNames, apps: Apps, disabled: frozenset[str], timers: tuple[str, ...], facts: HostFacts
+) -> Iterator[Unit]:
+    """Yield the target and slice of a stack and, where an app is critical, what ends the stack.
+
+    The target starts `timers` too.
+    """
     started = {name: processes for name, processes in apps.items() if name not in disabled}
     wanted_by = "default.target" if facts.is_user else "multi-user.target"
     target: dict[str, Value] = {
         "description": Literal(f"stack {stack.stack} of {stack.project}"),
-        "wants": _lines(member for name, processes in started.items() for member in members(stack, name, processes)),
+        "wants": _lines(
+            [*(unit for name, processes in started.items() for unit in members(stack, name, processes)), *timers]
+        ),
         "wanted_by": wanted_by,
     }
     yield _unit(stack, stack.stack_target, "stack-target", target)

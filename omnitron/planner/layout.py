@@ -64,6 +64,11 @@ class StackNames:
         """Holds the cgroups of an app of several processes."""
         return f"{names.unit_stem(self.prefix, self.stack, app)}.slice"
 
+    def sweep(self, interval: int) -> str:
+        """Return the name, without suffix, of what asks for health every `interval` milliseconds."""
+        period = f"{interval}ms" if interval % 1000 else f"{interval // 1000}s"
+        return f"{self.stem}-health-{period}"
+
     def gate(self, app: str) -> str:
         """Opens when every process of an app is active."""
         return f"{names.unit_stem(self.prefix, self.stack, app)}-ready.service"

@@ -10,7 +10,7 @@ from typing import Any
 from omnitron.definition.later import without_effect
 from omnitron.definition.loader import App, Ecosystem
 from omnitron.errors import DefinitionError, Problem
-from omnitron.planner import groups, journal, services
+from omnitron.planner import groups, journal, services, sweeps
 from omnitron.planner.facts import HostFacts
 from omnitron.planner.layout import StackNames
 from omnitron.planner.policy import compile_policy
@@ -75,7 +75,8 @@ def _stack(ecosystem: Ecosystem, stack: str, facts: HostFacts) -> StackPlan:
     apps = {app.name: of_app(ecosystem, stack, app, facts) for app in members}
     needed = frozenset(name for app in members for name in app.entry.depends_on if apps.get(name))
     disabled = frozenset(app.name for app in members if not app.entry.enabled)
-    units = list(groups.units_of_stack(names, apps, disabled, facts))
+    units = list(groups.units_of_stack(names, apps, disabled, sweeps.timers(names, apps), facts))
+    units += sweeps.units(names, apps, facts)
     for app in members:
         units += groups.units_of_app(names, app.name, apps[app.name])
         if app.name in needed:

@@ -67,6 +67,7 @@ def _process(process: PlannedProcess, names: StackNames) -> dict[str, Any]:
         "port": next((listener.port for listener in process.listeners if listener.port), None),
         "critical": process.critical,
         "stopTimeout": process.stop_timeout,
+        "health": _health(process),
         "restarts": {
             "enabled": policy.enabled,
             "restart": policy.restart,
@@ -75,4 +76,18 @@ def _process(process: PlannedProcess, names: StackNames) -> dict[str, Any]:
             "backoff": policy.backoff_text,
             "record": record if policy.has_record else None,
         },
+    }
+
+
+def _health(process: PlannedProcess) -> dict[str, Any] | None:
+    """Return how a process is asked from outside while it runs: a process host pings its watchdog instead."""
+    probe = process.probe
+    if probe is None or process.hosted:
+        return None
+    return {
+        "kind": probe.kind,
+        "argv": list(probe.argv),
+        "timeout": probe.timeout,
+        "interval": probe.interval,
+        "retries": probe.retries,
     }

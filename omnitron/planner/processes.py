@@ -22,6 +22,9 @@ from omnitron.planner.restarts import Restarts, resolve
 Hardening = Literal["strict", "standard", "off"]
 T = TypeVar("T")
 
+SHORTEST_ROUND_MS = 100
+"""Time between two rounds of probes from outside: each costs a process."""
+
 
 def join_port(host: str, port: int) -> str:
     """Return `host:port`, an IPv6 address in brackets."""
@@ -55,6 +58,10 @@ class Probe:
     argv: tuple[str, ...]
     """The one target, or the command."""
     timeout: int
+    interval: int
+    """Between two checks while the process runs."""
+    retries: int
+    """Failures in a row that are too many."""
 
 
 @dataclass(frozen=True)
@@ -277,14 +284,15 @@ def _probe(health: Health | None, settings: ProcessSettings) -> Probe | None:
     probe = health.probe if health and health.enabled else None
     if probe is None or health is None:
         return None
+    rules = health.timeout, max(health.interval, SHORTEST_ROUND_MS), health.retries
     if probe.type == "command":
-        return Probe("command", tuple(probe.command or ()), health.timeout)
+        return Probe("command", tuple(probe.command or ()), *rules)
     target = probe.target or ("/" if probe.type == "http" else "")
     if not target or target.startswith("/"):
         own = next(_listeners(settings))
         asked = join_port({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(own.host, own.host), own.port)
         target = f"http://{asked}{target}" if probe.type == "http" else asked
-    return Probe(probe.type, (target,), health.timeout)
+    return Probe(probe.type, (target,), *rules)
 
 
 def _log_level(ecosystem: Ecosystem, stack: Stack, app: App, own: Process | None) -> str:

@@ -203,6 +203,7 @@ def test_the_policy_has_all_that_the_runtime_needs(tmp_path: Path) -> None:
                         "port": 1,
                         "critical": False,
                         "stopTimeout": 1,
+                        "health": None,
                         "restarts": shared,
                     },
                     {
@@ -215,6 +216,7 @@ def test_the_policy_has_all_that_the_runtime_needs(tmp_path: Path) -> None:
                         "port": None,
                         "critical": False,
                         "stopTimeout": 1,
+                        "health": None,
                         "restarts": own,
                     },
                 ],
@@ -239,6 +241,7 @@ def test_the_policy_has_all_that_the_runtime_needs(tmp_path: Path) -> None:
                         "port": None,
                         "critical": True,
                         "stopTimeout": 10000,
+                        "health": None,
                         "restarts": restarts("fixed:0:0:2", "omnitron/omnitron-dev.json"),
                     }
                 ],

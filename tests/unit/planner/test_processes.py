@@ -16,6 +16,9 @@ from tests.unit.build import bootstrap, facts, loaded, planned, shop, units, wri
 COMMAND = {"command": ["/bin/sleep", "1"]}
 
 
+SHELL = ("/bin/sh", "-c")
+
+
 def processes(folder: Path, entry: dict[str, Any], *own: dict[str, Any], **more: Any) -> tuple[PlannedProcess, ...]:
     """The processes of an app with an entry, and with a bootstrap of processes where there are some."""
     system = more.pop("system", {})
@@ -208,13 +211,16 @@ def test_listeners(tmp_path: Path, transports: Any, listeners: list[Listener], s
         (None, None),
         ({}, None),
         ({"enabled": False, "probe": {"type": "tcp"}}, None),
-        ({"probe": {"type": "tcp"}}, Probe("tcp", ("127.0.0.1:3000",), 5000)),
-        ({"probe": {"type": "tcp", "target": "h:1"}, "timeout": 7}, Probe("tcp", ("h:1",), 7)),
-        ({"probe": {"type": "http"}}, Probe("http", ("http://127.0.0.1:3000/",), 5000)),
-        ({"probe": {"type": "http", "target": "/a?b"}}, Probe("http", ("http://127.0.0.1:3000/a?b",), 5000)),
-        ({"probe": {"type": "http", "target": "http://h/"}}, Probe("http", ("http://h/",), 5000)),
-        ({"probe": {"type": "command", "command": ["x", "y"]}}, Probe("command", ("x", "y"), 5000)),
-        ({"probe": {"type": "command", "command": "x | y"}}, Probe("command", ("/bin/sh", "-c", "x | y"), 5000)),
+        ({"probe": {"type": "tcp"}}, Probe("tcp", ("127.0.0.1:3000",), 5000, 15000, 3)),
+        ({"probe": {"type": "tcp", "target": "h:1"}, "timeout": 7}, Probe("tcp", ("h:1",), 7, 15000, 3)),
+        ({"probe": {"type": "http"}}, Probe("http", ("http://127.0.0.1:3000/",), 5000, 15000, 3)),
+        ({"probe": {"type": "http", "target": "/a?b"}}, Probe("http", ("http://127.0.0.1:3000/a?b",), 5000, 15000, 3)),
+        ({"probe": {"type": "http", "target": "http://h/"}}, Probe("http", ("http://h/",), 5000, 15000, 3)),
+        ({"probe": {"type": "command", "command": ["x", "y"]}}, Probe("command", ("x", "y"), 5000, 15000, 3)),
+        (
+            {"probe": {"type": "command", "command": "x | y"}},
+            Probe("command", (*SHELL, "x | y"), 5000, 15000, 3),
+        ),
     ],
 )
 def test_probes(tmp_path: Path, health: Any, probe: Probe | None) -> None:

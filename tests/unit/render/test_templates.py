@@ -55,7 +55,7 @@ def test_every_value_has_its_line_and_every_line_a_value(name: str, everything: 
     for unit in units:
         assert set(unit.values) <= variables, unit.name
     given = {key for unit in units for key, value in unit.values.items() if value is not None}
-    of_stack = ("stack-target", "critical-target", "critical-check")
+    of_stack = ("stack-target", "critical-target", "critical-check", "health-timer", "health-sweep")
     of_nothing = {"process"} if name in ("app-target", "gate", "slice", *of_stack) else set()
     of_nothing |= {"app"} if name in of_stack else set()
     of_nothing |= {"project", "stack", "app", "process", "source"} if name == "watcher" else set()

@@ -1,0 +1,132 @@
+"""One round of health probes: everything of a stack that is asked at the same interval, side by side.
+
+A process that has failed `retries` times in a row is unhealthy: its main process gets SIGABRT, so that the native
+path restarts it, and budget, delay and strategy count it like any other crash.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+
+from . import attempts, health, manager, options
+from .values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any
+
+AT_ONCE = 16
+"""Probes that run at the same time."""
+POLICY_LIMIT = 64 * 1024 * 1024  # bytes
+
+
+class Target(NamedTuple):
+    """One running service to ask: how, for how long (seconds), and how many failures in a row are too many."""
+
+    unit: str
+    kind: str
+    argv: tuple[str, ...]
+    timeout_s: float
+    retries: int
+
+
+def main(arguments: Sequence[str]) -> int:
+    """`[--user] --policy PATH --results PATH --interval-ms N`. The exit status: 0, or 1 when it could not be done."""
+    try:
+        _, given, _ = options.parse(arguments, flags=["--user"])
+        user = "--user" in given
+        states = _running(_stem(given["--policy"]), user=user)
+        targets = list(targets_of(_policy(given["--policy"]), int(given["--interval-ms"]), states))
+        _sweep(targets, given["--results"], user=user)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        print(f"<3>cannot check health: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _stem(policy: str) -> str:
+    return policy.rpartition("/")[2].removesuffix(".json")
+
+
+def _policy(path: str) -> Any:
+    with open(path, "rb") as file:  # noqa: PTH123 - pathlib is slow to import
+        return json.loads(file.read(POLICY_LIMIT))
+
+
+def _running(stem: str, *, user: bool) -> list[str]:
+    """The services of the stack that are active: what is starting or stopping is not asked."""
+    arguments = ["list-units", "--full", "--output=json", "--state=active", "--", f"{stem}-*.service"]
+    return [row["unit"] for row in json.loads(manager.Question(arguments, user=user).answer() or "[]")]
+
+
+def targets_of(policy: Any, interval_ms: int, running: Iterable[str]) -> Iterable[Target]:
+    """What to ask in a round: the running services whose policy says so, instances of pools each."""
+    running = list(running)
+    for process in (process for app in policy["apps"] for process in app["processes"]):
+        check = process.get("health")
+        if not check or check["interval"] != interval_ms:
+            continue
+        stem, at, suffix = process["unit"].partition("@.")
+        for unit in running:
+            if unit == process["unit"] or (at and unit.startswith(f"{stem}@") and unit.endswith(f".{suffix}")):
+                argv = tuple(check["argv"])
+                yield Target(unit, check["kind"], argv, check["timeout"] / 1000, check["retries"])
+
+
+def _sweep(targets: Sequence[Target], results: str, *, user: bool) -> None:
+    answers = ask(targets, user=user)
+    # Looked up for the few that failed: a restart since then has a clean slate.
+    failed = [unit for unit, trouble in answers.items() if trouble is not None]
+    invocations = {unit: manager.Properties(unit, ["InvocationID", "MainPID"], user=user) for unit in failed}
+    before = health.read(results)
+    after: dict[str, health.Result] = {}
+    for target in targets:
+        trouble = answers.get(target.unit)
+        told = invocations.get(target.unit)
+        invocation = told.get("InvocationID") if told else ""
+        result = health.judged(before.get(target.unit), trouble, invocation, time.time())
+        if result.failures >= target.retries:
+            print(f"<3>{target.unit} is unhealthy, {result.failures} checks failed: {result.message}", file=sys.stderr)
+            manager.kill(target.unit, "ABRT", user=user)
+        after[target.unit] = result
+    health.write(results, after)
+
+
+def ask(targets: Sequence[Target], *, user: bool) -> dict[str, str | None]:
+    """The answer of each: None when it is healthy, else why not."""
+    from threading import Thread
+
+    waiting, answers = list(reversed(targets)), dict[str, "str | None"]()
+
+    def work() -> None:
+        while True:
+            try:
+                target = waiting.pop()
+            except IndexError:
+                return
+            answers[target.unit] = _answer(target, user=user)
+
+    workers = [Thread(target=work) for _ in range(min(AT_ONCE, len(targets)))]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return answers
+
+
+def _answer(target: Target, *, user: bool) -> str | None:
+    try:
+        return _attempt(target, user=user)(target.timeout_s, -1)
+    except Exception as error:  # whatever it is, the others are asked
+        return str(error)
+
+
+def _attempt(target: Target, *, user: bool) -> attempts.Attempt:
+    if target.kind == "command":
+        pid = manager.Properties(target.unit, ["MainPID"], user=user).get("MainPID")
+        helper = __file__.rpartition("/")[0] + "/as_service.py"
+        return attempts.command([sys.executable, "-I", "-S", helper, pid, *target.argv])
+    return {"http": attempts.http, "tcp": attempts.tcp}[target.kind](target.argv[0])

@@ -1,0 +1,125 @@
+"""Health from outside: sweeps, what follows from them, and probes that misbehave."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+from machines import Machine
+from projects import Make, Project
+
+SLEEP = ["sleep", "1000"]
+FAST = {"interval": 500, "timeout": 1000, "retries": 2}
+POLICY = {"maxRestarts": 1, "window": 60_000, "backoff": {"type": "fixed", "initial": 50, "max": 50}}
+
+
+def asked(make: Make, *command: str, **more: Any) -> Project:
+    """An app that is asked by a command every half second, up."""
+    health = {**FAST, "probe": {"type": "command", "command": list(command)}, **more}
+    app = {"name": "app", "command": SLEEP, "health": health, "restartPolicy": POLICY, "startupTimeout": 1500}
+    project = make([app])
+    project.omnitron("up")
+    return project
+
+
+def health(project: Project) -> Any:
+    return json.loads(project.omnitron("health", "--json", check=False).stdout)
+
+
+def results(project: Project) -> Any:
+    folder = f"/run/omnitron/{project.prefix}"
+    return json.loads(project.machine.read(f"{folder}/{project.prefix}-dev.health-500.json"))
+
+
+def test_an_unhealthy_app_is_restarted_and_counted(machine: Machine, make: Make) -> None:
+    flag = f"/run/flag-{machine.sandbox.name}"
+    machine.run("touch", flag)
+    project = asked(make, "test", "-e", flag)
+    unit, before = project.unit("app"), project.pid("app")
+    machine.wait(lambda: results(project)[unit]["failures"] == 0, 10, "it was asked")
+    assert health(project)["overall"] == "healthy"
+    machine.run("rm", flag)
+    path = f"/run/omnitron/{project.prefix}/{unit}.json"
+    machine.wait(lambda: machine.run("test", "-s", path, check=False).returncode == 0, 15, "a crash was counted")
+    assert project.pid("app") != before
+    record = json.loads(machine.read(path))
+    assert record["units"][unit]["lastExit"]["status"] in ("ABRT", "6")
+    # It cannot become ready again either: the budget ends it.
+    machine.wait(lambda: project.state("app") == "failed", 20, "it is given up")
+    assert health(project)["overall"] == "unhealthy"
+
+
+def test_a_check_that_fails_now_and_then_is_reported_and_does_no_harm(machine: Machine, make: Make) -> None:
+    count = f"/run/count-{machine.sandbox.name}"
+    machine.run("sh", "-c", f"rm -f {count}; : >{count}; chmod 666 {count}")
+    # Ready at first; then every second check fails.
+    project = asked(make, "sh", "-c", f"echo >>{count}; test $(($(wc -l <{count}) % 2)) = 1", retries=2)
+    before = project.pid("app")
+    machine.wait(lambda: health(project)["overall"] == "degraded", 10, "it is degraded")
+    time.sleep(3)
+    assert project.pid("app") == before
+    assert len(machine.read(count)) > 4
+
+
+@pytest.mark.parametrize(
+    ("name", "script"),
+    [
+        ("hangs", "sleep 1000"),
+        ("floods", "yes"),
+        ("forks", "for i in 1 2 3; do (setsid sleep 1111 &) ; done; sleep 1000"),
+    ],
+)
+def test_a_probe_that_misbehaves_is_bounded(machine: Machine, make: Make, name: str, script: str) -> None:
+    flag = f"/run/calm-{name}"
+    machine.run("touch", flag)
+    project = asked(make, "sh", "-c", f"test -e {flag} || {{ {script}; }}", retries=1000)
+    unit = project.unit("app")
+    machine.run("rm", flag)
+    machine.wait(lambda: results(project)[unit]["failures"] >= 2, 15, "it was stopped twice")
+    assert "no answer within 1 s" in results(project)[unit]["message"]
+    machine.systemctl("stop", f"{project.prefix}-dev-health-500ms.timer")
+    sweep = f"{project.prefix}-dev-health-500ms.service"
+    machine.wait(lambda: project.machine.show(sweep, "ActiveState") in ("inactive", "failed"), 10, "it ended")
+    assert machine.run("pgrep", "-f", "[s]leep 1111", check=False).stdout == ""
+
+
+def test_a_command_has_the_rights_of_its_service(machine: Machine, make: Make) -> None:
+    said = f"/tmp/said-{machine.sandbox.name}"
+    script = f'{{ id -un; echo "$MARK"; pwd; cat /proc/self/status | grep -E "NoNewPrivs|CapEff"; }} >{said}'
+    health = {**FAST, "probe": {"type": "command", "command": ["sh", "-c", script]}}
+    env = {"MARK": "a b", "LD_PRELOAD": "/nowhere.so"}
+    project = make([{"name": "app", "command": SLEEP, "env": env, "health": health}])
+    project.omnitron("up")
+    unit = project.unit("app")
+    machine.wait(lambda: results(project)[unit]["at"] > 0, 10, "it was asked")
+    # In the private /tmp of the service.
+    text = machine.run("nsenter", "-t", str(project.pid("app")), "-m", "cat", said).stdout.split("\n")
+    assert text[:3] == ["www-data", "a b", project.folder]
+    assert text[3].split() == ["CapEff:", "0000000000000000"]
+    assert text[4].split() == ["NoNewPrivs:", "1"]
+
+
+def test_nothing_is_asked_of_what_does_not_run(machine: Machine, make: Make) -> None:
+    project = asked(make, "true")
+    unit = project.unit("app")
+    machine.wait(lambda: unit in results(project), 10, "it was asked")
+    machine.systemctl("stop", unit)
+    machine.wait(lambda: unit not in results(project), 10, "it is not asked any more")
+    machine.systemctl("stop", project.target)
+    assert machine.show(f"{project.prefix}-dev-health-500ms.timer", "ActiveState") == "inactive"
+
+
+def test_http_and_tcp(machine: Machine, make: Make) -> None:
+    """One sweep asks all that have the same interval."""
+    page = {"transports": {"http": {"port": 8181}}, "command": ["python3", "-m", "http.server", "8181"]}
+    apps = [
+        {"name": "web", **page, "health": {**FAST, "probe": {"type": "http"}}},
+        {"name": "port", "command": SLEEP, "health": {**FAST, "probe": {"type": "tcp", "target": "127.0.0.1:8181"}}},
+    ]
+    project = make(apps)
+    project.omnitron("up")
+    units = {project.unit("web"), project.unit("port")}
+    machine.wait(lambda: set(results(project)) == units, 10, "both were asked")
+    assert {one["failures"] for one in results(project).values()} == {0}

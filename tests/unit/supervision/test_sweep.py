@@ -1,0 +1,91 @@
+"""Rounds of health probes, without a systemd: who is asked, and what is made of the answers."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from omnitron.supervision import health, sweep
+from omnitron.supervision.health import Result
+from omnitron.supervision.sweep import Target, ask, targets_of
+
+HELPERS = Path(sweep.__file__).parent
+
+
+def process(unit: str, interval: int | None = 1000) -> dict[str, Any]:
+    check = {"kind": "tcp", "argv": ["h:1"], "timeout": 500, "interval": interval, "retries": 3}
+    return {"unit": unit, "health": check if interval else None}
+
+
+def test_who_is_asked() -> None:
+    """What runs and has this interval, each instance of a pool."""
+    processes = [process("a.service"), process("b.service", 2000), process("c.service", None), process("p@.service")]
+    policy = {"apps": [{"processes": processes[:2]}, {"processes": [*processes[2:], process("down.service")]}]}
+    running = ["a.service", "b.service", "c.service", "p@1.service", "p@2.service", "pp@1.service", "x.service"]
+    found = [target.unit for target in targets_of(policy, 1000, running)]
+    assert found == ["a.service", "p@1.service", "p@2.service"]
+    assert next(iter(targets_of(policy, 1000, running))) == Target("a.service", "tcp", ("h:1",), 0.5, 3)
+
+
+def test_failures_in_a_row_are_those_of_one_run() -> None:
+    first = health.judged(None, "no answer", "i1", 1.0)
+    second = health.judged(first, "no answer", "i1", 2.0)
+    assert (first, second) == (Result(1, "no answer", 1.0, "i1"), Result(2, "no answer", 2.0, "i1"))
+    assert health.judged(second, "no answer", "i2", 3.0).failures == 1
+    assert health.judged(second, None, "", 3.0) == Result(0, "", 3.0, "")
+    assert len(health.judged(None, "x" * 10_000, "i", 1.0).message) == health.MESSAGE_KEPT
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"a": 1}', '{"a": {"failures": "x"}}', "[" * 99999])
+def test_damaged_results_are_none(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "results.json"
+    path.write_text(text)
+    assert health.read(str(path)) == {}
+
+
+def test_results_are_read_back(tmp_path: Path) -> None:
+    results = {"a.service": Result(2, "status 500", 1.5, "i"), "b.service": Result(0, "", 2.5, "")}
+    health.write(f"{tmp_path}/deep/results.json", results)
+    assert health.read(f"{tmp_path}/deep/results.json") == results
+
+
+def test_many_are_asked_side_by_side_and_none_stops_the_others() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        good = Target("good", "tcp", (f"127.0.0.1:{server.getsockname()[1]}",), 1.0, 1)
+        wrong = Target("wrong", "nonsense", (), 1.0, 1)
+        many = [Target(f"u{number}", *good[1:]) for number in range(50)]
+        answers = ask([wrong, *many], user=True)
+    assert {answers[target.unit] for target in many} == {None}
+    assert answers["wrong"]
+
+
+def test_it_starts_without_anything_but_the_standard_library() -> None:
+    program = "import sys; sys.path.append(sys.argv[1]); import supervision.sweep; print(*sys.modules)"
+    command = [sys.executable, "-I", "-S", "-c", program, str(HELPERS.parent)]
+    loaded = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    assert not {"subprocess", "pathlib", "typing", "dataclasses", "asyncio"} & set(loaded)
+
+
+def test_what_cannot_be_done_is_said(capfd: pytest.CaptureFixture[str]) -> None:
+    assert sweep.main(["--policy", "/nowhere/x.json", "--results", "/nowhere/y", "--interval-ms", "x"]) == 1
+    assert "cannot check health: " in capfd.readouterr().err
+
+
+def test_a_command_joins_a_process(tmp_path: Path) -> None:
+    """Its user, environment and folder, and no more rights than it has; without root, only of its own user."""
+    nobody: dict[str, Any] = {"user": 65534, "group": 65534, "extra_groups": [12345]} if os.geteuid() == 0 else {}
+    with subprocess.Popen(["sleep", "100"], env={"MARK": "a b"}, cwd="/usr", **nobody) as other:
+        script = 'id -u; id -G; echo "$MARK"; pwd; grep NoNewPrivs /proc/self/status'
+        command = [sys.executable, "-I", "-S", str(HELPERS / "as_service.py"), str(other.pid), "/bin/sh", "-c", script]
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\n")
+        other.kill()
+    assert said[0] == ("65534" if nobody else str(os.geteuid()))
+    assert not nobody or said[1] == "65534 12345"
+    assert said[2:4] == ["a b", "/usr"]
+    assert said[4].split() == ["NoNewPrivs:", "1"]
