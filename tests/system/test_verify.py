@@ -51,11 +51,13 @@ def test_other_verifiers_have_nothing_to_say(tmp_path: Path, version: str, strat
     script = """
         mount -t tmpfs tmpfs "$1/mnt" && mkdir "$1/mnt/u" "$1/mnt/w" "$1/mnt/m" &&
         mount -t overlay overlay -o "lowerdir=$1,upperdir=$1/mnt/u,workdir=$1/mnt/w" "$1/mnt/m" &&
-        cp -r "$2" "$1/mnt/m/units" && mount -t proc proc "$1/mnt/m/proc" &&
+        cp -r "$2" "$1/mnt/m/units" && mkdir -p "$1/mnt/m${3%/*}" && ln -s /usr/bin/python3 "$1/mnt/m$3" && mount -t proc proc "$1/mnt/m/proc" &&
         tr -d - </proc/sys/kernel/random/uuid >"$1/mnt/m/etc/machine-id" &&
-        root="$1/mnt/m" && shift 2 && exec chroot "$root" systemd-analyze verify --recursive-errors=yes "$@"
+        root="$1/mnt/m" && shift 3 && exec chroot "$root" systemd-analyze verify --recursive-errors=yes "$@"
     """
-    command = ["unshare", "--mount", "sh", "-c", script, "sh", str(root), str(units[0].parent), *names]
+    # Where omnitron is here is where it would be there.
+    own_python = str(CHECKOUT / ".venv/bin/python3")
+    command = ["unshare", "--mount", "sh", "-c", script, "sh", str(root), str(units[0].parent), own_python, *names]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.stdout + done.stderr == ""
     assert done.returncode == 0
