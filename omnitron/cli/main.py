@@ -37,6 +37,8 @@ VERBS = {
     "inspect": "inspect",
     "health": "health",
     "why": "why",
+    "metrics": "metrics",
+    "top": "top",
     "env": "env",
     "logs": "logs",
     "run": "run",

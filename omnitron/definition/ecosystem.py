@@ -226,7 +226,7 @@ class EcosystemConfig(Model):
     """Reverse proxy of each stack."""
     supervision: Supervision = Supervision()
     """Restart policy."""
-    monitoring: Monitoring = later(Monitoring)
+    monitoring: Monitoring = Monitoring()
     """Health and metrics."""
     logging: Logging = Logging()
     """Logs."""

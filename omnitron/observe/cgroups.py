@@ -71,6 +71,59 @@ def read_usage(folder: str) -> Usage:
     return Usage(pid, started, _cpu_seconds(f"{folder}/cpu.stat"), held, not memory)
 
 
+@dataclass(frozen=True)
+class Details:
+    """What a service's cgroup tells beside CPU and memory; None where a controller is not on."""
+
+    tasks: int
+    memory_is_sum: bool
+    """Whether memory is summed over the processes, for want of a controller."""
+    memory_peak: int | None
+    """Bytes."""
+    io_read: int | None
+    io_written: int | None
+    """Bytes so far."""
+    oom_kills: int | None
+    pressure: dict[str, float]
+    """Share of the last ten seconds in which something waited for `cpu`, `memory` or `io`, in per cent."""
+
+
+def read_load(folder: str) -> tuple[float, int] | None:
+    """Return the CPU time (seconds) and memory (bytes) of a service; None where it does not run. Two small files."""
+    memory = _read(f"{folder}/memory.current")
+    if memory:
+        return _cpu_seconds(f"{folder}/cpu.stat"), int(memory)
+    pids = _read(f"{folder}/cgroup.procs").split()
+    return (_cpu_seconds(f"{folder}/cpu.stat"), sum(_resident(int(pid)) for pid in pids)) if pids else None
+
+
+def read_details(folder: str) -> Details:
+    """Read the rest of one service's cgroup."""
+    tasks = _read(f"{folder}/pids.current")
+    io = _read(f"{folder}/io.stat")
+    fields = [field.partition("=") for line in io.splitlines() for field in line.split()[1:]]
+    events = dict(line.split() for line in _read(f"{folder}/memory.events").splitlines())
+    peak = _read(f"{folder}/memory.peak")
+    pressure = {kind: _pressure(f"{folder}/{kind}.pressure") for kind in ("cpu", "memory", "io")}
+    return Details(
+        tasks=int(tasks) if tasks else len(_read(f"{folder}/cgroup.threads").split()),
+        memory_is_sum=not _read(f"{folder}/memory.current"),
+        memory_peak=int(peak) if peak else None,
+        io_read=sum(int(value) for key, _, value in fields if key == "rbytes") if io else None,
+        io_written=sum(int(value) for key, _, value in fields if key == "wbytes") if io else None,
+        oom_kills=int(events["oom_kill"]) if "oom_kill" in events else None,
+        pressure={kind: share for kind, share in pressure.items() if share is not None},
+    )
+
+
+def _pressure(path: str) -> float | None:
+    for line in _read(path).splitlines():
+        kind, *fields = line.split()
+        if kind == "some":
+            return float(dict(field.split("=") for field in fields)["avg10"])
+    return None
+
+
 def read_process(pid: int) -> Usage | None:
     """Read one process instead of a cgroup; None when it has gone."""
     process = _process(pid)

@@ -112,6 +112,10 @@ class StackPolicy:
     strategy: str
     max_restarts: int
     window: int
+    sample_interval: int
+    """Time between two samples of figures."""
+    retention: int
+    """How long they are kept."""
     apps: tuple[AppPolicy, ...]
 
     @property
@@ -219,6 +223,8 @@ def _stack(path: Path, data: Mapping[str, Any]) -> StackPolicy:
         strategy=str(data["strategy"]),
         max_restarts=int(data["maxRestarts"]),
         window=int(data["window"]),
+        sample_interval=int(data.get("metrics", {}).get("interval", 5_000)),
+        retention=int(data.get("metrics", {}).get("retention", 3_600_000)),
         apps=tuple(_app(app) for app in data["apps"]),
     )
 

@@ -14,6 +14,7 @@ from omnitron.definition.fields import Model
 from omnitron.definition.loader import App, Ecosystem, absolute
 from omnitron.definition.modules import find_module, services_in
 from omnitron.definition.system import Auth, ConfigSource, Process, System, Tracing
+from omnitron.planner import checks
 
 VERSION = 1
 JWT_CREDENTIAL = "jwt-key"
@@ -101,7 +102,7 @@ def hosted(
     """Return what the host is told of a process with a module."""
     system = app.system
     assert system is not None and process.module is not None
-    health = process.health or app.entry.health
+    health = checks.resolve(process.health or app.entry.health, ecosystem.config.monitoring.health_check)
     auth = _auth(system, process)
     key = absolute(ecosystem.folder, auth.jwt.key_file) if auth and auth.jwt and auth.jwt.key_file else None
     # systemd reads what it hands on as root: only root's own definitions may say what that is.
@@ -135,10 +136,10 @@ def hosted(
         "stopTimeout": stop_timeout,
         "drain": system.shutdown.drain_connections,
     }
-    checks = (health.interval, health.timeout) if health else (15_000, 5_000)
+    rhythm = (health.interval, health.timeout) if health else (15_000, 5_000)
     off = health is not None and not health.enabled
     text = json.dumps({key: value for key, value in spec.items() if value is not None}, ensure_ascii=False, indent=1)
-    return Hosted(text + "\n", exposes, None if off else checks, key, manager_reads_key)
+    return Hosted(text + "\n", exposes, None if off else rhythm, key, manager_reads_key)
 
 
 def _said(model: Model | None, *keys: str) -> dict[str, Any]:

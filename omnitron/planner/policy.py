@@ -20,7 +20,7 @@ VERSION = 1
 
 def compile_policy(ecosystem: Ecosystem, names: StackNames, apps: Apps, needed: frozenset[str]) -> dict[str, Any]:
     """Return the policy of one stack; apps are in the order in which they start."""
-    supervision = ecosystem.config.supervision
+    supervision, metrics = ecosystem.config.supervision, ecosystem.config.monitoring.metrics
     order = start_order({name: ecosystem.by_name[name].entry.depends_on for name in apps})
     return {
         "version": VERSION,
@@ -36,6 +36,7 @@ def compile_policy(ecosystem: Ecosystem, names: StackNames, apps: Apps, needed: 
         "strategy": supervision.strategy,
         "maxRestarts": supervision.max_restarts,
         "window": supervision.window,
+        "metrics": {"interval": metrics.interval, "retention": round(metrics.retention * 1000)},
         "apps": [_app(ecosystem.by_name[name], names, apps[name], name in needed) for name in order],
     }
 

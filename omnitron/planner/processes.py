@@ -12,7 +12,7 @@ from omnitron.definition.ecosystem import Stack
 from omnitron.definition.loader import App, Ecosystem, absolute
 from omnitron.definition.process import Health, Limits, Paths, ProcessSettings, RawUnit, Shutdown
 from omnitron.definition.system import Process
-from omnitron.planner import programs
+from omnitron.planner import checks, programs
 from omnitron.planner.development import in_development
 from omnitron.planner.facts import HostFacts
 from omnitron.planner.hosting import Hosted, hosted, socket_path, spec_name
@@ -180,6 +180,7 @@ def _process(
     said = app.system if app.system and "shutdown" in app.system.model_fields_set else entry
     shutdown = said.shutdown or Shutdown()
     startup_timeout = _first_set(levels, "startup_timeout", 30_000)
+    health = checks.resolve(_first(levels, "health", None), ecosystem.config.monitoring.health_check)
     log_level = _log_level(ecosystem, stack, app, own)
     told: Hosted | None = None
     if own and program is None:
@@ -206,7 +207,7 @@ def _process(
         startup_timeout=startup_timeout,
         stop_timeout=shutdown.timeout,
         stop_priority=shutdown.priority,
-        probe=_probe(_first(levels, "health", None), settings),
+        probe=_probe(health, settings),
         listeners=(*_listeners(settings, hosted=told is not None), *_exposed(ecosystem, stack_name, app, name, told)),
         user=user,
         group=group,

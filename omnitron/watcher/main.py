@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
+import math
 import signal
 import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,11 @@ from omnitron.errors import OmnitronError
 from omnitron.observe.policies import StackPolicy, read_policies
 from omnitron.supervision.notify import send
 from omnitron.systemd.manager import Manager
+from omnitron.watcher import exposition
+from omnitron.watcher.desk import Desk
+from omnitron.watcher.exposition import Stacks
 from omnitron.watcher.keeper import Keeper
+from omnitron.watcher.meter import Meter
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +32,9 @@ RETRY_S = 1.0
 """How often what was begun is looked at without a signal: a call may have failed."""
 REST_S = 0.005
 """Least time between two looks: one crash is about twenty signals."""
+PROMETHEUS = "text/plain; version=0.0.4"
+SHORTEST_SAMPLE_S = 0.2
+"""Least time between two rounds of samples, whatever a definition says."""
 BEAT_S = 10.0
 """How often systemd hears that the watcher lives, less than half of the unit's WatchdogSec=."""
 
@@ -37,13 +47,51 @@ class Watcher:
         self._records = records
         self._is_user = is_user
         self._keepers: dict[str, Keeper] = {}
+        self._meters: dict[str, Meter] = {}
         self._dirty: set[str] = set()
         self._is_stale = True
         self._woken = asyncio.Event()
+        self._loaded = asyncio.Event()
         self._said = ""
 
     async def run(self) -> None:
         """Keep all stacks until cancelled; a bus that goes away is waited for."""
+        answers = {"/metrics": self._prometheus, "/metrics.json": self._aggregated, "/history.json": self._histories}
+        await Desk(self._records / "watcher.sock", answers).open()
+        metering = asyncio.ensure_future(self._meter())
+        try:
+            await self._keep()
+        finally:
+            metering.cancel()
+
+    async def _meter(self) -> None:
+        while True:
+            for meter in [*self._meters.values()]:
+                if meter.due <= time.monotonic():
+                    await asyncio.to_thread(meter.sample)
+            due = min((meter.due for meter in self._meters.values()), default=math.inf)
+            pause = max(SHORTEST_SAMPLE_S, due - time.monotonic())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(None if math.isinf(pause) else pause):
+                    await self._loaded.wait()
+            self._loaded.clear()
+
+    async def _figures(self) -> Stacks:
+        meters = [*self._meters.values()]
+        return [(meter.stack, await asyncio.to_thread(meter.figures)) for meter in meters]
+
+    async def _prometheus(self) -> tuple[str, bytes]:
+        return PROMETHEUS, exposition.prometheus(await self._figures()).encode()
+
+    async def _aggregated(self) -> tuple[str, bytes]:
+        data = exposition.aggregated(await self._figures(), timestamp=round(time.time() * 1000))
+        return "application/json", json.dumps(data).encode()
+
+    async def _histories(self) -> tuple[str, bytes]:
+        kept = [(meter.stack, meter.histories()) for meter in self._meters.values()]
+        return "application/json", json.dumps(exposition.histories(kept)).encode()
+
+    async def _keep(self) -> None:
         while True:
             try:
                 async with Manager(is_user=self._is_user) as manager:
@@ -111,10 +159,17 @@ class Watcher:
             log.error("%s", error.brief)
             return
         self._keepers = {policy.stem: self._keeper(policy) for policy in policies}
+        self._meters = {policy.stem: self._meter_of(policy) for policy in policies}
+        self._loaded.set()
 
     def _keeper(self, policy: StackPolicy) -> Keeper:
         known = self._keepers.get(policy.stem)
         return known if known and known.stack == policy else Keeper(policy, self._records)
+
+    def _meter_of(self, policy: StackPolicy) -> Meter:
+        known = self._meters.get(policy.stem)
+        fresh = Meter(policy, self._records, is_user=self._is_user)
+        return known if known and known.stack == policy else fresh
 
 
 def main(arguments: list[str]) -> int:

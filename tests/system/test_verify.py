@@ -51,7 +51,8 @@ def test_other_verifiers_have_nothing_to_say(tmp_path: Path, version: str, strat
     script = """
         mount -t tmpfs tmpfs "$1/mnt" && mkdir "$1/mnt/u" "$1/mnt/w" "$1/mnt/m" &&
         mount -t overlay overlay -o "lowerdir=$1,upperdir=$1/mnt/u,workdir=$1/mnt/w" "$1/mnt/m" &&
-        cp -r "$2" "$1/mnt/m/units" && mkdir -p "$1/mnt/m${3%/*}" && ln -s /usr/bin/python3 "$1/mnt/m$3" && mount -t proc proc "$1/mnt/m/proc" &&
+        cp -r "$2" "$1/mnt/m/units" && mount -t proc proc "$1/mnt/m/proc" &&
+        mkdir -p "$1/mnt/m${3%/*}" && ln -s /usr/bin/python3 "$1/mnt/m$3" &&
         tr -d - </proc/sys/kernel/random/uuid >"$1/mnt/m/etc/machine-id" &&
         root="$1/mnt/m" && shift 3 && exec chroot "$root" systemd-analyze verify --recursive-errors=yes "$@"
     """

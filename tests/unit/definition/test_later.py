@@ -29,7 +29,7 @@ SETTINGS: dict[str, Any] = {
 }
 # An example of each, by the model that it is a part of.
 MARKED: dict[type[Model], dict[str, Any]] = {
-    EcosystemConfig: {"infrastructure": {}, "gateway": {}, "monitoring": {}},
+    EcosystemConfig: {"infrastructure": {}, "gateway": {}},
     AppEntry: {**SETTINGS, "watch": "src", "shutdown.drainConnections": False},
     Stack: {
         "watch": True,

@@ -1,0 +1,17 @@
+"""How often and how patiently a process is checked: what it says itself, else what the ecosystem says."""
+
+from __future__ import annotations
+
+from omnitron.definition.ecosystem import HealthCheck
+from omnitron.definition.process import Health
+
+
+def resolve(own: Health | None, common: HealthCheck) -> Health | None:
+    """Return the health settings of a process, None when nobody said anything."""
+    said = {name: getattr(common, name) for name in common.model_fields_set}
+    if not said:
+        return own
+    health = own or Health()
+    return health.model_copy(
+        update={name: value for name, value in said.items() if name not in health.model_fields_set}
+    )

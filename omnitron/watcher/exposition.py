@@ -1,0 +1,122 @@
+"""Figures as others read them: an `AggregatedMetricsDto`, histories, and Prometheus text. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from omnitron.observe.policies import StackPolicy
+from omnitron.watcher.history import History
+from omnitron.watcher.meter import Figures
+
+Stacks = list[tuple[StackPolicy, list[Figures]]]
+
+
+def aggregated(stacks: Stacks, *, timestamp: int) -> dict[str, Any]:
+    """Return an `AggregatedMetricsDto`: CPU in per cent of one CPU, memory in bytes, `timestamp` in ms.
+
+    Apps by their shortest address; each has its processes beside the totals.
+    """
+    counts: dict[str, int] = {}
+    for stack, _ in stacks:
+        for app in stack.apps:
+            counts[app.name] = counts.get(app.name, 0) + 1
+    apps: dict[str, Any] = {}
+    for stack, figures in stacks:
+        for app in stack.apps:
+            mine = [one for one in figures if one.app == app.name]
+            name = app.name if counts[app.name] == 1 else f"{stack.stack}/{app.name}"
+            apps[name] = {**_sums(mine), "processes": [_process(one) for one in mine]}
+    return {"timestamp": timestamp, "apps": apps, "totals": _sums([one for _, mine in stacks for one in mine])}
+
+
+def _sums(figures: list[Figures]) -> dict[str, Any]:
+    return {"cpu": round(sum(one.cpu for one in figures), 2), "memory": sum(one.memory for one in figures)}
+
+
+def _process(one: Figures) -> dict[str, Any]:
+    return {
+        "name": one.process if one.instance is None else f"{one.process}@{one.instance}",
+        "unit": one.unit,
+        "cpu": round(one.cpu, 2),
+        "memory": one.memory,
+        "memoryIsSum": one.details.memory_is_sum,
+        "memoryPeak": one.details.memory_peak,
+        "tasks": one.details.tasks,
+        "ioRead": one.details.io_read,
+        "ioWritten": one.details.io_written,
+        "oomKills": one.details.oom_kills,
+        "pressure": one.details.pressure,
+        "restarts": one.restarts,
+    }
+
+
+def histories(kept: Iterable[tuple[StackPolicy, Mapping[str, History]]]) -> dict[str, Any]:
+    """Return what is kept of each service, oldest first; `interval` in ms."""
+    return {
+        unit: {"interval": stack.sample_interval, "cpu": history.cpu, "memory": history.memory}
+        for stack, of in kept
+        for unit, history in of.items()
+    }
+
+
+def prometheus(stacks: Stacks) -> str:
+    """Return the figures in Prometheus' text format."""
+    return "".join(f"{line}\n" for line in _lines(stacks))
+
+
+class Metric(NamedTuple):
+    """One metric: what it is called, and its value for a service; None leaves the service out."""
+
+    name: str
+    kind: str
+    help: str
+    value: Callable[[Figures], float | int | None]
+
+
+METRICS = (
+    Metric("cpu_percent", "gauge", "Per cent of one CPU over the last interval.", lambda one: one.cpu),
+    Metric("memory_bytes", "gauge", "Memory in use.", lambda one: one.memory),
+    Metric("memory_peak_bytes", "gauge", "Most memory since it started.", lambda one: one.details.memory_peak),
+    Metric("tasks", "gauge", "Processes and threads.", lambda one: one.details.tasks),
+    Metric("io_read_bytes_total", "counter", "Bytes read from disks.", lambda one: one.details.io_read),
+    Metric("io_written_bytes_total", "counter", "Bytes written to disks.", lambda one: one.details.io_written),
+    Metric("oom_kills_total", "counter", "Processes killed for want of memory.", lambda one: one.details.oom_kills),
+    Metric("restarts_total", "counter", "Restarts after crashes, since boot.", lambda one: one.restarts),
+)
+PRESSURE = "omnitron_app_pressure_percent"
+
+
+def _lines(stacks: Stacks) -> Iterator[str]:
+    for metric in METRICS:
+        name = f"omnitron_app_{metric.name}"
+        yield from (f"# HELP {name} {metric.help}", f"# TYPE {name} {metric.kind}")
+        for stack, one in _each(stacks):
+            if (value := metric.value(one)) is not None:
+                yield f"{name}{{{_labels(stack, one)}}} {value}"
+    yield f"# HELP {PRESSURE} Share of ten seconds in which something waited for a resource."
+    yield f"# TYPE {PRESSURE} gauge"
+    for stack, one in _each(stacks):
+        for kind, share in one.details.pressure.items():
+            yield f'{PRESSURE}{{{_labels(stack, one)},resource="{kind}"}} {share}'
+
+
+def _each(stacks: Stacks) -> Iterator[tuple[StackPolicy, Figures]]:
+    for stack, figures in stacks:
+        for one in figures:
+            yield stack, one
+
+
+def _labels(stack: StackPolicy, one: Figures) -> str:
+    labels = {
+        "project": stack.project,
+        "stack": stack.stack,
+        "app": one.app,
+        "process": one.process,
+        "instance": "" if one.instance is None else str(one.instance),
+    }
+    return ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items() if value)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -1,0 +1,100 @@
+"""Reads the figures of one stack's services every interval, and keeps them for a while."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from omnitron.observe.cgroups import Details, folder_of, read_details, read_load
+from omnitron.observe.policies import ProcessPolicy, StackPolicy
+from omnitron.observe.readings import instance_number, records_of
+from omnitron.watcher.history import History
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The present figures of one running service."""
+
+    app: str
+    process: str
+    instance: int | None
+    unit: str
+    cpu: float
+    """Per cent of one CPU, over the last interval."""
+    memory: int
+    """Bytes."""
+    restarts: int
+    details: Details
+
+
+class Meter:
+    """The figures of one stack."""
+
+    def __init__(self, stack: StackPolicy, records: Path, *, is_user: bool) -> None:
+        self.stack = stack
+        self._records = records
+        self._is_user = is_user
+        self._size = stack.retention // max(1, stack.sample_interval)
+        self._histories: dict[str, History] = {}
+        self.due = 0.0
+        """When the next sample is to be taken, in monotonic seconds."""
+
+    def sample(self) -> None:
+        """Take one sample of every service that runs."""
+        now = time.monotonic()
+        self.due = now + self.stack.sample_interval / 1000
+        present = set()
+        for _, process, unit in self._services():
+            load = read_load(folder_of(process.slice, unit, is_user=self._is_user))
+            if load:
+                present.add(unit)
+                self._histories.setdefault(unit, History(self._size)).add(now, *load)
+        for unit in self._histories.keys() - present:
+            # Its figures stay until it runs again: what led to its end is in them.
+            if not any(unit == known for _, _, known in self._services()):
+                del self._histories[unit]
+
+    def histories(self) -> dict[str, History]:
+        """Return what is kept, by service."""
+        return dict(self._histories)
+
+    def figures(self) -> list[Figures]:
+        """Return the present figures of what runs: the rarer ones are read now."""
+        restarts = {
+            unit: known.restarts
+            for record in records_of(self.stack, self._records)
+            for unit, known in record.units.items()
+        }
+        found = []
+        for app, process, unit in self._services():
+            folder = folder_of(process.slice, unit, is_user=self._is_user)
+            load = read_load(folder)
+            if load is None:
+                continue
+            history = self._histories.get(unit)
+            cpu = history.cpu[-1] if history and history.cpu else 0.0
+            number = instance_number(unit)
+            details = read_details(folder)
+            found.append(Figures(app, process.name, number, unit, cpu, load[1], restarts.get(unit, 0), details))
+        return found
+
+    def _services(self) -> Iterator[tuple[str, ProcessPolicy, str]]:
+        for app in self.stack.apps:
+            for process in app.processes:
+                for unit in self._units(process):
+                    yield app.name, process, unit
+
+    def _units(self, process: ProcessPolicy) -> list[str]:
+        """Return the services of a process; of a pool those that have a cgroup, for `scale` may have added some."""
+        if process.instances is None:
+            return [process.unit]
+        stem, _, suffix = process.unit.partition("@.")
+        folder = folder_of(process.slice, "", is_user=self._is_user)
+        try:
+            names = [path.name for path in Path(folder).iterdir()]
+        except OSError:
+            return []
+        mine = (name for name in names if name.startswith(f"{stem}@") and name.endswith(f".{suffix}"))
+        return sorted(mine, key=lambda name: instance_number(name) or 0)

@@ -1,0 +1,99 @@
+"""Questions on the watcher's socket, by clients that behave and others."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from omnitron.control.ask import ask
+from omnitron.errors import OmnitronError
+from omnitron.watcher import desk
+from omnitron.watcher.desk import Desk
+
+
+async def _answer() -> tuple[str, bytes]:
+    return "application/json", b'{"x": 1}'
+
+
+def serving(folder: Path, test: Callable[[Path], object]) -> object:
+    async def run() -> object:
+        path = folder / "watcher.sock"
+        server = await Desk(path, {"/x.json": _answer}).open()
+        assert server is not None
+        async with server:
+            return await asyncio.to_thread(test, path)
+
+    return asyncio.run(run())
+
+
+def said(path: Path, request: bytes) -> bytes:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(5)
+        client.connect(str(path))
+        client.sendall(request)
+        client.shutdown(socket.SHUT_WR)
+        parts = []
+        while part := client.recv(4096):
+            parts.append(part)
+        return b"".join(parts)
+
+
+def test_a_question(tmp_path: Path) -> None:
+    assert serving(tmp_path, lambda path: ask(path.parent, "/x.json")) == {"x": 1}
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"GET /x.json?a=b HTTP/1.1\r\nHost: x\r\n\r\n", b"HTTP/1.1 200 OK"),
+        (b"GET /nothing HTTP/1.1\r\n\r\n", b"HTTP/1.1 404 Not Found"),
+        (b"POST /x.json HTTP/1.1\r\n\r\n", b"HTTP/1.1 405 Method Not Allowed"),
+        (b"\xff\xfe\r\n\r\n", b"HTTP/1.1 405 Method Not Allowed"),
+        (b"half", b""),
+        (b"x" * 100_000, b""),
+        (b"", b""),
+    ],
+)
+def test_whatever_is_asked(tmp_path: Path, request_: bytes, status: bytes) -> None:
+    def test(path: Path) -> bytes:
+        try:
+            first = said(path, request_)
+        except (BrokenPipeError, ConnectionResetError):
+            first = b""
+        assert ask(path.parent, "/x.json") == {"x": 1}
+        return first.split(b"\r\n", 1)[0]
+
+    assert serving(tmp_path, test) == status
+
+
+def test_who_does_not_ask_is_sent_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desk, "PATIENCE_S", 0.2)
+
+    def test(path: Path) -> bytes:
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(5)
+            client.connect(str(path))
+            return client.recv(1)
+
+    assert serving(tmp_path, test) == b""
+
+
+def test_a_socket_left_behind_is_replaced_and_a_file_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "watcher.sock"
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(path))
+    assert serving(tmp_path, lambda path: ask(path.parent, "/x.json")) == {"x": 1}
+    path.unlink(missing_ok=True)
+    path.write_text("mine")
+    assert asyncio.run(Desk(path, {}).open()) is None
+    assert path.read_text() == "mine"
+
+
+def test_no_watcher_is_an_error_with_a_cure(tmp_path: Path) -> None:
+    with pytest.raises(OmnitronError) as caught:
+        ask(tmp_path, "/x.json")
+    assert caught.value.lines()[1] == "does it run? systemctl status omnitron-watcher"
