@@ -129,7 +129,7 @@ class Process(ProcessSettings):
     """Services offered and needed."""
     auth: Auth | Literal[False] | None = None
     """Overrides the app's; `false` switches it off."""
-    scaling: Scaling | None = later()
+    scaling: Scaling | None = None
     """How the pool grows and shrinks."""
     custom_routes: list[CustomRoute] = []
     """HTTP routes beside the services."""

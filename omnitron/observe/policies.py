@@ -37,6 +37,19 @@ class RestartsPolicy:
 
 
 @dataclass(frozen=True)
+class ScalingPolicy:
+    """How a pool follows the load. Times in milliseconds, memory in bytes."""
+
+    max_instances: int
+    target_cpu: float
+    target_memory: float
+    queue_threshold: int
+    cooldown: int
+    memory_max: int | None
+    """The limit of each instance, which `target_memory` is a share of."""
+
+
+@dataclass(frozen=True)
 class ProcessPolicy:
     """One process of an app."""
 
@@ -55,6 +68,8 @@ class ProcessPolicy:
     retries: int
     """Failed health checks from outside that are too many; 0 where nobody asks."""
     restarts: RestartsPolicy
+    scaling: ScalingPolicy | None
+    """None for a pool of a fixed size."""
 
     @property
     def services(self) -> tuple[str, ...]:
@@ -264,6 +279,18 @@ def _process(data: Mapping[str, Any]) -> ProcessPolicy:
             backoff=str(restarts["backoff"]),
             record=_optional(str, restarts["record"]),
         ),
+        scaling=_optional(_scaling, data.get("scaling")),
+    )
+
+
+def _scaling(data: Mapping[str, Any]) -> ScalingPolicy:
+    return ScalingPolicy(
+        max_instances=_count(data["maxInstances"]),
+        target_cpu=float(data["targetCPU"]),
+        target_memory=float(data["targetMemory"]),
+        queue_threshold=max(1, int(data["queueThreshold"])),
+        cooldown=int(data["cooldown"]),
+        memory_max=_optional(int, data["memoryMax"]),
     )
 
 

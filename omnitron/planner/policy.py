@@ -69,6 +69,7 @@ def _process(process: PlannedProcess, names: StackNames) -> dict[str, Any]:
         "critical": process.critical,
         "stopTimeout": process.stop_timeout,
         "health": _health(process),
+        "scaling": _scaling(process),
         "restarts": {
             "enabled": policy.enabled,
             "restart": policy.restart,
@@ -91,4 +92,19 @@ def _health(process: PlannedProcess) -> dict[str, Any] | None:
         "timeout": probe.timeout,
         "interval": probe.interval,
         "retries": probe.retries,
+    }
+
+
+def _scaling(process: PlannedProcess) -> dict[str, Any] | None:
+    """Return how a pool follows the load, None for one of a fixed size."""
+    scaling = process.scaling
+    if scaling is None or scaling.strategy != "auto" or process.pool is None:
+        return None
+    return {
+        "maxInstances": max(scaling.max_instances or 4 * process.pool, process.pool),
+        "targetCPU": scaling.target_cpu,
+        "targetMemory": scaling.target_memory,
+        "queueThreshold": scaling.queue_threshold,
+        "cooldown": scaling.cooldown_period,
+        "memoryMax": process.limits.memory_max if isinstance(process.limits.memory_max, int) else None,
     }

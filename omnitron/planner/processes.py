@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 from omnitron import names
 from omnitron.definition.ecosystem import Stack
 from omnitron.definition.loader import App, Ecosystem, absolute
-from omnitron.definition.process import Health, Limits, Paths, ProcessSettings, RawUnit, Shutdown
+from omnitron.definition.process import Health, Limits, Paths, ProcessSettings, RawUnit, Scaling, Shutdown
 from omnitron.definition.system import Process
 from omnitron.planner import checks, programs
 from omnitron.planner.development import in_development
@@ -96,6 +96,7 @@ class PlannedProcess:
     hardening: Hardening
     raw: RawUnit
     log_level: str
+    scaling: Scaling | None
     hosted: Hosted | None
     """What the process host is told of it; None for a program of its own."""
 
@@ -216,6 +217,7 @@ def _process(
         hardening=_first(levels, "hardening", "strict"),
         raw=_first(levels, "systemd", None) or RawUnit(),
         log_level=log_level,
+        scaling=own.scaling if own else None,
         hosted=told,
     )
 

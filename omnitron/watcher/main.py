@@ -23,6 +23,7 @@ from omnitron.watcher.desk import Desk
 from omnitron.watcher.exposition import Stacks
 from omnitron.watcher.keeper import Keeper
 from omnitron.watcher.meter import Meter
+from omnitron.watcher.scaler import Scaler
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,9 @@ class Watcher:
         self._is_user = is_user
         self._keepers: dict[str, Keeper] = {}
         self._meters: dict[str, Meter] = {}
+        self._scalers: dict[str, Scaler] = {}
+        self._scaling: dict[str, asyncio.Task[None]] = {}
+        self._manager: Manager | None = None
         self._dirty: set[str] = set()
         self._is_stale = True
         self._woken = asyncio.Event()
@@ -66,15 +70,31 @@ class Watcher:
 
     async def _meter(self) -> None:
         while True:
-            for meter in [*self._meters.values()]:
+            for stem, meter in [*self._meters.items()]:
                 if meter.due <= time.monotonic():
                     await asyncio.to_thread(meter.sample)
+                    self._scale(stem, meter)
             due = min((meter.due for meter in self._meters.values()), default=math.inf)
             pause = max(SHORTEST_SAMPLE_S, due - time.monotonic())
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(None if math.isinf(pause) else pause):
                     await self._loaded.wait()
             self._loaded.clear()
+
+    def _scale(self, stem: str, meter: Meter) -> None:
+        """Let the scaler of a stack look, beside everything else; one look at a time."""
+        keeper, scaler = self._keepers.get(stem), self._scalers.get(stem)
+        under_way = self._scaling.get(stem)
+        if self._manager is None or keeper is None or scaler is None or keeper.is_busy:
+            return
+        if under_way is None or under_way.done():
+            self._scaling[stem] = asyncio.create_task(self._look_at_load(scaler, self._manager, meter))
+
+    async def _look_at_load(self, scaler: Scaler, manager: Manager, meter: Meter) -> None:
+        try:
+            await scaler.look(manager, meter)
+        except OmnitronError as error:
+            log.error("%s", error.brief)
 
     async def _figures(self) -> Stacks:
         meters = [*self._meters.values()]
@@ -111,12 +131,14 @@ class Watcher:
         await manager.listen(self._changed, self._reread)
         self._reread()
         closed = asyncio.ensure_future(manager.closed())
+        self._manager = manager
         try:
             while not closed.done():
                 await self._look(manager)
                 await asyncio.sleep(REST_S)
                 await self._wait(closed)
         finally:
+            self._manager = None
             closed.cancel()
 
     async def _look(self, manager: Manager) -> None:
@@ -160,11 +182,16 @@ class Watcher:
             return
         self._keepers = {policy.stem: self._keeper(policy) for policy in policies}
         self._meters = {policy.stem: self._meter_of(policy) for policy in policies}
+        self._scalers = {policy.stem: self._scaler(policy) for policy in policies}
         self._loaded.set()
 
     def _keeper(self, policy: StackPolicy) -> Keeper:
         known = self._keepers.get(policy.stem)
         return known if known and known.stack == policy else Keeper(policy, self._records)
+
+    def _scaler(self, policy: StackPolicy) -> Scaler:
+        known = self._scalers.get(policy.stem)
+        return known if known and known.stack == policy else Scaler(policy, self._records.parent)
 
     def _meter_of(self, policy: StackPolicy) -> Meter:
         known = self._meters.get(policy.stem)

@@ -60,7 +60,6 @@ MARKED: dict[type[Model], dict[str, Any]] = {
         "auth.manager": "m:f",
         "auth.rls": "m:f",
         "auth.invocationWrapper": "m:f",
-        "scaling": {},
         "observability.metrics": True,
     },
     AppConfig: {"database": True, "redis": True, "s3": True, "services": {}, "infrastructure": {}},

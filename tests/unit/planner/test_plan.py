@@ -205,6 +205,7 @@ def test_the_policy_has_all_that_the_runtime_needs(tmp_path: Path) -> None:
                         "critical": False,
                         "stopTimeout": 1,
                         "health": None,
+                        "scaling": None,
                         "restarts": shared,
                     },
                     {
@@ -218,6 +219,7 @@ def test_the_policy_has_all_that_the_runtime_needs(tmp_path: Path) -> None:
                         "critical": False,
                         "stopTimeout": 1,
                         "health": None,
+                        "scaling": None,
                         "restarts": own,
                     },
                 ],
@@ -243,6 +245,7 @@ def test_the_policy_has_all_that_the_runtime_needs(tmp_path: Path) -> None:
                         "critical": True,
                         "stopTimeout": 10000,
                         "health": None,
+                        "scaling": None,
                         "restarts": restarts("fixed:0:0:2", "omnitron/omnitron-dev.json"),
                     }
                 ],

@@ -1,0 +1,120 @@
+"""Grows and shrinks the pools of one stack that follow the load."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omnitron.observe.readings import instance_number, services_of
+from omnitron.systemd.manager import BusError
+from omnitron.watcher.pending import pending_calls
+from omnitron.watcher.scaling import Load, Past, Rules, decide
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from omnitron.observe.policies import ProcessPolicy, StackPolicy
+    from omnitron.systemd.manager import Manager, UnitState
+    from omnitron.watcher.history import History
+    from omnitron.watcher.meter import Meter
+
+log = logging.getLogger(__name__)
+
+START_PATIENCE_S = 120.0
+"""How long a new instance may take before it counts as failed."""
+
+
+class Scaler:
+    """The pools of one stack. What it did is seen in what runs; only the times are kept here."""
+
+    def __init__(self, stack: StackPolicy, runtime: Path) -> None:
+        self.stack = stack
+        self._runtime = runtime
+        self._pools = [process for app in stack.apps for process in app.processes if process.scaling]
+        self._past: dict[str, Past] = {}
+
+    async def look(self, manager: Manager, meter: Meter) -> None:
+        """Decide for each pool, and do it; nothing while the stack is not up."""
+        if not self._pools:
+            return
+        units = {unit.name: unit for unit in await manager.list_units(f"{self.stack.stem}*")}
+        target = units.get(self.stack.target)
+        if target is None or target.active != "active" or target.job:
+            return
+        histories = meter.histories()
+        for pool in self._pools:
+            await self._scale(manager, pool, units, histories)
+
+    async def _scale(
+        self, manager: Manager, pool: ProcessPolicy, units: dict[str, UnitState], histories: dict[str, History]
+    ) -> None:
+        running = [name for name in services_of(pool, units) if name in units and units[name].active == "active"]
+        busy = [name for name in services_of(pool, units) if name in units and units[name].job]
+        if busy or pool.scaling is None or pool.instances is None:
+            return  # something of it starts or stops: look again when it has
+        scaling = pool.scaling
+        rules = Rules(
+            pool.instances,
+            scaling.max_instances,
+            scaling.target_cpu,
+            scaling.target_memory,
+            scaling.queue_threshold,
+            scaling.cooldown / 1000,
+        )
+        load = await asyncio.to_thread(self._load, pool, running, histories)
+        past = self._past.get(pool.unit, Past())
+        decision = decide(rules, load, past, time.monotonic())
+        if decision is None:
+            return
+        name = f"{self.stack.stack} of {self.stack.project}: {pool.unit.partition('@')[0]}"
+        log.info("%s: from %d to %d instances: %s", name, len(running), decision.instances, decision.reason)
+        failed = await self._change(manager, pool, running, decision.instances)
+        for unit, why in failed:
+            log.error("%s: %s: %s", name, unit, why)
+        self._past[pool.unit] = Past(time.monotonic(), past.failures + 1 if failed else 0)
+
+    def _load(self, pool: ProcessPolicy, running: list[str], histories: dict[str, History]) -> Load:
+        known = [histories[name] for name in running if name in histories and histories[name].cpu]
+        cpu = _mean(history.cpu[-1] for history in known)
+        memory = None
+        if known and pool.scaling and pool.scaling.memory_max:
+            share = _mean(history.memory[-1] for history in known)
+            memory = 100 * share / pool.scaling.memory_max if share is not None else None
+        pending = None
+        if pool.control:
+            sockets = (f"{self._runtime}/{pool.control}@{instance_number(name)}/control.sock" for name in running)
+            answers = [count for path in sockets if (count := pending_calls(path)) is not None]
+            pending = sum(answers) if answers else None
+        return Load(len(running), cpu, memory, pending)
+
+    async def _change(
+        self, manager: Manager, pool: ProcessPolicy, running: list[str], count: int
+    ) -> list[tuple[str, str]]:
+        """Start the first free numbers, or stop the highest; return what did not work."""
+        if count < len(running):
+            # It drains before it ends: its own stop timeout is its time for that.
+            by_number = sorted(running, key=lambda name: instance_number(name) or 0)
+            jobs = [(manager.stop, name) for name in by_number[count:]]
+        else:
+            taken = {instance_number(name) for name in running}
+            free = (number for number in range(1, 2 * count + 1) if number not in taken)
+            jobs = [(manager.start, pool.service(next(free))) for _ in range(count - len(running))]
+        failed = []
+        for queue, unit in jobs:
+            try:
+                end = await asyncio.wait_for(await queue(unit), START_PATIENCE_S)
+                if end.result not in ("done", "skipped"):
+                    failed.append((unit, end.result))
+            except TimeoutError:
+                failed.append((unit, "it takes too long"))
+            except BusError as error:
+                failed.append((unit, error.brief))
+        return failed
+
+
+def _mean(values: Iterable[float]) -> float | None:
+    found = list(values)
+    return sum(found) / len(found) if found else None

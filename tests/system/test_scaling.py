@@ -1,0 +1,43 @@
+"""Pools that follow the load."""
+
+from __future__ import annotations
+
+import json
+
+from machines import Machine
+from projects import Make, Project
+
+METRICS = {"metrics": {"interval": 300, "retention": 60}}
+SCALING = {"strategy": "auto", "maxInstances": 3, "targetCPU": 15, "cooldownPeriod": 600}
+
+
+def running(project: Project) -> list[int]:
+    return [n for n in range(1, 6) if project.state("pool", "work", n) == "active"]
+
+
+def pool(make: Make, script: str) -> Project:
+    work = {"name": "work", "command": ["sh", "-c", script], "instances": 1, "scaling": SCALING}
+    project = make([{"name": "pool", "bootstrap": "bootstrap.json"}], monitoring=METRICS)
+    project.write("bootstrap.json", json.dumps({"name": "pool", "version": "1", "processes": [work]}))
+    project.omnitron("up")
+    return project
+
+
+def test_a_pool_grows_under_load_and_shrinks_after_it(machine: Machine, make: Make) -> None:
+    flag = f"/run/load-{machine.sandbox.name}"
+    machine.run("touch", flag)
+    project = pool(make, f"while :; do test -e {flag} && : || sleep 0.2; done")
+    machine.wait(lambda: running(project) == [1, 2, 3], 60, "it grows to its limit")
+    machine.run("rm", flag)
+    machine.wait(lambda: running(project) == [1], 60, "it shrinks to what is declared")
+    said = [entry["MESSAGE"] for entry in machine.journal("omnitron-watcher.service")]
+    assert any(f"{project.prefix}-dev-pool-work: from 1 to 2 instances: CPU is at" in line for line in said)
+    assert any("from 2 to 1 instances: little to do for 2 instances" in line for line in said)
+
+
+def test_a_stack_that_stops_is_not_scaled(machine: Machine, make: Make) -> None:
+    project = pool(make, "while :; do :; done")
+    machine.wait(lambda: len(running(project)) > 1, 60, "it grows")
+    project.omnitron("down")
+    machine.run("sleep", "2")
+    assert running(project) == []
