@@ -53,7 +53,7 @@ class AppEntry(ProcessSettings):
     """Apps that must be healthy before this one starts."""
     cwd: Text | None = None
     """Base for relative paths; the folder of this file if omitted."""
-    watch: Text | Watch | Literal[False] | None = later()
+    watch: Text | Watch | Literal[False] | None = None
     """Files that restart it in development: a directory, the details, or false."""
     shutdown: Shutdown | None = None
     """How it is asked to end; a bootstrap's own wins."""
@@ -129,7 +129,7 @@ class Stack(Model):
 
     type: Literal["local", "remote", "cluster"]
     """One host, one other host, or several."""
-    watch: bool | None = later()
+    watch: bool | None = None
     """Restart apps when their files change; true for dev if omitted."""
     nodes: list[StackNode] = later(list)
     """Hosts of a remote or cluster stack."""

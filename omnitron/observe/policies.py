@@ -84,6 +84,19 @@ class ProcessPolicy:
 
 
 @dataclass(frozen=True)
+class WatchPolicy:
+    """Which files restart an app when they change."""
+
+    folders: tuple[str, ...]
+    ignore: tuple[str, ...]
+    """Patterns as in a .gitignore."""
+    excepted: tuple[str, ...]
+    """Files that do not count."""
+    debounce: int
+    """Time to wait for more changes."""
+
+
+@dataclass(frozen=True)
 class AppPolicy:
     """One app of a stack."""
 
@@ -100,6 +113,8 @@ class AppPolicy:
     gate: str | None
     """Unit that opens when the app is healthy, None where nothing depends on it."""
     processes: tuple[ProcessPolicy, ...]
+    watch: WatchPolicy | None
+    """None where no file restarts it."""
 
     @property
     def services(self) -> tuple[str, ...]:
@@ -255,6 +270,7 @@ def _app(data: Mapping[str, Any]) -> AppPolicy:
         target=_optional(str, data["target"]),
         gate=_optional(str, data["gate"]),
         processes=tuple(_process(process) for process in data["processes"]),
+        watch=_optional(_watch, data.get("watch")),
     )
 
 
@@ -281,6 +297,10 @@ def _process(data: Mapping[str, Any]) -> ProcessPolicy:
         ),
         scaling=_optional(_scaling, data.get("scaling")),
     )
+
+
+def _watch(data: Mapping[str, Any]) -> WatchPolicy:
+    return WatchPolicy(tuple(data["folders"]), tuple(data["ignore"]), tuple(data["except"]), int(data["debounce"]))
 
 
 def _scaling(data: Mapping[str, Any]) -> ScalingPolicy:

@@ -14,6 +14,7 @@ from omnitron.planner.hosting import runtime_folder
 from omnitron.planner.layout import StackNames
 from omnitron.planner.order import start_order
 from omnitron.planner.processes import PlannedProcess
+from omnitron.planner.watching import watched
 
 VERSION = 1
 
@@ -37,7 +38,13 @@ def compile_policy(ecosystem: Ecosystem, names: StackNames, apps: Apps, needed: 
         "maxRestarts": supervision.max_restarts,
         "window": supervision.window,
         "metrics": {"interval": metrics.interval, "retention": round(metrics.retention * 1000)},
-        "apps": [_app(ecosystem.by_name[name], names, apps[name], name in needed) for name in order],
+        "apps": [
+            {
+                **_app(ecosystem.by_name[name], names, apps[name], name in needed),
+                "watch": watched(ecosystem, names.stack, ecosystem.by_name[name]),
+            }
+            for name in order
+        ],
     }
 
 

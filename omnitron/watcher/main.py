@@ -12,10 +12,10 @@ import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omnitron.errors import OmnitronError
-from omnitron.observe.policies import StackPolicy, read_policies
+from omnitron.observe.policies import AppPolicy, StackPolicy, read_policies
 from omnitron.supervision.notify import send
 from omnitron.systemd.manager import Manager
 from omnitron.watcher import exposition
@@ -23,7 +23,11 @@ from omnitron.watcher.desk import Desk
 from omnitron.watcher.exposition import Stacks
 from omnitron.watcher.keeper import Keeper
 from omnitron.watcher.meter import Meter
+from omnitron.watcher.restarter import restart
 from omnitron.watcher.scaler import Scaler
+
+if TYPE_CHECKING:
+    from omnitron.watcher.files import Files
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +56,8 @@ class Watcher:
         self._scalers: dict[str, Scaler] = {}
         self._scaling: dict[str, asyncio.Task[None]] = {}
         self._manager: Manager | None = None
+        self._files: Files | None = None
+        self._restarting: set[asyncio.Task[None]] = set()
         self._dirty: set[str] = set()
         self._is_stale = True
         self._woken = asyncio.Event()
@@ -163,6 +169,42 @@ class Watcher:
         woken.cancel()
         self._woken.clear()
 
+    def _watch_files(self) -> None:
+        """Watch what the policies name, from scratch: they change seldom."""
+        if self._files:
+            self._files.close()
+            self._files = None
+        apps = {
+            (stem, app.name): app.watch
+            for stem, keeper in self._keepers.items()
+            for app in keeper.stack.apps
+            if app.watch
+        }
+        if not apps:
+            return
+        # Imported here: a host without development stacks does not pay for it.
+        from omnitron.watcher.files import Files
+
+        try:
+            self._files = Files(self._files_changed)
+        except OSError as error:
+            log.error("cannot watch files: %s", error.strerror or error)
+            return
+        self._files.watch(apps)
+
+    def _files_changed(self, key: tuple[str, str], paths: list[str]) -> None:
+        keeper = self._keepers.get(key[0])
+        app = next((app for app in keeper.stack.apps if app.name == key[1]), None) if keeper else None
+        if keeper and app and self._manager:
+            self._restarting.add(task := asyncio.create_task(self._restart(self._manager, keeper.stack, app, paths)))
+            task.add_done_callback(self._restarting.discard)
+
+    async def _restart(self, manager: Manager, stack: StackPolicy, app: AppPolicy, paths: list[str]) -> None:
+        try:
+            await restart(manager, stack, app, paths)
+        except OmnitronError as error:
+            log.error("%s", error.brief)
+
     def _changed(self, unit: str) -> None:
         stem = "-".join(unit.rpartition(".")[0].split("-")[:2])
         if stem in self._keepers:
@@ -183,6 +225,7 @@ class Watcher:
         self._keepers = {policy.stem: self._keeper(policy) for policy in policies}
         self._meters = {policy.stem: self._meter_of(policy) for policy in policies}
         self._scalers = {policy.stem: self._scaler(policy) for policy in policies}
+        self._watch_files()
         self._loaded.set()
 
     def _keeper(self, policy: StackPolicy) -> Keeper:

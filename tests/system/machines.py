@@ -12,6 +12,8 @@ from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any, TypeVar
 
+import inotify_simple
+
 from omnitron.sandbox import Bind, Sandbox, debian_root
 from omnitron.sandbox.state import machines
 
@@ -124,6 +126,8 @@ def debian(suite: str) -> Iterator[Machine]:
         machine = Machine(sandbox, "/usr/bin/python3", CHECKOUT_IN_DEBIAN)
         # As if it were installed: a process host is started without any variable.
         machine.write("/usr/lib/python3/dist-packages/omnitron.pth", f"{CHECKOUT_IN_DEBIAN}\n")
+        # Debian has all that it needs but this.
+        machine.write("/usr/lib/python3/dist-packages/inotify_simple.py", Path(inotify_simple.__file__).read_text())
         yield machine
 
 

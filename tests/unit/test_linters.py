@@ -46,6 +46,8 @@ FREE = {"errors", "names", "version"}
 FENCES = {
     "dbus_fast": {"systemd"},
     "pystemd": {"systemd"},
+    "inotify_simple": {"watcher"},
+    "pathspec": {"watcher"},
     "jinja2": {"render"},
     "typer": {"cli"},
     "rich": {"cli"},

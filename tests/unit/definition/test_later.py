@@ -30,9 +30,8 @@ SETTINGS: dict[str, Any] = {
 # An example of each, by the model that it is a part of.
 MARKED: dict[type[Model], dict[str, Any]] = {
     EcosystemConfig: {"infrastructure": {}, "gateway": {}},
-    AppEntry: {**SETTINGS, "watch": "src", "shutdown.drainConnections": False},
+    AppEntry: {**SETTINGS, "shutdown.drainConnections": False},
     Stack: {
-        "watch": True,
         "nodes": [],
         "infrastructure": {},
         "settings.redisDbOffset": 0,

@@ -223,6 +223,12 @@ def test_the_policy_has_all_that_the_runtime_needs(tmp_path: Path) -> None:
                         "restarts": own,
                     },
                 ],
+                "watch": {
+                    "folders": [str(tmp_path)],
+                    "ignore": [],
+                    "except": [f"{tmp_path}/omnitron.config.yaml", file],
+                    "debounce": 300,
+                },
             },
             {
                 "name": "web",
@@ -249,6 +255,12 @@ def test_the_policy_has_all_that_the_runtime_needs(tmp_path: Path) -> None:
                         "restarts": restarts("fixed:0:0:2", "omnitron/omnitron-dev.json"),
                     }
                 ],
+                "watch": {
+                    "folders": [str(tmp_path)],
+                    "ignore": [],
+                    "except": [f"{tmp_path}/omnitron.config.yaml"],
+                    "debounce": 300,
+                },
             },
         ],
     }

@@ -1,0 +1,31 @@
+"""Which files restart an app when they change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from omnitron.definition.ecosystem import Stack, Watch
+from omnitron.definition.loader import App, Ecosystem, absolute
+
+DEV = "dev"
+"""The stack that is watched unless it says otherwise."""
+
+
+def watched(ecosystem: Ecosystem, name: str, app: App) -> dict[str, Any] | None:
+    """Return the folders to watch, patterns to pass over, and how long to wait for more changes; None for none.
+
+    The definition itself is not among them: `omnitron up` is what applies a change of it.
+    """
+    stack: Stack = ecosystem.config.stacks[name]
+    said = app.entry.watch
+    if said is False or not (name == DEV if stack.watch is None else stack.watch):
+        return None
+    watch = said if isinstance(said, Watch) else Watch(directory=said or ".")
+    folders = [absolute(app.folder, folder) for folder in (watch.directory, *watch.include)]
+    files = [ecosystem.path, *([app.system_source.path] if app.system_source else [])]
+    return {
+        "folders": [str(folder) for folder in dict.fromkeys(folders)],
+        "ignore": watch.ignore,
+        "except": [str(file) for file in files],
+        "debounce": watch.debounce,
+    }

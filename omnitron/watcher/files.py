@@ -1,0 +1,132 @@
+"""Which apps' files have changed: inotify on whole trees, folders that appear later too."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from inotify_simple import INotify, flags
+
+from omnitron.watcher.patterns import Patterns
+
+if TYPE_CHECKING:
+    from omnitron.observe.policies import WatchPolicy
+
+log = logging.getLogger(__name__)
+
+MASK = flags.CLOSE_WRITE | flags.CREATE | flags.DELETE | flags.MOVED_FROM | flags.MOVED_TO | flags.ONLYDIR
+LIMITS = {
+    errno.ENOSPC: "too many folders; raise the limit: sysctl fs.inotify.max_user_watches=524288",
+    errno.EMFILE: "too many watchers; raise the limit: sysctl fs.inotify.max_user_instances=512",
+}
+
+Key = tuple[str, str]
+"""Stem of a stack, and name of an app."""
+Changed = Callable[[Key, list[str]], None]
+"""Takes the app, and the paths that changed since it was last told."""
+
+
+class Files:
+    """Watches the trees of many apps with one descriptor. Must be made inside a running loop."""
+
+    def __init__(self, changed: Changed) -> None:
+        self._changed = changed
+        self._loop = asyncio.get_running_loop()
+        self._inotify = INotify(nonblocking=True)
+        self._loop.add_reader(self._inotify.fileno(), self._read)
+        self._apps: dict[Key, tuple[WatchPolicy, Patterns]] = {}
+        self._folders: dict[int, tuple[str, set[Key]]] = {}
+        self._waiting: dict[Key, tuple[asyncio.TimerHandle, list[str]]] = {}
+        self._said: set[str] = set()
+
+    def close(self) -> None:
+        """Hear of nothing more."""
+        self._loop.remove_reader(self._inotify.fileno())
+        self._inotify.close()
+        for timer, _ in self._waiting.values():
+            timer.cancel()
+
+    def watch(self, apps: Mapping[Key, WatchPolicy]) -> None:
+        """Watch the trees of these apps."""
+        for key, policy in apps.items():
+            self._apps[key] = policy, Patterns(policy)
+            for folder in policy.folders:
+                self._add(folder, {key})
+
+    def _add(self, folder: str, keys: set[Key]) -> list[str]:
+        """Watch a tree; return the files that are in it already."""
+        files: list[str] = []
+        for path, names in self._walk(folder, keys):
+            try:
+                number = self._inotify.add_watch(path, MASK)
+            except OSError as error:
+                self._complain(path, error)
+                if error.errno in LIMITS:
+                    return files
+                continue
+            self._folders.setdefault(number, (path, set()))[1].update(keys)
+            files += [f"{path}/{name}" for name in names]
+        return files
+
+    def _walk(self, folder: str, keys: set[Key]) -> Iterator[tuple[str, list[str]]]:
+        """Yield each folder of a tree that some app wants, with the names of its files; links are not followed."""
+        for path, folders, files in os.walk(folder):
+            folders[:] = [name for name in folders if self._wanting(f"{path}/{name}", keys, is_folder=True)]
+            yield path, files
+
+    def _wanting(self, path: str, keys: set[Key], *, is_folder: bool) -> set[Key]:
+        return {key for key in keys if key in self._apps and self._apps[key][1].wants(path, is_folder=is_folder)}
+
+    def _read(self) -> None:
+        for event in self._inotify.read(timeout=0):
+            if event.mask & flags.Q_OVERFLOW:
+                self._restart_all()
+            elif event.mask & flags.IGNORED:
+                self._folders.pop(event.wd, None)
+            elif event.wd in self._folders:
+                folder, keys = self._folders[event.wd]
+                self._take(f"{folder}/{event.name}", event.mask, keys)
+
+    def _take(self, path: str, mask: int, keys: set[Key]) -> None:
+        if mask & flags.ISDIR:
+            if mask & (flags.CREATE | flags.MOVED_TO) and (wanting := self._wanting(path, keys, is_folder=True)):
+                # What was written before the watch was there has no event of its own.
+                for file in self._add(path, wanting):
+                    self._note(file, wanting)
+            return
+        if not mask & flags.CREATE:  # it is still empty; its end of writing follows
+            self._note(path, keys)
+
+    def _note(self, path: str, keys: set[Key]) -> None:
+        for key in self._wanting(path, keys, is_folder=False):
+            timer, paths = self._waiting.pop(key, (None, []))
+            if timer:
+                timer.cancel()
+            delay = self._apps[key][0].debounce / 1000
+            self._waiting[key] = self._loop.call_later(delay, self._tell, key), [*paths, path]
+
+    def _tell(self, key: Key) -> None:
+        _, paths = self._waiting.pop(key)
+        self._changed(key, list(dict.fromkeys(paths)))
+
+    def _restart_all(self) -> None:
+        """After an overflow: whatever changed is not known, so everything may have."""
+        log.warning("so many files changed that some were missed: all watched apps restart")
+        for key, (policy, _) in self._apps.items():
+            for folder in policy.folders:
+                self._add(folder, {key})
+            self._changed(key, [*policy.folders])
+
+    def _complain(self, path: str, error: OSError) -> None:
+        why = LIMITS.get(error.errno or 0) or (error.strerror or str(error)).lower()
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR) or path in {
+            folder for policy, _ in self._apps.values() for folder in policy.folders
+        }:
+            text = f"cannot watch {path}: {why}"
+            if text not in self._said:
+                self._said.add(text)
+                log.error("%s", text)

@@ -1,0 +1,164 @@
+"""Changes of files, by the kernel's own word."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from omnitron.observe.policies import WatchPolicy
+from omnitron.watcher import files as module
+from omnitron.watcher.files import Files
+from omnitron.watcher.patterns import Patterns
+
+A, B = ("omnitron-dev", "a"), ("omnitron-dev", "b")
+DEBOUNCE_MS = 60
+
+
+def policy(folder: Path, *ignore: str, excepted: tuple[str, ...] = ()) -> WatchPolicy:
+    return WatchPolicy((str(folder),), ignore, excepted, DEBOUNCE_MS)
+
+
+def heard(apps: dict[Any, WatchPolicy], act: Callable[[], Awaitable[None]]) -> list[tuple[Any, list[str]]]:
+    """What was told while `act` ran, and a little longer."""
+
+    async def run() -> list[tuple[Any, list[str]]]:
+        told: list[tuple[Any, list[str]]] = []
+        files = Files(lambda key, paths: told.append((key, paths)))
+        files.watch(apps)
+        await act()
+        await asyncio.sleep(3 * DEBOUNCE_MS / 1000)
+        files.close()
+        return told
+
+    return asyncio.run(run())
+
+
+def test_a_burst_is_told_once(tmp_path: Path) -> None:
+    async def act() -> None:
+        for number in range(20):
+            (tmp_path / f"m{number % 3}.py").write_text(str(number))
+            await asyncio.sleep(DEBOUNCE_MS / 1000 / 4)
+
+    ((key, paths),) = heard({A: policy(tmp_path)}, act)
+    assert (key, sorted(paths)) == (A, [f"{tmp_path}/m{number}.py" for number in range(3)])
+
+
+def test_a_folder_that_appears_is_watched_with_what_is_in_it(tmp_path: Path) -> None:
+    async def act() -> None:
+        (tmp_path / "new/deep").mkdir(parents=True)
+        (tmp_path / "new/deep/a.py").write_text("1")
+        await asyncio.sleep(3 * DEBOUNCE_MS / 1000)
+        (tmp_path / "new/deep/a.py").write_text("2")
+
+    told = heard({A: policy(tmp_path)}, act)
+    assert [paths for _, paths in told] == [[f"{tmp_path}/new/deep/a.py"]] * 2
+
+
+def test_every_way_to_change_a_file(tmp_path: Path) -> None:
+    (tmp_path / "old.py").write_text("1")
+    (tmp_path / "gone.py").write_text("1")
+    (tmp_path / ".swap").write_text("1")
+
+    async def act() -> None:
+        (tmp_path / ".swap").replace(tmp_path / "moved-in.py")
+        (tmp_path / "old.py").rename(tmp_path / ".old")
+        (tmp_path / "gone.py").unlink()
+
+    ((_, paths),) = heard({A: policy(tmp_path)}, act)
+    assert {Path(path).name for path in paths} == {"moved-in.py", "old.py", "gone.py"}
+
+
+def test_what_nobody_wants_is_not_told(tmp_path: Path) -> None:
+    for name in ("node_modules", ".git", "data"):
+        (tmp_path / name).mkdir()
+
+    async def act() -> None:
+        for name in ("node_modules/a.js", ".git/x.json", "data/x.json", "a.log", "a.pyc", ".hidden.py", "own.json"):
+            (tmp_path / name).write_text("1")
+        (tmp_path / "read.py").touch()
+        (tmp_path / "read.py").read_text()
+
+    told = heard({A: policy(tmp_path, "data/", "read.py", excepted=(f"{tmp_path}/own.json",))}, act)
+    assert told == []
+
+
+def test_two_apps_in_one_tree_hear_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+
+    async def act() -> None:
+        (tmp_path / "a.py").write_text("1")
+        (tmp_path / "b/b.py").write_text("1")
+
+    told = heard({A: policy(tmp_path, "b/"), B: policy(tmp_path / "b")}, act)
+    assert sorted(told) == [(A, [f"{tmp_path}/a.py"]), (B, [f"{tmp_path}/b/b.py"])]
+
+
+def test_a_tree_that_goes_takes_nothing_along(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub/a.py").write_text("1")
+
+    async def act() -> None:
+        shutil.rmtree(tmp_path / "sub")
+        await asyncio.sleep(3 * DEBOUNCE_MS / 1000)
+        (tmp_path / "b.py").write_text("1")
+
+    told = heard({A: policy(tmp_path)}, act)
+    assert [paths for _, paths in told] == [[f"{tmp_path}/sub/a.py"], [f"{tmp_path}/b.py"]]
+
+
+def test_a_link_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree/link").symlink_to(tmp_path / "outside")
+
+    async def act() -> None:
+        (tmp_path / "outside/a.py").write_text("1")
+
+    assert heard({A: policy(tmp_path / "tree")}, act) == []
+
+
+def test_a_limit_is_said_with_its_cure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module.INotify, "add_watch", refuse)
+    caplog.set_level(logging.ERROR)
+
+    async def act() -> None: ...
+
+    (tmp_path / "sub").mkdir()
+    heard({A: policy(tmp_path)}, act)
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said == (
+        f"cannot watch {tmp_path}: too many folders; raise the limit: sysctl fs.inotify.max_user_watches=524288"
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "is_folder", "wanted"),
+    [
+        ("/p/a.py", False, True),
+        ("/p/sub/a.ts", False, True),
+        ("/p/.env", False, True),
+        ("/p/.env.local", False, False),
+        ("/p/README.md", False, False),
+        ("/p/sub", True, True),
+        ("/p/dist", True, False),
+        ("/p/x/__pycache__", True, False),
+        ("/p/keep/.well-known", True, True),
+        ("/p/gen/a.py", False, False),
+        ("/p/gen/hand.py", False, True),
+        ("/elsewhere/a.py", False, False),
+    ],
+)
+def test_patterns(path: str, is_folder: bool, wanted: bool) -> None:
+    patterns = Patterns(policy(Path("/p"), "gen/*", "!gen/hand.py", "!.well-known"))
+    assert patterns.wants(path, is_folder=is_folder) is wanted
