@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from omnitron.cli import jobs
 from omnitron.cli.arguments import App, Debug, Json, User
-from omnitron.cli.stacks import is_user_scope, scopes, targets
+from omnitron.cli.stacks import is_user_scope, reports, scopes, targets
 from omnitron.errors import NotPermittedError, OmnitronError
 
 if TYPE_CHECKING:
@@ -28,7 +28,12 @@ def reset_command(app: App, user: User = False, json: Json = False, debug: Debug
     for one in wanted:
         _forgive(one, records)
         units |= dict.fromkeys(units_to_start(one.app, one.process, one.instance))
-        units |= dict.fromkeys(_ended_with(one, records))
+        ended = _ended_with(one, records)
+        units |= dict.fromkeys(ended)
+        (report,) = reports([one.stack], is_user=is_user)
+        if report.active == "inactive" and (ended or report.ended_by):
+            # The failure took the whole stack down: with its target, all of it is watched over again.
+            units[one.stack.target] = None
     failed = jobs.carry_out([Step("start", tuple(units), "a new budget")], is_user=is_user, reset=True)
     done = [str(one.address) for one in wanted] if not failed else []
     jobs.finish("reset", done, failed, [one.stack for one in wanted], is_user=is_user)

@@ -97,6 +97,8 @@ async def _apply(plan: Plan, prepared: list[Prepared], policy: StackPolicy, scop
         extra = await asyncio.to_thread(_surplus, policy, scope.name == "user")
         await _say(manager, [Step("stop", tuple(extra), "more instances than the definition has")] if extra else [])
         stale = await _stale(manager, policy, scope)
+        if WATCHER in stale:
+            await _say(manager, [Step("restart", (WATCHER,), "its definition changed")])
         await _say(manager, restart_steps(policy, stale.__contains__))
         await asyncio.gather(*(manager.reset_failed(service) for service in policy.services))
         await perform(manager, [Step("start", (policy.target, WATCHER), "the stack starts")])
@@ -131,7 +133,7 @@ async def _stale(manager: Manager, policy: StackPolicy, scope: Scope) -> set[str
     manifest = Store(scope).manifest(policy.target.removesuffix(".target"))
     since = {path.rpartition("/")[2]: entry.since for path, entry in (manifest.files if manifest else {}).items()}
     stale = set()
-    states = await manager.list_units(*policy.services) if policy.services else []
+    states = await manager.list_units(*policy.services, WATCHER)
     for state in states:
         if state.active not in ("active", "activating", "reloading"):
             continue

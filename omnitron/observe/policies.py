@@ -201,16 +201,25 @@ class Target(NamedTuple):
         return self.process.services
 
 
-def read_policies(folders: Iterable[Path]) -> list[StackPolicy]:
+def read_policies(folders: Iterable[Path], damaged: Callable[[OmnitronError], None] | None = None) -> list[StackPolicy]:
     """Return what is installed, by name of the file; the first folder that has a stack wins, as for unit files.
 
-    Raises OmnitronError for a damaged file; a folder that is not there is empty.
+    A damaged file is passed over and told to `damaged`, or raises OmnitronError without one; a folder that is not
+    there is empty.
     """
     found: dict[str, Path] = {}
     for folder in folders:
         for path in _files(folder):
             found.setdefault(path.name, path)
-    return [_read(found[name]) for name in sorted(found)]
+    policies = []
+    for name in sorted(found):
+        try:
+            policies.append(_read(found[name]))
+        except OmnitronError as error:
+            if damaged is None:
+                raise
+            damaged(error)
+    return policies
 
 
 def _files(folder: Path) -> list[Path]:

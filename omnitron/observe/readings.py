@@ -123,7 +123,10 @@ def checks_of(stack: StackPolicy, records: Path) -> dict[str, Result]:
     found: dict[str, Result] = {}
     for name in _names(folder):
         if name.startswith(f"{stack.stem}.health-") and name.endswith(".json"):
-            found |= health.read(str(folder / name))
+            for unit, result in health.read(str(folder / name)).items():
+                # Another interval leaves an old file behind.
+                if unit not in found or found[unit].at < result.at:
+                    found[unit] = result
     return found
 
 

@@ -199,7 +199,7 @@ def _note(process: ProcessPolicy, unit: str, status: Status, kept_down: KeptDown
     if status in ("crashed", "errored"):
         return record.final.reason if record and record.final else "failed: see `omnitron logs`"
     check = readings.checks.get(unit)
-    if status == "online" and check and check.failures:
+    if status == "online" and process.retries and check and check.failures:
         return f"{check.failures} of {process.retries} health checks failed: {check.message}"
     if status == "stopped" and kept_down:
         return kept_down.note

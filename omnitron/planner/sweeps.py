@@ -12,6 +12,8 @@ from omnitron.planner.values import Command, Literal, Own, Unit, Value
 
 AT_ONCE = 16
 """How many are asked side by side."""
+MOST = 64
+"""Instances of a pool for which there is time in one sweep."""
 SPARE_MS = 10_000
 """What a sweep may take beside its probes."""
 
@@ -62,8 +64,9 @@ def _command(stack: StackNames, interval: int, facts: HostFacts) -> Command:
 
 
 def _longest(asked: list[PlannedProcess]) -> int:
-    timeouts = [process.probe.timeout for process in asked if process.probe for _ in process.services]
-    return -(-len(timeouts) // AT_ONCE) * max(timeouts) + SPARE_MS
+    # A pool may have been scaled to more than it declares.
+    count = sum(MOST if process.pool else 1 for process in asked)
+    return -(-count // AT_ONCE) * max(process.probe.timeout for process in asked if process.probe) + SPARE_MS
 
 
 def _asked(apps: Apps) -> list[PlannedProcess]:

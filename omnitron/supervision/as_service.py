@@ -1,4 +1,4 @@
-"""A command with the rights of a service: `python -I -S as_service.py PID PROGRAM ARGUMENT…`."""
+"""A command with the rights of a service: `python -I -S as_service.py UID GID PID PROGRAM ARGUMENT…`."""
 
 import os
 import sys

@@ -11,20 +11,25 @@ if TYPE_CHECKING:
 
 
 def run_as_service(arguments: Sequence[str]) -> int:
-    """`PID PROGRAM ARGUMENT…`: become the program, as the user and in the mounts, folder and environment of PID.
+    """`UID GID PID PROGRAM ARGUMENT…`: become the program as that user, in the mounts, folder and environment of PID.
 
-    A probe must not be able to do more than the service that it is about. What this process may not join, it
-    cannot: in a user's own manager it stays where it is, with that user's rights.
+    A probe must not be able to do more than the service that it is about. Who that runs as is systemd's word, for
+    its main process may be a setuid program by now: such a one is not joined. In a user's own manager the probe
+    stays where it is, with that user's rights.
     """
     import ctypes
 
     libc = ctypes.CDLL(None, use_errno=True)  # loaded now: in the service's mounts it may not be there
-    pid, *argv = arguments
-    status = _status(pid)
-    environment = _environment(pid)
-    folder = os.open(f"/proc/{pid}/cwd", os.O_PATH | os.O_DIRECTORY)
+    uid, gid, pid, *argv = arguments
+    # Opened once: the number may be another process's a moment later.
+    process = os.open(f"/proc/{int(pid)}", os.O_PATH | os.O_DIRECTORY)
+    status = _status(process)
+    environment = _environment(process)
+    folder = os.open("cwd", os.O_PATH | os.O_DIRECTORY, dir_fd=process)
     if os.geteuid() == 0:
-        mounts = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY)
+        if set(status["Uid"]) != {str(int(uid))} or set(status["Gid"]) != {str(int(gid))}:
+            raise PermissionError(f"its main process runs as another user: {' '.join(status['Uid'])}")
+        mounts = os.open("ns/mnt", os.O_RDONLY, dir_fd=process)
         if libc.setns(mounts, 0x00020000):  # CLONE_NEWNS
             raise OSError(ctypes.get_errno(), "cannot join the mounts of the service")
     os.fchdir(folder)
@@ -32,8 +37,8 @@ def run_as_service(arguments: Sequence[str]) -> int:
     if os.geteuid() == 0:
         _drop_capabilities(libc, int(status["CapBnd"][0], 16))
         os.setgroups([int(group) for group in status["Groups"]])
-        os.setresgid(*[int(status["Gid"][1])] * 3)
-        os.setresuid(*[int(status["Uid"][1])] * 3)
+        os.setresgid(*[int(gid)] * 3)
+        os.setresuid(*[int(uid)] * 3)
     os.execvpe(argv[0], argv, environment)
 
 
@@ -44,13 +49,16 @@ def _drop_capabilities(libc: Any, kept: int) -> None:
             libc.prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP
 
 
-def _status(pid: str) -> dict[str, list[str]]:
-    with open(f"/proc/{int(pid)}/status", "rb") as file:  # noqa: PTH123
-        lines = file.read().decode(errors="replace").splitlines()
+def _read(process: int, name: str) -> bytes:
+    with os.fdopen(os.open(name, os.O_RDONLY, dir_fd=process), "rb") as file:
+        return file.read()
+
+
+def _status(process: int) -> dict[str, list[str]]:
+    lines = _read(process, "status").decode(errors="replace").splitlines()
     return {key: value.split() for key, _, value in (line.partition(":") for line in lines)}
 
 
-def _environment(pid: str) -> dict[bytes, bytes]:
-    with open(f"/proc/{int(pid)}/environ", "rb") as file:  # noqa: PTH123
-        pairs = [pair.partition(b"=") for pair in file.read().split(b"\0") if b"=" in pair]
+def _environment(process: int) -> dict[bytes, bytes]:
+    pairs = [pair.partition(b"=") for pair in _read(process, "environ").split(b"\0") if b"=" in pair]
     return {name: value for name, _, value in pairs}

@@ -2,8 +2,8 @@
 
 A group is the stack under `one_for_all` or `rest_for_one`; its members are services, in the order in which
 they start. systemd restarts the crashed member itself, after its own delay. The others go down at once, in
-reverse order, and come back in order when the crashed one is online again: as in OTP, where a supervisor
-restarts children; there a child that crashes while others go down is just one more that is down.
+reverse order, and come back in order, the later ones when the crashed one is online again: as in OTP, where
+a supervisor restarts children; there a child that crashes while others go down is just one more that is down.
 
 The state says what is still to be seen, not what was asked for. So whoever reads it after a kill at any
 point, and acts as `to_stop` and `to_start` say, finishes what was begun.
@@ -73,7 +73,7 @@ def crashed(group: Group, state: State, unit: str, is_running: Callable[[str], b
     if unit not in group.members or group.pool(unit):
         return state
     trigger = state.trigger
-    if trigger is not None and trigger != unit and unit in group.after(trigger):
+    if trigger is not None and trigger != unit and unit in state.pending and unit not in to_start(group, state):
         # It should be down already; systemd would bring it back too early.
         return _state(group, trigger, {*state.stopping, unit}, {*state.waiting} - {unit})
     stop = {member for member in group.after(unit) if is_running(member)}
@@ -100,8 +100,7 @@ def online(group: Group, state: State, unit: str) -> State:
     if unit == state.trigger:
         return _state(group, None, state.stopping, state.waiting)
     # Before its time, it was somebody else who started it: it shares the group's restart all the same.
-    started = state.trigger is None and not state.stopping
-    return _without(group, state, {unit}) if started and unit in state.waiting else state
+    return _without(group, state, {unit}) if unit in to_start(group, state) else state
 
 
 def down(group: Group, state: State, unit: str) -> State:
@@ -123,9 +122,15 @@ def to_stop(state: State) -> tuple[str, ...]:
     return state.stopping[::-1]
 
 
-def to_start(state: State) -> tuple[str, ...]:
-    """The members to start now, in the order to do it: none before the crashed one is back and all are down."""
-    return state.waiting if state.trigger is None and not state.stopping else ()
+def to_start(group: Group, state: State) -> tuple[str, ...]:
+    """The members to start now, in the order to do it: none before all are down.
+
+    Those that start before the crashed one do not wait for it, for it may need them; the others do.
+    """
+    if state.stopping:
+        return ()
+    later = group.members.index(state.trigger) if state.trigger in group.members else len(group.members)
+    return tuple(unit for unit in state.waiting if unit in group.members[:later])
 
 
 def _without(group: Group, state: State, units: set[str]) -> State:

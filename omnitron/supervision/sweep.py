@@ -59,7 +59,8 @@ def _policy(path: str) -> Any:
 def _running(stem: str, *, user: bool) -> list[str]:
     """The services of the stack that are active: what is starting or stopping is not asked."""
     arguments = ["list-units", "--full", "--output=json", "--state=active", "--", f"{stem}-*.service"]
-    return [row["unit"] for row in json.loads(manager.Question(arguments, user=user).answer() or "[]")]
+    # No answer at all is an error: an empty list would forget what failed so far.
+    return [row["unit"] for row in json.loads(manager.Question(arguments, user=user).answer())]
 
 
 def targets_of(policy: Any, interval_ms: int, running: Iterable[str]) -> Iterable[Target]:
@@ -80,7 +81,7 @@ def _sweep(targets: Sequence[Target], results: str, *, user: bool) -> None:
     answers = ask(targets, user=user)
     # Looked up for the few that failed: a restart since then has a clean slate.
     failed = [unit for unit, trouble in answers.items() if trouble is not None]
-    invocations = {unit: manager.Properties(unit, ["InvocationID", "MainPID"], user=user) for unit in failed}
+    invocations = {unit: manager.Properties(unit, ["InvocationID"], user=user) for unit in failed}
     before = health.read(results)
     after: dict[str, health.Result] = {}
     for target in targets:
@@ -126,7 +127,8 @@ def _answer(target: Target, *, user: bool) -> str | None:
 
 def _attempt(target: Target, *, user: bool) -> attempts.Attempt:
     if target.kind == "command":
-        pid = manager.Properties(target.unit, ["MainPID"], user=user).get("MainPID")
+        told = manager.Properties(target.unit, ["MainPID", "UID", "GID"], user=user)
+        whom = [told.get(name) for name in ("UID", "GID", "MainPID")]
         helper = __file__.rpartition("/")[0] + "/as_service.py"
-        return attempts.command([sys.executable, "-I", "-S", helper, pid, *target.argv])
+        return attempts.command([sys.executable, "-I", "-S", helper, *whom, *target.argv])
     return {"http": attempts.http, "tcp": attempts.tcp}[target.kind](target.argv[0])

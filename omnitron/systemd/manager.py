@@ -88,6 +88,7 @@ class Manager:
         self._jobs: dict[str, asyncio.Future[JobEnd]] = {}
         self._early_ends: dict[str, JobEnd] = {}
         self._queueing = 0
+        self._owner = ""
         self._changed: Callable[[str], None] = _ignore
         self._reread: Callable[[], None] = _ignore
 
@@ -99,8 +100,13 @@ class Manager:
             reason = (getattr(error, "strerror", None) or str(error) or "the bus closed the connection").lower()
             raise host.unreachable(self.is_user, f"{path}: {reason}") from error
         self._bus.add_message_handler(self._on_message)
-        await self._match(f"sender='{NAME}',path='{PATH}',interface='{MANAGER}',member='JobRemoved'")
-        await self._subscribe()
+        try:
+            self._owner = await self._call("find systemd", "GetNameOwner", "s", NAME, to=BUS)
+            await self._match(f"sender='{NAME}',path='{PATH}',interface='{MANAGER}',member='JobRemoved'")
+            await self._subscribe()
+        except BaseException:
+            self._bus.disconnect()
+            raise
         return self
 
     async def __aexit__(
@@ -190,8 +196,11 @@ class Manager:
         return future
 
     def _on_message(self, message: Message) -> bool:
-        if message.message_type is not MessageType.SIGNAL:
+        # Anybody on the bus can send a signal that looks like one of systemd's.
+        if message.message_type is not MessageType.SIGNAL or message.sender not in (self._owner, BUS[0]):
             return False
+        if message.member == "NameOwnerChanged" and message.sender == BUS[0]:
+            self._owner = message.body[2]
         if message.member == "JobRemoved":
             _, path, unit, result = message.body
             self._end_job(path, JobEnd(unit, result))
@@ -244,6 +253,8 @@ class Manager:
             body=list(body),
         )
         async with self._slots:
+            if not self._bus.connected:
+                raise host.unreachable(self.is_user, "the bus closed the connection")
             try:
                 answer = await self._bus.call(message)
             except (OSError, EOFError) as error:

@@ -43,7 +43,7 @@ class Desk:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            async with self._slots, asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(PATIENCE_S), self._slots:
                 request = await reader.readuntil(b"\r\n\r\n")
                 writer.write(await self._reply(request.split(b"\r\n", 1)[0].decode(errors="replace")))
                 await writer.drain()

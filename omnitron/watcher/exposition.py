@@ -52,9 +52,13 @@ def _process(one: Figures) -> dict[str, Any]:
 
 
 def histories(kept: Iterable[tuple[StackPolicy, Mapping[str, History]]]) -> dict[str, Any]:
-    """Return what is kept of each service, oldest first; `interval` in ms."""
+    """Return the last of what is kept of each service, oldest first; `interval` in ms."""
     return {
-        unit: {"interval": stack.sample_interval, "cpu": history.cpu, "memory": history.memory}
+        unit: {
+            "interval": stack.sample_interval,
+            "cpu": history.cpu[-SHOWN:],
+            "memory": history.memory[-SHOWN:],
+        }
         for stack, of in kept
         for unit, history in of.items()
     }
@@ -63,6 +67,10 @@ def histories(kept: Iterable[tuple[StackPolicy, Mapping[str, History]]]) -> dict
 def prometheus(stacks: Stacks) -> str:
     """Return the figures in Prometheus' text format."""
     return "".join(f"{line}\n" for line in _lines(stacks))
+
+
+SHOWN = 120
+"""Samples of a history in one answer: what a chart has room for."""
 
 
 class Metric(NamedTuple):

@@ -7,6 +7,7 @@ import errno
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from inotify_simple import INotify, flags
@@ -18,16 +19,36 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MASK = flags.CLOSE_WRITE | flags.CREATE | flags.DELETE | flags.MOVED_FROM | flags.MOVED_TO | flags.ONLYDIR
+MASK = (
+    flags.CLOSE_WRITE
+    | flags.CREATE
+    | flags.DELETE
+    | flags.MOVED_FROM
+    | flags.MOVED_TO
+    | flags.ONLYDIR
+    | flags.DONT_FOLLOW
+)
 LIMITS = {
     errno.ENOSPC: "too many folders; raise the limit: sysctl fs.inotify.max_user_watches=524288",
     errno.EMFILE: "too many watchers; raise the limit: sysctl fs.inotify.max_user_instances=512",
 }
 
+PATHS_KEPT = 100
+"""Of a burst; that there were more is enough to know."""
+
 Key = tuple[str, str]
 """Stem of a stack, and name of an app."""
 Changed = Callable[[Key, list[str]], None]
 """Takes the app, and the paths that changed since it was last told."""
+
+
+@dataclass
+class Waiting:
+    """Changes of one app that wait for more: until the timer, and no longer than `until` (the loop's time)."""
+
+    timer: asyncio.TimerHandle
+    until: float
+    paths: dict[str, None] = field(default_factory=dict)
 
 
 class Files:
@@ -40,15 +61,15 @@ class Files:
         self._loop.add_reader(self._inotify.fileno(), self._read)
         self._apps: dict[Key, tuple[WatchPolicy, Patterns]] = {}
         self._folders: dict[int, tuple[str, set[Key]]] = {}
-        self._waiting: dict[Key, tuple[asyncio.TimerHandle, list[str]]] = {}
+        self._waiting: dict[Key, Waiting] = {}
         self._said: set[str] = set()
 
     def close(self) -> None:
         """Hear of nothing more."""
         self._loop.remove_reader(self._inotify.fileno())
         self._inotify.close()
-        for timer, _ in self._waiting.values():
-            timer.cancel()
+        for waiting in self._waiting.values():
+            waiting.timer.cancel()
 
     def watch(self, apps: Mapping[Key, WatchPolicy]) -> None:
         """Watch the trees of these apps."""
@@ -63,12 +84,15 @@ class Files:
         for path, names in self._walk(folder, keys):
             try:
                 number = self._inotify.add_watch(path, MASK)
+            except ValueError:
+                return files  # closed meanwhile
             except OSError as error:
                 self._complain(path, error)
                 if error.errno in LIMITS:
                     return files
                 continue
-            self._folders.setdefault(number, (path, set()))[1].update(keys)
+            # A folder that was moved keeps its number.
+            self._folders[number] = path, self._folders.get(number, (path, set[Key]()))[1] | keys
             files += [f"{path}/{name}" for name in names]
         return files
 
@@ -103,15 +127,18 @@ class Files:
 
     def _note(self, path: str, keys: set[Key]) -> None:
         for key in self._wanting(path, keys, is_folder=False):
-            timer, paths = self._waiting.pop(key, (None, []))
-            if timer:
-                timer.cancel()
-            delay = self._apps[key][0].debounce / 1000
-            self._waiting[key] = self._loop.call_later(delay, self._tell, key), [*paths, path]
+            delay, now = self._apps[key][0].debounce / 1000, self._loop.time()
+            waiting = self._waiting.get(key)
+            if waiting is None:
+                waiting = self._waiting[key] = Waiting(self._loop.call_later(delay, self._tell, key), now + 10 * delay)
+            elif now < waiting.until:
+                waiting.timer.cancel()
+                waiting.timer = self._loop.call_later(min(delay, waiting.until - now), self._tell, key)
+            if len(waiting.paths) < PATHS_KEPT:
+                waiting.paths[path] = None
 
     def _tell(self, key: Key) -> None:
-        _, paths = self._waiting.pop(key)
-        self._changed(key, list(dict.fromkeys(paths)))
+        self._changed(key, list(self._waiting.pop(key).paths))
 
     def _restart_all(self) -> None:
         """After an overflow: whatever changed is not known, so everything may have."""

@@ -112,8 +112,11 @@ def judge(
     if group:
         memory = _crashes(stack, group, memory, view, now)
         memory = _progress(stack, group, memory, view, asked)
+    else:
+        # The strategy has changed: nothing of what was begun under the other one is to be finished.
+        memory = replace(memory, recovery=IDLE, ending=())
     memory = replace(memory, reasons=_reasons(memory, view))
-    return memory, tuple(_jobs(stack, memory, view))
+    return memory, tuple(_jobs(stack, group, memory, view))
 
 
 def _crashes(stack: StackPolicy, group: Group, memory: Memory, view: View, now: float) -> Memory:
@@ -149,7 +152,7 @@ def _ended(stack: StackPolicy, memory: Memory, by: str, ended: tuple[str, ...], 
     text = f"ended with {stack.address_of(by)}, which {why}"
     reasons = {**memory.reasons, **{unit: Reason(now, by, text) for unit in ended}}
     if stack.strategy == "one_for_all":
-        return replace(memory, ending=(stack.target, *ended), reasons=reasons)
+        return replace(memory, ending=_joined(memory.ending, (stack.target, *ended)), reasons=reasons)
     gone = set(ended)
     sockets = [
         name
@@ -158,7 +161,11 @@ def _ended(stack: StackPolicy, memory: Memory, by: str, ended: tuple[str, ...], 
         if gone.issuperset(process.services)
         for name in process.sockets
     ]
-    return replace(memory, ending=(*ended, *sockets), reasons=reasons)
+    return replace(memory, ending=_joined(memory.ending, (*ended, *sockets)), reasons=reasons)
+
+
+def _joined(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*first, *second)))
 
 
 def _progress(stack: StackPolicy, group: Group, memory: Memory, view: View, asked: frozenset[str]) -> Memory:
@@ -170,12 +177,16 @@ def _progress(stack: StackPolicy, group: Group, memory: Memory, view: View, aske
         # Somebody stopped the whole stack meanwhile.
         return replace(memory, recovery=IDLE)
     trigger = state.trigger
+    stopped = trigger is not None and view.unit(trigger) == Unit("inactive")
+    if stopped and not memory.was_active:
+        # Without the stack's target nothing tells its end from that of the crashed one alone: better too little.
+        return replace(memory, recovery=IDLE)
     if trigger is not None:
         state = _trigger(group, state, trigger, view)
     for unit in state.stopping:
         if view.unit(unit).is_down:
             state = strategy.down(group, state, unit)
-    for unit in strategy.to_start(state):
+    for unit in strategy.to_start(group, state):
         if view.unit(unit).is_online:
             state = strategy.online(group, state, unit)
         elif unit in asked and view.unit(unit).is_down:
@@ -201,24 +212,24 @@ def _reasons(memory: Memory, view: View) -> dict[str, Reason]:
     }
 
 
-def _jobs(stack: StackPolicy, memory: Memory, view: View) -> Iterator[Job]:
+def _jobs(stack: StackPolicy, group: Group | None, memory: Memory, view: View) -> Iterator[Job]:
     yield from (Job("stop", unit, "its group has failed") for unit in memory.ending)
     state = memory.recovery
     for unit in strategy.to_stop(state):
         if view.unit(unit).job not in ("stop", "restart"):
             yield Job("stop", unit, "a process of its group has crashed")
-    for unit in _free(stack, strategy.to_start(state)):
+    for unit in _free(stack, state.waiting, strategy.to_start(group, state) if group else ()):
         if view.unit(unit).is_down:
             yield Job("start", unit, "its group is back")
     if state == IDLE and not memory.ending:
         yield from (Job("start", unit, "what it depends on is back") for unit in unblocked(stack, view))
 
 
-def _free(stack: StackPolicy, waiting: tuple[str, ...]) -> list[str]:
-    """Return those of `waiting` that wait for none of the others: gates stay open in a recovery."""
+def _free(stack: StackPolicy, waiting: tuple[str, ...], due: tuple[str, ...]) -> list[str]:
+    """Return those that are due and need none of those that still wait: gates stay open in a recovery."""
     needs = {service: app.depends_on for app in stack.apps for service in app.services}
     absent = {app.name for app in stack.apps if set(app.services) & set(waiting)}
-    return [unit for unit in waiting if not absent.intersection(needs.get(unit, ()))]
+    return [unit for unit in due if not absent.intersection(needs.get(unit, ()))]
 
 
 def unblocked(stack: StackPolicy, view: View) -> list[str]:

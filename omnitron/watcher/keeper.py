@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+REFUSED_FOR_GOOD = ("NoSuchUnit", "UnitMasked", "OnlyByDependency", "LoadFailed", "BadUnitSetting", "NotReferenced")
+"""Errors of systemd that will be the same the next time."""
 AGAIN_S = 10.0
 """How soon the same unit is started again when the start of it changed nothing."""
 
@@ -37,6 +40,7 @@ class Keeper:
         self._written = self._memory
         self._asked: set[str] = set()
         self._unblocked: dict[str, float] = {}
+        self._said = ""
 
     @property
     def is_busy(self) -> bool:
@@ -52,11 +56,11 @@ class Keeper:
         self._asked &= set(memory.recovery.waiting)
         self._remember(memory)
         self._tell(before, memory)
-        for job in jobs:
-            await self._queue(manager, job)
+        queued = {job.unit for job in jobs if await self._queue(manager, job)}
         if memory.ending:
-            # Each of its stops is queued by now: systemd remembers them.
-            self._remember(Memory(memory.seen, memory.recovery, (), memory.was_active, memory.reasons))
+            # Stops that are queued are remembered by systemd.
+            left = tuple(unit for unit in memory.ending if unit not in queued)
+            self._remember(replace(memory, ending=left))
 
     async def _view(self, manager: Manager) -> View:
         # Records first: whoever is active in what is read after them has come back since.
@@ -90,18 +94,23 @@ class Keeper:
     def _name(self, unit: str) -> str:
         return str(self.stack.address_of(unit) or unit)
 
-    async def _queue(self, manager: Manager, job: Job) -> None:
+    async def _queue(self, manager: Manager, job: Job) -> bool:
+        """Whether the job is queued, or will never be; else it is tried again."""
         is_waiting = self._memory is not None and job.unit in self._memory.recovery.waiting
         if job.verb == "start" and not is_waiting:
             now = time.monotonic()
             if now - self._unblocked.get(job.unit, -AGAIN_S) < AGAIN_S:
-                return
+                return True
             self._unblocked[job.unit] = now
             log.info("%s of %s: start %s: %s", self.stack.stack, self.stack.project, job.unit, job.reason)
         try:
             await (manager.start if job.verb == "start" else manager.stop)(job.unit)
         except BusError as error:
-            log.error("%s", error.brief)
+            if error.brief != self._said:
+                log.error("%s", error.brief)
+            self._said = error.brief
+            if error.name.rpartition(".")[2] not in REFUSED_FOR_GOOD:
+                return False
         if job.verb == "start" and is_waiting:
-            # Refused, too, is asked: systemd will not say otherwise the next time.
             self._asked.add(job.unit)
+        return True

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omnitron.errors import OmnitronError
-from omnitron.observe.policies import AppPolicy, StackPolicy, read_policies
+from omnitron.observe.policies import AppPolicy, StackPolicy, WatchPolicy, read_policies
 from omnitron.supervision.notify import send
 from omnitron.systemd.manager import Manager
 from omnitron.watcher import exposition
@@ -40,6 +40,8 @@ REST_S = 0.005
 PROMETHEUS = "text/plain; version=0.0.4"
 SHORTEST_SAMPLE_S = 0.2
 """Least time between two rounds of samples, whatever a definition says."""
+COOLDOWN_S = 3.0
+"""Least time between two restarts of an app for its files."""
 BEAT_S = 10.0
 """How often systemd hears that the watcher lives, less than half of the unit's WatchdogSec=."""
 
@@ -57,6 +59,8 @@ class Watcher:
         self._scaling: dict[str, asyncio.Task[None]] = {}
         self._manager: Manager | None = None
         self._files: Files | None = None
+        self._watched: dict[tuple[str, str], WatchPolicy] = {}
+        self._restarted: dict[tuple[str, str], float] = {}
         self._restarting: set[asyncio.Task[None]] = set()
         self._dirty: set[str] = set()
         self._is_stale = True
@@ -78,7 +82,7 @@ class Watcher:
         while True:
             for stem, meter in [*self._meters.items()]:
                 if meter.due <= time.monotonic():
-                    await asyncio.to_thread(meter.sample)
+                    await self._sample(meter)
                     self._scale(stem, meter)
             due = min((meter.due for meter in self._meters.values()), default=math.inf)
             pause = max(SHORTEST_SAMPLE_S, due - time.monotonic())
@@ -86,6 +90,12 @@ class Watcher:
                 async with asyncio.timeout(None if math.isinf(pause) else pause):
                     await self._loaded.wait()
             self._loaded.clear()
+
+    async def _sample(self, meter: Meter) -> None:
+        try:
+            await asyncio.to_thread(meter.sample)
+        except Exception:  # one stack's figures must not be the end of all others'
+            log.exception("cannot take figures of %s", meter.stack.stem)
 
     def _scale(self, stem: str, meter: Meter) -> None:
         """Let the scaler of a stack look, beside everything else; one look at a time."""
@@ -101,6 +111,8 @@ class Watcher:
             await scaler.look(manager, meter)
         except OmnitronError as error:
             log.error("%s", error.brief)
+        except Exception:  # the next look may go better
+            log.exception("cannot scale %s", scaler.stack.stem)
 
     async def _figures(self) -> Stacks:
         meters = [*self._meters.values()]
@@ -115,7 +127,7 @@ class Watcher:
 
     async def _histories(self) -> tuple[str, bytes]:
         kept = [(meter.stack, meter.histories()) for meter in self._meters.values()]
-        return "application/json", json.dumps(exposition.histories(kept)).encode()
+        return "application/json", await asyncio.to_thread(lambda: json.dumps(exposition.histories(kept)).encode())
 
     async def _keep(self) -> None:
         while True:
@@ -146,6 +158,9 @@ class Watcher:
         finally:
             self._manager = None
             closed.cancel()
+            # What they wait for was said on this connection, or never will be.
+            for task in (*self._scaling.values(), *self._restarting):
+                task.cancel()
 
     async def _look(self, manager: Manager) -> None:
         if self._is_stale:
@@ -170,16 +185,19 @@ class Watcher:
         self._woken.clear()
 
     def _watch_files(self) -> None:
-        """Watch what the policies name, from scratch: they change seldom."""
-        if self._files:
-            self._files.close()
-            self._files = None
+        """Watch what the policies name; anew when that has changed, for what changes meanwhile is not seen."""
         apps = {
             (stem, app.name): app.watch
             for stem, keeper in self._keepers.items()
             for app in keeper.stack.apps
             if app.watch
         }
+        if apps == self._watched:
+            return
+        self._watched = apps
+        if self._files:
+            self._files.close()
+            self._files = None
         if not apps:
             return
         # Imported here: a host without development stacks does not pay for it.
@@ -190,9 +208,17 @@ class Watcher:
         except OSError as error:
             log.error("cannot watch files: %s", error.strerror or error)
             return
-        self._files.watch(apps)
+        # Large trees take a while, in which supervision must go on.
+        self._restarting.add(task := asyncio.create_task(asyncio.to_thread(self._files.watch, apps)))
+        task.add_done_callback(self._restarting.discard)
 
     def _files_changed(self, key: tuple[str, str], paths: list[str]) -> None:
+        left = self._restarted.get(key, -math.inf) + COOLDOWN_S - time.monotonic()
+        if left > 0:
+            # An app that writes what it watches must not be all that this host does.
+            asyncio.get_running_loop().call_later(left, self._files_changed, key, paths)
+            return
+        self._restarted[key] = time.monotonic()
         keeper = self._keepers.get(key[0])
         app = next((app for app in keeper.stack.apps if app.name == key[1]), None) if keeper else None
         if keeper and app and self._manager:
@@ -218,9 +244,9 @@ class Watcher:
     def _load(self) -> None:
         """Read what is installed; a stack whose policy is as before keeps its keeper."""
         try:
-            policies = read_policies(self._folders)
-        except OmnitronError as error:
-            log.error("%s", error.brief)
+            policies = read_policies(self._folders, lambda error: log.error("%s", error.brief))
+        except (OmnitronError, OSError) as error:
+            log.error("cannot read what is installed: %s", error)
             return
         self._keepers = {policy.stem: self._keeper(policy) for policy in policies}
         self._meters = {policy.stem: self._meter_of(policy) for policy in policies}

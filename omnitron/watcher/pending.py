@@ -8,7 +8,7 @@ import time
 
 PATIENCE_S = 0.5
 LIMIT = 1 << 20  # bytes
-PENDING = re.compile(rb"^omnitron_rpc_pending (\d+)", re.MULTILINE)
+PENDING = re.compile(rb"^omnitron_rpc_pending (\d{1,9})\b", re.MULTILINE)
 
 
 def pending_calls(path: str) -> int | None:

@@ -19,7 +19,8 @@ async def restart(manager: Manager, stack: StackPolicy, app: AppPolicy, paths: l
     """Restart the services of `app` that run; one that has failed or was stopped is left alone."""
     patterns = [process.unit.replace("@.", "@*.") for process in app.processes]
     units = await manager.list_units(*patterns)
-    running = [unit.name for unit in units if unit.active in ("active", "reloading", "activating")]
+    up = ("active", "reloading", "activating")
+    running = [unit.name for unit in units if unit.active in up and unit.job != "stop"]
     if not running:
         return
     log.info("%s of %s: %s restarts: %s changed", stack.stack, stack.project, app.name, _shown(paths, app))

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omnitron.observe.readings import instance_number, services_of
+from omnitron.observe.readings import instance_number, services_of, unit_patterns
 from omnitron.systemd.manager import BusError
 from omnitron.watcher.pending import pending_calls
 from omnitron.watcher.scaling import Load, Past, Rules, decide
@@ -40,13 +40,16 @@ class Scaler:
         """Decide for each pool, and do it; nothing while the stack is not up."""
         if not self._pools:
             return
-        units = {unit.name: unit for unit in await manager.list_units(f"{self.stack.stem}*")}
-        target = units.get(self.stack.target)
-        if target is None or target.active != "active" or target.job:
-            return
-        histories = meter.histories()
         for pool in self._pools:
-            await self._scale(manager, pool, units, histories)
+            units = await self._units(manager)
+            if units:
+                await self._scale(manager, pool, units, meter.histories())
+
+    async def _units(self, manager: Manager) -> dict[str, UnitState]:
+        """Return the units of the stack; none while it is not up, or about to stop."""
+        units = {unit.name: unit for unit in await manager.list_units(*unit_patterns(self.stack))}
+        target = units.get(self.stack.target)
+        return units if target and target.active == "active" and not target.job else {}
 
     async def _scale(
         self, manager: Manager, pool: ProcessPolicy, units: dict[str, UnitState], histories: dict[str, History]
@@ -71,7 +74,8 @@ class Scaler:
             return
         name = f"{self.stack.stack} of {self.stack.project}: {pool.unit.partition('@')[0]}"
         log.info("%s: from %d to %d instances: %s", name, len(running), decision.instances, decision.reason)
-        failed = await self._change(manager, pool, running, decision.instances)
+        given_up = {name for name in services_of(pool, units) if name in units and units[name].active == "failed"}
+        failed = await self._change(manager, pool, running, given_up, decision.instances)
         for unit, why in failed:
             log.error("%s: %s: %s", name, unit, why)
         self._past[pool.unit] = Past(time.monotonic(), past.failures + 1 if failed else 0)
@@ -91,19 +95,24 @@ class Scaler:
         return Load(len(running), cpu, memory, pending)
 
     async def _change(
-        self, manager: Manager, pool: ProcessPolicy, running: list[str], count: int
+        self, manager: Manager, pool: ProcessPolicy, running: list[str], given_up: set[str], count: int
     ) -> list[tuple[str, str]]:
-        """Start the first free numbers, or stop the highest; return what did not work."""
+        """Start the first free numbers, or stop the highest, one after the other; return what did not work.
+
+        What was given up is not started again: that is for whoever removes the cause.
+        """
         if count < len(running):
             # It drains before it ends: its own stop timeout is its time for that.
             by_number = sorted(running, key=lambda name: instance_number(name) or 0)
             jobs = [(manager.stop, name) for name in by_number[count:]]
         else:
-            taken = {instance_number(name) for name in running}
+            taken = {instance_number(name) for name in (*running, *given_up)}
             free = (number for number in range(1, 2 * count + 1) if number not in taken)
             jobs = [(manager.start, pool.service(next(free))) for _ in range(count - len(running))]
-        failed = []
+        failed: list[tuple[str, str]] = []
         for queue, unit in jobs:
+            if failed or not await self._units(manager):
+                break
             try:
                 end = await asyncio.wait_for(await queue(unit), START_PATIENCE_S)
                 if end.result not in ("done", "skipped"):

@@ -55,7 +55,7 @@ def decide(rules: Rules, load: Load, past: Past, now: float) -> Decision | None:
     One step at a time: after a change the load of before says little. A change that failed is tried again later
     and later.
     """
-    pause = min(LONGEST_PAUSE_S, rules.cooldown_s * 2**past.failures) if past.failures else rules.cooldown_s
+    pause = max(rules.cooldown_s, min(LONGEST_PAUSE_S, rules.cooldown_s * 2 ** min(past.failures, 10)))
     if load.instances == 0 or now - past.changed_at < pause:
         return None
     more = _too_much(rules, load)

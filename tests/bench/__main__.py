@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import compiling, hosting, restarting, starting, status
+from tests.bench import compiling, hosting, restarting, starting, status, watching
 from tests.bench.table import Row, show
 
 BENCHES = {
@@ -17,6 +17,7 @@ BENCHES = {
     "restarting": restarting.measure,
     "starting": starting.measure,
     "hosting": hosting.measure,
+    "watching": watching.measure,
 }
 
 

@@ -94,7 +94,7 @@ class Systemd:
         for unit in strategy.to_stop(self.state):
             self._stop(unit)
             self.state = strategy.down(self.group, self.state, unit)
-        for unit in strategy.to_start(self.state):
+        for unit in strategy.to_start(self.group, self.state):
             self.log.append(("start", unit))
             self.up[unit] = True
             self.starts[unit] += 1
@@ -154,7 +154,9 @@ def test_histories_that_overlap(kind: Strategy, history: list[tuple[str, str]]) 
         if what == "crash" and systemd.runs(unit):
             trigger = systemd.state.trigger
             # As in OTP, a child that ends while it is to be stopped is just down: nothing more follows.
-            absorbed = {trigger} if trigger and unit in systemd.group.after(trigger) else set()
+            state = systemd.state
+            due = strategy.to_start(systemd.group, state)
+            absorbed = {trigger} if trigger and unit in state.pending and unit not in due else set()
             sharing = [one for one in systemd.group.after(unit) if one in meant - absorbed]
             systemd.crash(unit)
             owed |= {one: systemd.starts[one] + 1 for one in sharing if one not in systemd.coming}
@@ -198,16 +200,19 @@ def test_thousands_of_seeded_histories(kind: Strategy) -> None:
         assert (systemd.state, all(systemd.up.values())) == (IDLE, True), seed
 
 
-def test_nothing_starts_before_the_crashed_one_is_back_and_all_are_down() -> None:
+def test_who_waits_for_whom() -> None:
+    """Nobody starts before all are down; then those before the crashed one; it may need them."""
     systemd = Systemd("one_for_all", ("a", "b", "c"))
     systemd.crash("b")
     assert strategy.to_stop(systemd.state) == ("c", "a")
-    systemd.state = strategy.down(systemd.group, systemd.state, "c")
-    assert strategy.to_start(systemd.state) == ()
-    systemd.state = strategy.online(systemd.group, systemd.state, "b")
-    assert strategy.to_start(systemd.state) == ()
     systemd.state = strategy.down(systemd.group, systemd.state, "a")
-    assert strategy.to_start(systemd.state) == ("a", "c")
+    assert strategy.to_start(systemd.group, systemd.state) == ()
+    systemd.state = strategy.down(systemd.group, systemd.state, "c")
+    assert strategy.to_start(systemd.group, systemd.state) == ("a",)
+    systemd.state = strategy.online(systemd.group, systemd.state, "c")
+    assert systemd.state == State("b", (), ("a", "c"))
+    systemd.state = strategy.online(systemd.group, systemd.state, "b")
+    assert strategy.to_start(systemd.group, systemd.state) == ("a", "c")
 
 
 def test_an_earlier_crash_takes_over() -> None:

@@ -81,11 +81,35 @@ def test_a_command_joins_a_process(tmp_path: Path) -> None:
     """Its user, environment and folder, and no more rights than it has; without root, only of its own user."""
     nobody: dict[str, Any] = {"user": 65534, "group": 65534, "extra_groups": [12345]} if os.geteuid() == 0 else {}
     with subprocess.Popen(["sleep", "100"], env={"MARK": "a b"}, cwd="/usr", **nobody) as other:
+        whom = ["65534", "65534"] if nobody else [str(os.getuid()), str(os.getgid())]
         script = 'id -u; id -G; echo "$MARK"; pwd; grep NoNewPrivs /proc/self/status'
-        command = [sys.executable, "-I", "-S", str(HELPERS / "as_service.py"), str(other.pid), "/bin/sh", "-c", script]
+        command = [
+            sys.executable,
+            "-I",
+            "-S",
+            str(HELPERS / "as_service.py"),
+            *whom,
+            str(other.pid),
+            "/bin/sh",
+            "-c",
+            script,
+        ]
         said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\n")
         other.kill()
     assert said[0] == ("65534" if nobody else str(os.geteuid()))
     assert not nobody or said[1] == "65534 12345"
     assert said[2:4] == ["a b", "/usr"]
     assert said[4].split() == ["NoNewPrivs:", "1"]
+
+
+def test_a_process_of_another_user_is_not_joined() -> None:
+    """The main process of a service can be a setuid program: the probe must not become root by it."""
+    if os.geteuid() != 0:
+        return  # only root changes its user at all
+    with subprocess.Popen(["sleep", "100"]) as other:
+        command = [sys.executable, "-I", "-S", str(HELPERS / "as_service.py"), "65534", "65534", str(other.pid), "id"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        other.kill()
+    assert done.returncode != 0
+    assert done.stdout == ""
+    assert "its main process runs as another user: 0 0 0 0" in done.stderr

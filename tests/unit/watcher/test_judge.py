@@ -66,7 +66,7 @@ def test_from_a_crash_to_the_end_of_the_recovery(tmp_path: Path) -> None:
     again, jobs = decide(of, memory, seen(crashed, b=COMING, a=stopping, c=stopping, d=GONE))
     assert (again.recovery, jobs) == (State(service("b"), (service("a"), service("c")), (service("d"),)), [])
     again, jobs = decide(of, again, seen(crashed, b=COMING, a=GONE, c=GONE, d=GONE))
-    assert jobs == []
+    assert jobs == starts("a")
     again, jobs = decide(of, again, seen(crashed, a=GONE, c=GONE, d=GONE))
     assert jobs == starts("a", "c", "d")
     again, jobs = decide(of, again, seen(crashed, a=COMING, d=GONE), "a", "c", "d")
@@ -116,9 +116,29 @@ def test_a_group_that_runs_without_its_target_recovers_too(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("trigger", [GONE, FAILED])
 def test_nobody_waits_for_one_that_will_not_come(tmp_path: Path, trigger: Unit) -> None:
-    of, memory = stack(tmp_path), Memory(recovery=State(service("a"), (), tuple(map(service, "bcd"))))
+    of, memory = stack(tmp_path), Memory(recovery=State(service("a"), (), tuple(map(service, "bcd"))), was_active=True)
     _, jobs = decide(of, memory, seen(a=trigger, b=GONE, c=GONE, d=GONE))
     assert jobs == starts("b", "c", "d")
+
+
+def test_without_its_target_a_stop_of_the_crashed_one_ends_the_recovery(tmp_path: Path) -> None:
+    """It may have been the stop of everything."""
+    memory = Memory(recovery=State(service("a"), (), tuple(map(service, "bcd"))))
+    memory, jobs = decide(stack(tmp_path), memory, seen(a=GONE, b=GONE, c=GONE, d=GONE, target=GONE))
+    assert (memory.recovery, jobs) == (IDLE, [])
+
+
+def test_another_strategy_finishes_nothing(tmp_path: Path) -> None:
+    memory = Memory(recovery=State(service("a"), (service("b"),), ()), ending=(service("c"),))
+    memory, jobs = decide(stack(tmp_path, "one_for_one"), memory, seen())
+    assert (memory.recovery, memory.ending, jobs) == (IDLE, (), [])
+
+
+def test_two_ends_at_once_are_both_carried_out(tmp_path: Path) -> None:
+    of = stack(tmp_path, "rest_for_one")
+    gone = {"a": crash(5.0, final=True), "c": crash(6.0, final=True)}
+    memory, _ = decide(of, Memory(), seen(gone, a=FAILED, c=FAILED))
+    assert set(memory.ending) == set(map(service, "bcd"))
 
 
 def test_the_end_of_a_whole_group(tmp_path: Path) -> None:

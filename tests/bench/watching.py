@@ -1,0 +1,78 @@
+"""What the watcher costs, and how soon a group is back after a crash."""
+
+from __future__ import annotations
+
+import time
+
+from tests.bench.machine import Bench, booted
+from tests.bench.table import Row, median
+
+CRASHES = 11
+IDLE_S = 30.0
+TICKS = 100  # clock ticks in a second
+
+# From kill -9 of one of ten to all ten running again, with processes that are not those of before.
+MEASURE = """\
+import os, subprocess, time
+units = {units!r}
+def pids():
+    lines = subprocess.run(["systemctl", "show", "--property=Id,MainPID,ActiveState", *units],
+                           capture_output=True, text=True).stdout.split("\\n\\n")
+    found = [dict(line.split("=", 1) for line in block.split("\\n") if "=" in line) for block in lines]
+    return {{one["Id"]: one["MainPID"] for one in found if one["ActiveState"] == "active"}}
+times = []
+for _ in range({crashes}):
+    before = pids()
+    start = time.monotonic()
+    os.kill(int(before[units[0]]), 9)
+    while True:
+        now = pids()
+        if len(now) == len(units) and not set(now.values()) & set(before.values()):
+            break
+    times.append(1000 * (time.monotonic() - start))
+    time.sleep(0.5)
+print(repr(times))
+"""
+
+
+def measure() -> list[Row]:
+    """Return the rows: a group of ten, and memory and idle CPU with 100 and 1,000 processes."""
+    rows = [_group()]
+    for count, memory_mb, cpu in ((100, 25, 0.5), (1000, 40, 3.0)):
+        rows += _idle(count, memory_mb, cpu)
+    return rows
+
+
+def _group() -> Row:
+    with booted() as bench:
+        apps = [{"name": f"a{n}", "command": ["sleep", "10000"], "user": "www-data"} for n in range(10)]
+        policy = {"strategy": "one_for_all", "maxRestarts": 1000, "backoff": {"initial": 0}}
+        bench.project([{**app, "hardening": "off"} for app in apps], supervision=policy)
+        bench.run("systemctl", "start", "bench-dev.target")
+        bench.run("sleep", "2")
+        units = [f"bench-dev-a{n}-main.service" for n in range(10)]
+        times = eval(bench.script(MEASURE.format(units=units, crashes=CRASHES)))
+    return Row("one of ten crashes to all ten restarted, one_for_all", median(times), "", None, "at most 150 on 257")
+
+
+def _idle(count: int, memory_mb: int, cpu: float) -> list[Row]:
+    with booted() as bench:
+        apps = [{"name": f"a{n}", "command": ["sleep", "10000"], "user": "www-data"} for n in range(count)]
+        bench.project([{**app, "hardening": "off"} for app in apps], stacks={"prod": {"type": "local"}})
+        bench.run("systemctl", "start", "bench-prod.target")
+        bench.run("sleep", "5")
+        pid = bench.run("systemctl", "show", "-P", "MainPID", "omnitron-watcher.service").strip()
+        before, began = _ticks(bench, pid), time.monotonic()
+        bench.run("sleep", str(IDLE_S))
+        used = (_ticks(bench, pid) - before) / TICKS / (time.monotonic() - began)
+        rollup = bench.run("cat", f"/proc/{pid}/smaps_rollup").splitlines()
+        pss = next(int(line.split()[1]) for line in rollup if line.startswith("Pss:")) / 1024
+    return [
+        Row(f"memory of the watcher, {count} processes (PSS)", pss, "", None, f"at most {memory_mb}", "MB"),
+        Row(f"CPU of the idle watcher, {count} processes ", 100 * used, "", None, f"at most {cpu}", "%"),
+    ]
+
+
+def _ticks(bench: Bench, pid: str) -> int:
+    fields = bench.run("cat", f"/proc/{pid}/stat").rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
