@@ -24,7 +24,8 @@ class Project:
         self.definition = {
             "project": self.prefix,
             "unitPrefix": self.prefix,
-            "stacks": {"dev": {"type": "local"}},
+            # What a test writes restarts nothing, unless that is what it is about.
+            "stacks": {"dev": {"type": "local", "watch": False}},
             **definition,
         }
         self.define(apps)

@@ -8,6 +8,7 @@ from machines import Machine
 from projects import Make
 
 SLEEP = ["sleep", "1000"]
+WATCHED = {"dev": {"type": "local"}}
 
 
 def ready(machine: Machine) -> None:
@@ -22,7 +23,7 @@ def test_a_change_restarts_what_runs_of_its_app(machine: Machine, make: Make) ->
         {"name": "off", "command": SLEEP, "watch": "web"},
         {"name": "pinned", "command": SLEEP, "watch": False},
     ]
-    project = make(apps)
+    project = make(apps, stacks=WATCHED)
     for name in ("web/a.py", "api/b.py", "api/data/c.json"):
         project.write(name, "1")
     project.omnitron("up")
@@ -40,7 +41,7 @@ def test_a_change_restarts_what_runs_of_its_app(machine: Machine, make: Make) ->
 
 
 def test_saving_often_is_one_restart_and_never_the_end(machine: Machine, make: Make) -> None:
-    project = make([{"name": "web", "command": SLEEP}])
+    project = make([{"name": "web", "command": SLEEP}], stacks=WATCHED)
     project.write("a.py", "0")
     project.omnitron("up")
     ready(machine)
@@ -66,7 +67,7 @@ def test_only_in_stacks_that_ask_for_it(machine: Machine, make: Make) -> None:
 
 
 def test_a_definition_is_applied_by_up_and_not_by_being_saved(machine: Machine, make: Make) -> None:
-    project = make([{"name": "web", "command": SLEEP}])
+    project = make([{"name": "web", "command": SLEEP}], stacks=WATCHED)
     project.omnitron("up")
     ready(machine)
     before = project.pid("web")
