@@ -60,7 +60,7 @@ next() {
     enter=$([ $place = sandbox ] && echo "  cd examples/shop && omnitron sandbox shell     # step into the sandbox; then:" || true)
     cat <<TEXT
 
-prices was killed and is back: no process of omnitron's own runs, systemd did it.
+prices was killed and is back: systemd did it, not omnitron: the watcher is for groups of apps alone.
 What to type next, after PATH=$(dirname "$omnitron"):\$PATH :
 $enter
   systemctl$flag status 'omnitron-dev-*'
