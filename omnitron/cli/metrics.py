@@ -6,7 +6,7 @@ from typing import Any
 
 from omnitron.cli import output
 from omnitron.cli.arguments import Debug, Json, OptionalApp, User
-from omnitron.cli.stacks import is_user_scope, scopes, targets
+from omnitron.cli.stacks import installed, is_user_scope, scopes, targets
 from omnitron.errors import UsageError
 
 HEADINGS = ("APP", "CPU", "MEMORY", "PEAK", "TASKS", "READ", "WRITTEN", "OOM", "RESTARTS", "CPU OVER TIME")
@@ -24,14 +24,15 @@ def metrics_command(app: OptionalApp = None, user: User = False, json: Json = Fa
     from omnitron.control.ask import ask
 
     is_user = is_user_scope(user)
+    installed(is_user=is_user)  # without any, that is what is to be said
     records = scopes(is_user)[0].records
-    data = ask(records, "/metrics.json")
+    data = ask(records, "/metrics.json", is_user=is_user)
     if app is not None:
         data = _only(data, app, is_user=is_user)
     if output.wants_json():
         output.data(data)
         return
-    show(data, ask(records, "/history.json"))
+    show(data, ask(records, "/history.json", is_user=is_user))
 
 
 def _only(data: dict[str, Any], app: str, *, is_user: bool) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import typer
 
 from omnitron.cli import output
 from omnitron.cli.arguments import Debug, Json, User
-from omnitron.cli.stacks import is_user_scope, scopes
+from omnitron.cli.stacks import installed, is_user_scope, scopes
 
 Interval = Annotated[float, typer.Option("--interval", "-i", min=0.2, help="Seconds between two looks.")]
 Count = Annotated[int | None, typer.Option("--count", "-n", min=1, help="Look this often, then end.")]
@@ -25,10 +25,12 @@ def top_command(
     from omnitron.cli.metrics import show
     from omnitron.control.ask import ask
 
-    records = scopes(is_user_scope(user))[0].records
+    is_user = is_user_scope(user)
+    installed(is_user=is_user)
+    records = scopes(is_user)[0].records
     looks = 0
     while True:
-        data = ask(records, "/metrics.json")
+        data = ask(records, "/metrics.json", is_user=is_user)
         data["apps"] = dict(sorted(data["apps"].items(), key=lambda item: -item[1]["cpu"]))
         if output.wants_json():
             output.data(data)
@@ -36,7 +38,7 @@ def top_command(
             output.clear()
             totals = data["totals"]
             output.progress(f"{totals['cpu']:.1f}% of a CPU, {output.size(totals['memory'])} in all")
-            show(data, ask(records, "/history.json"))
+            show(data, ask(records, "/history.json", is_user=is_user))
         looks += 1
         if looks == count:
             return

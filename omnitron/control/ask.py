@@ -27,7 +27,7 @@ class _Connection(HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-def ask(records: Path, what: str) -> Any:
+def ask(records: Path, what: str, *, is_user: bool) -> Any:
     """Return the answer to `/metrics.json` or `/history.json`; OmnitronError where there is no watcher."""
     path = records / SOCKET
     connection = _Connection(path)
@@ -37,7 +37,8 @@ def ask(records: Path, what: str) -> Any:
     except (OSError, HTTPException, ValueError) as error:
         why = (getattr(error, "strerror", None) or str(error) or type(error).__name__).lower()
         raise OmnitronError(
-            f"cannot ask the watcher: {path}: {why}", hint="does it run? systemctl status omnitron-watcher"
+            f"cannot ask the watcher: {path}: {why}",
+            hint=f"does it run? systemctl{' --user' if is_user else ''} status omnitron-watcher",
         ) from error
     finally:
         connection.close()

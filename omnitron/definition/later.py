@@ -44,7 +44,8 @@ def _of(source: Source, model: Model, at: KeyPath, *, hosted: bool, without: str
         if extra.get(LATER):
             yield source.problem(path, "has no effect in this version")
         elif extra.get(HOSTED) and not hosted:
-            yield source.problem(path, "has no effect: only processes with a module have it")
+            needs = "a module or a health probe" if isinstance(model, Health) else "a module"
+            yield source.problem(path, f"has no effect: only processes with {needs} have it")
         else:
             yield from _inside(source, getattr(model, name), path, hosted)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from omnitron.definition.later import without_effect
@@ -17,6 +18,7 @@ from omnitron.planner.policy import compile_policy
 from omnitron.planner.processes import PlannedProcess, of_app
 from omnitron.planner.values import Literal, Unit
 from omnitron.planner.watcher import watcher
+from omnitron.planner.watching import watched
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,12 @@ def _advice(ecosystem: Ecosystem, plan: StackPlan, facts: HostFacts) -> list[str
             f"{ecosystem.path}: logging: a user's manager has no journal namespaces; "
             "logs go to the user's journal, without limits of their own"
         )
+    for app in ecosystem.apps_of(plan.names.stack):
+        named = watched(ecosystem, plan.names.stack, app) if app.entry.watch else None
+        for folder in named["folders"] if named else ():
+            if not Path(folder).is_dir():
+                problem = app.source.problem(("apps", app.index, "watch"), f"cannot watch {folder}: no such folder")
+                lines.append(str(problem))
     for processes in plan.apps.values():
         for process in processes:
             shared = [listener for listener in process.listeners if not listener.activated]

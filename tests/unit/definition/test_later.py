@@ -106,7 +106,8 @@ def test_what_is_set_and_does_nothing_is_named(tmp_path: Path, model: type[Model
     where = {AppEntry: "apps.a.", Stack: "stacks.dev.", Process: "processes.b.", AppConfig: "omnitron."}
     found = without_effect(loaded(tmp_path, data))
     of_modules = path in {*SETTINGS, "shutdown.drainConnections", "observability.metrics", "observability.tracing"}
-    why = "has no effect: only processes with a module have it" if of_modules else "has no effect in this version"
+    needs = "a module or a health probe" if path.startswith("health.") else "a module"
+    why = f"has no effect: only processes with {needs} have it" if of_modules else "has no effect in this version"
     assert [(problem.path, problem.message) for problem in found] == [(where.get(model, "") + path, why)]
 
 

@@ -146,6 +146,12 @@ def test_a_user_manager_has_no_namespaces_and_is_told_so(tmp_path: Path) -> None
     )
 
 
+def test_a_folder_to_watch_that_is_not_there_is_named(tmp_path: Path) -> None:
+    plan = planned(tmp_path, shop({"name": "a", "watch": "srcc"}))
+    (line,) = plan.warnings
+    assert line.endswith(f"apps.a.watch: cannot watch {tmp_path}/srcc: no such folder")
+
+
 # Policy
 
 

@@ -43,7 +43,7 @@ def said(path: Path, request: bytes) -> bytes:
 
 
 def test_a_question(tmp_path: Path) -> None:
-    assert serving(tmp_path, lambda path: ask(path.parent, "/x.json")) == {"x": 1}
+    assert serving(tmp_path, lambda path: ask(path.parent, "/x.json", is_user=False)) == {"x": 1}
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_whatever_is_asked(tmp_path: Path, request_: bytes, status: bytes) -> No
             first = said(path, request_)
         except (BrokenPipeError, ConnectionResetError):
             first = b""
-        assert ask(path.parent, "/x.json") == {"x": 1}
+        assert ask(path.parent, "/x.json", is_user=False) == {"x": 1}
         return first.split(b"\r\n", 1)[0]
 
     assert serving(tmp_path, test) == status
@@ -86,7 +86,7 @@ def test_a_socket_left_behind_is_replaced_and_a_file_is_not(tmp_path: Path) -> N
     path = tmp_path / "watcher.sock"
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(path))
-    assert serving(tmp_path, lambda path: ask(path.parent, "/x.json")) == {"x": 1}
+    assert serving(tmp_path, lambda path: ask(path.parent, "/x.json", is_user=False)) == {"x": 1}
     path.unlink(missing_ok=True)
     path.write_text("mine")
     assert asyncio.run(Desk(path, {}).open()) is None
@@ -95,5 +95,5 @@ def test_a_socket_left_behind_is_replaced_and_a_file_is_not(tmp_path: Path) -> N
 
 def test_no_watcher_is_an_error_with_a_cure(tmp_path: Path) -> None:
     with pytest.raises(OmnitronError) as caught:
-        ask(tmp_path, "/x.json")
+        ask(tmp_path, "/x.json", is_user=False)
     assert caught.value.lines()[1] == "does it run? systemctl status omnitron-watcher"
