@@ -4,30 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
-import math
 import signal
 import sys
-import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from omnitron.errors import OmnitronError
-from omnitron.observe.policies import AppPolicy, StackPolicy, WatchPolicy, read_policies
+from omnitron.observe.policies import StackPolicy, read_policies
 from omnitron.supervision.notify import send
 from omnitron.systemd.manager import Manager
-from omnitron.watcher import exposition
 from omnitron.watcher.desk import Desk
-from omnitron.watcher.exposition import Stacks
 from omnitron.watcher.keeper import Keeper
-from omnitron.watcher.meter import Meter
-from omnitron.watcher.restarter import restart
-from omnitron.watcher.scaler import Scaler
-
-if TYPE_CHECKING:
-    from omnitron.watcher.files import Files
+from omnitron.watcher.metering import Metering
+from omnitron.watcher.reloader import Reloader
 
 log = logging.getLogger(__name__)
 
@@ -37,11 +28,6 @@ RETRY_S = 1.0
 """How often what was begun is looked at without a signal: a call may have failed."""
 REST_S = 0.005
 """Least time between two looks: one crash is about twenty signals."""
-PROMETHEUS = "text/plain; version=0.0.4"
-SHORTEST_SAMPLE_S = 0.2
-"""Least time between two rounds of samples, whatever a definition says."""
-COOLDOWN_S = 3.0
-"""Least time between two restarts of an app for its files."""
 BEAT_S = 10.0
 """How often systemd hears that the watcher lives, less than half of the unit's WatchdogSec=."""
 
@@ -54,80 +40,22 @@ class Watcher:
         self._records = records
         self._is_user = is_user
         self._keepers: dict[str, Keeper] = {}
-        self._meters: dict[str, Meter] = {}
-        self._scalers: dict[str, Scaler] = {}
-        self._scaling: dict[str, asyncio.Task[None]] = {}
-        self._manager: Manager | None = None
-        self._files: Files | None = None
-        self._watched: dict[tuple[str, str], WatchPolicy] = {}
-        self._restarted: dict[tuple[str, str], float] = {}
-        self._restarting: set[asyncio.Task[None]] = set()
+        self._reloader = Reloader()
+        self._metering = Metering(records, self._is_busy, is_user=is_user)
         self._dirty: set[str] = set()
         self._is_stale = True
         self._woken = asyncio.Event()
-        self._loaded = asyncio.Event()
         self._said = ""
 
     async def run(self) -> None:
         """Keep all stacks until cancelled; a bus that goes away is waited for."""
-        answers = {"/metrics": self._prometheus, "/metrics.json": self._aggregated, "/history.json": self._histories}
-        await Desk(self._records / "watcher.sock", answers).open()
-        metering = asyncio.ensure_future(self._meter())
+        await Desk(self._records / "watcher.sock", self._metering.answers).open()
+        metering = asyncio.ensure_future(self._metering.run())
         try:
             await self._keep()
         finally:
             metering.cancel()
-
-    async def _meter(self) -> None:
-        while True:
-            for stem, meter in [*self._meters.items()]:
-                if meter.due <= time.monotonic():
-                    await self._sample(meter)
-                    self._scale(stem, meter)
-            due = min((meter.due for meter in self._meters.values()), default=math.inf)
-            pause = max(SHORTEST_SAMPLE_S, due - time.monotonic())
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(None if math.isinf(pause) else pause):
-                    await self._loaded.wait()
-            self._loaded.clear()
-
-    async def _sample(self, meter: Meter) -> None:
-        try:
-            await asyncio.to_thread(meter.sample)
-        except Exception:  # one stack's figures must not be the end of all others'
-            log.exception("cannot take figures of %s", meter.stack.stem)
-
-    def _scale(self, stem: str, meter: Meter) -> None:
-        """Let the scaler of a stack look, beside everything else; one look at a time."""
-        keeper, scaler = self._keepers.get(stem), self._scalers.get(stem)
-        under_way = self._scaling.get(stem)
-        if self._manager is None or keeper is None or scaler is None or keeper.is_busy:
-            return
-        if under_way is None or under_way.done():
-            self._scaling[stem] = asyncio.create_task(self._look_at_load(scaler, self._manager, meter))
-
-    async def _look_at_load(self, scaler: Scaler, manager: Manager, meter: Meter) -> None:
-        try:
-            await scaler.look(manager, meter)
-        except OmnitronError as error:
-            log.error("%s", error.brief)
-        except Exception:  # the next look may go better
-            log.exception("cannot scale %s", scaler.stack.stem)
-
-    async def _figures(self) -> Stacks:
-        meters = [*self._meters.values()]
-        return [(meter.stack, await asyncio.to_thread(meter.figures)) for meter in meters]
-
-    async def _prometheus(self) -> tuple[str, bytes]:
-        return PROMETHEUS, exposition.prometheus(await self._figures()).encode()
-
-    async def _aggregated(self) -> tuple[str, bytes]:
-        data = exposition.aggregated(await self._figures(), timestamp=round(time.time() * 1000))
-        return "application/json", json.dumps(data).encode()
-
-    async def _histories(self) -> tuple[str, bytes]:
-        kept = [(meter.stack, meter.histories()) for meter in self._meters.values()]
-        return "application/json", await asyncio.to_thread(lambda: json.dumps(exposition.histories(kept)).encode())
+            self._reloader.close()
 
     async def _keep(self) -> None:
         while True:
@@ -149,18 +77,16 @@ class Watcher:
         await manager.listen(self._changed, self._reread)
         self._reread()
         closed = asyncio.ensure_future(manager.closed())
-        self._manager = manager
+        self._metering.manager = self._reloader.manager = manager
         try:
             while not closed.done():
                 await self._look(manager)
                 await asyncio.sleep(REST_S)
                 await self._wait(closed)
         finally:
-            self._manager = None
+            self._reloader.manager = None
+            self._metering.disconnected()
             closed.cancel()
-            # What they wait for was said on this connection, or never will be.
-            for task in (*self._scaling.values(), *self._restarting):
-                task.cancel()
 
     async def _look(self, manager: Manager) -> None:
         if self._is_stale:
@@ -184,52 +110,9 @@ class Watcher:
         woken.cancel()
         self._woken.clear()
 
-    def _watch_files(self) -> None:
-        """Watch what the policies name; anew when that has changed, for what changes meanwhile is not seen."""
-        apps = {
-            (stem, app.name): app.watch
-            for stem, keeper in self._keepers.items()
-            for app in keeper.stack.apps
-            if app.watch
-        }
-        if apps == self._watched:
-            return
-        self._watched = apps
-        if self._files:
-            self._files.close()
-            self._files = None
-        if not apps:
-            return
-        # Imported here: a host without development stacks does not pay for it.
-        from omnitron.watcher.files import Files
-
-        try:
-            self._files = Files(self._files_changed)
-        except OSError as error:
-            log.error("cannot watch files: %s", error.strerror or error)
-            return
-        # Large trees take a while, in which supervision must go on.
-        self._restarting.add(task := asyncio.create_task(asyncio.to_thread(self._files.watch, apps)))
-        task.add_done_callback(self._restarting.discard)
-
-    def _files_changed(self, key: tuple[str, str], paths: list[str]) -> None:
-        left = self._restarted.get(key, -math.inf) + COOLDOWN_S - time.monotonic()
-        if left > 0:
-            # An app that writes what it watches must not be all that this host does.
-            asyncio.get_running_loop().call_later(left, self._files_changed, key, paths)
-            return
-        self._restarted[key] = time.monotonic()
-        keeper = self._keepers.get(key[0])
-        app = next((app for app in keeper.stack.apps if app.name == key[1]), None) if keeper else None
-        if keeper and app and self._manager:
-            self._restarting.add(task := asyncio.create_task(self._restart(self._manager, keeper.stack, app, paths)))
-            task.add_done_callback(self._restarting.discard)
-
-    async def _restart(self, manager: Manager, stack: StackPolicy, app: AppPolicy, paths: list[str]) -> None:
-        try:
-            await restart(manager, stack, app, paths)
-        except OmnitronError as error:
-            log.error("%s", error.brief)
+    def _is_busy(self, stem: str) -> bool:
+        keeper = self._keepers.get(stem)
+        return keeper is None or keeper.is_busy
 
     def _changed(self, unit: str) -> None:
         stem = "-".join(unit.rpartition(".")[0].split("-")[:2])
@@ -249,23 +132,12 @@ class Watcher:
             log.error("cannot read what is installed: %s", error)
             return
         self._keepers = {policy.stem: self._keeper(policy) for policy in policies}
-        self._meters = {policy.stem: self._meter_of(policy) for policy in policies}
-        self._scalers = {policy.stem: self._scaler(policy) for policy in policies}
-        self._watch_files()
-        self._loaded.set()
+        self._metering.load(policies)
+        self._reloader.watch(policies)
 
     def _keeper(self, policy: StackPolicy) -> Keeper:
         known = self._keepers.get(policy.stem)
         return known if known and known.stack == policy else Keeper(policy, self._records)
-
-    def _scaler(self, policy: StackPolicy) -> Scaler:
-        known = self._scalers.get(policy.stem)
-        return known if known and known.stack == policy else Scaler(policy, self._records.parent)
-
-    def _meter_of(self, policy: StackPolicy) -> Meter:
-        known = self._meters.get(policy.stem)
-        fresh = Meter(policy, self._records, is_user=self._is_user)
-        return known if known and known.stack == policy else fresh
 
 
 def main(arguments: list[str]) -> int:
