@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from omnitron.planner import sweeps
 from omnitron.supervision import health, sweep
 from omnitron.supervision.health import Result
 from omnitron.supervision.sweep import Target, ask, targets_of
@@ -113,3 +114,7 @@ def test_a_process_of_another_user_is_not_joined() -> None:
     assert done.returncode != 0
     assert done.stdout == ""
     assert "its main process runs as another user: 0 0 0 0" in done.stderr
+
+
+def test_the_time_that_a_sweep_has_is_reckoned_with_what_it_does_at_once() -> None:
+    assert sweeps.AT_ONCE == sweep.AT_ONCE
