@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Tests that run as another user need a checkout that others can reach: root's own folder is not one."""
+    """Tests that run as another user need a checkout that others can reach: root's own folder is not one.
+
+    And those that interrupt a command need one that can be: a shell's background jobs cannot, nor their children.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     shut = [folder for folder in (CHECKOUT, *CHECKOUT.parents) if not folder.stat().st_mode & 0o001]
     if os.geteuid() == 0 and shut:
         cure = f"move the checkout, or: chmod o+x {' '.join(map(str, shut))}"

@@ -101,9 +101,10 @@ class Manager:
             raise host.unreachable(self.is_user, f"{path}: {reason}") from error
         self._bus.add_message_handler(self._on_message)
         try:
-            self._owner = await self._call("find systemd", "GetNameOwner", "s", NAME, to=BUS)
             await self._match(f"sender='{NAME}',path='{PATH}',interface='{MANAGER}',member='JobRemoved'")
+            # A user's manager may be on its way to the bus still: a call waits for it, a question for it does not.
             await self._subscribe()
+            self._owner = await self._call("find systemd", "GetNameOwner", "s", NAME, to=BUS)
         except BaseException:
             self._bus.disconnect()
             raise
