@@ -73,12 +73,13 @@ def crashed(group: Group, state: State, unit: str, is_running: Callable[[str], b
     if unit not in group.members or group.pool(unit):
         return state
     trigger = state.trigger
-    if trigger is not None and trigger != unit and unit in state.pending and unit not in to_start(group, state):
-        # It should be down already; systemd would bring it back too early.
+    if unit in state.stopping or (unit in state.waiting and not is_running(unit)):
+        # It goes down, or is: what stopped it may have come between its crash and the restart by systemd.
+        return state
+    if trigger is not None and unit in state.waiting and unit not in to_start(group, state):
+        # It was down already; systemd would bring it back too early.
         return _state(group, trigger, {*state.stopping, unit}, {*state.waiting} - {unit})
     stop = {member for member in group.after(unit) if is_running(member)}
-    if trigger is not None and trigger != unit:
-        stop.add(trigger)
     return _state(group, unit, {*state.stopping, *stop} - {unit}, {*state.waiting} - stop - {unit})
 
 
