@@ -1,0 +1,118 @@
+"""Random faults, repeated by FAULT_SEED=…: at the end all that should run runs, once, and groups still work."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable
+
+import pytest
+from machines import Machine
+from projects import Make, Project
+
+APPS = [f"a{number:02}" for number in range(20)]
+FAULTS = 34
+"""For each strategy on each systemd: about 200 in all."""
+WATCHER = "omnitron-watcher.service"
+
+
+class Chaos:
+    """A stack of twenty apps, and what can happen to it."""
+
+    def __init__(self, project: Project, chance: random.Random) -> None:
+        self.project, self.machine, self.chance = project, project.machine, chance
+        self.done: list[str] = []
+
+    def crash(self) -> None:
+        """One, two or three processes end at once."""
+        names = self.chance.sample(APPS, self.chance.choice([1, 1, 1, 2, 3]))
+        pids = [str(pid) for name in names if (pid := self.project.pid(name))]
+        self.machine.run("kill", f"-{self.chance.choice(['KILL', 'SEGV', 'TERM'])}", *(pids or ["99999"]), check=False)
+
+    def kill_watcher(self) -> None:
+        self.machine.systemctl("kill", "--signal=KILL", WATCHER, check=False)
+
+    def stop_watcher_for_a_while(self) -> None:
+        self.machine.systemctl("kill", "--signal=STOP", WATCHER, check=False)
+        self.crash()
+        time.sleep(self.chance.random())
+        self.machine.systemctl("kill", "--signal=CONT", WATCHER, check=False)
+
+    def restart_dbus(self) -> None:
+        self.machine.systemctl("restart", "dbus.service")
+
+    def reexec(self) -> None:
+        self.machine.systemctl("daemon-reexec")
+
+    def reload(self) -> None:
+        self.machine.systemctl("daemon-reload")
+
+    def fill_run(self) -> None:
+        """No space where crashes are recorded, for a moment, and a crash in it."""
+        self.machine.run("sh", "-c", "cat /dev/zero >/run/fill 2>/dev/null", check=False)
+        self.crash()
+        time.sleep(0.3)
+        self.machine.run("rm", "-f", "/run/fill")
+
+    def fault(self) -> None:
+        """One fault, and a pause in which it may or may not be dealt with."""
+        faults: list[tuple[Callable[[], None], int]] = [
+            (self.crash, 10),
+            (self.kill_watcher, 3),
+            (self.stop_watcher_for_a_while, 2),
+            (self.restart_dbus, 1),
+            (self.reexec, 1),
+            (self.reload, 2),
+            (self.fill_run, 1),
+        ]
+        (what,) = self.chance.choices([one for one, _ in faults], [weight for _, weight in faults])
+        self.done.append(what.__name__)
+        what()
+        time.sleep(self.chance.choice([0.0, 0.05, 0.3]))
+
+    def states(self) -> dict[str, str]:
+        """ActiveState of each app's service."""
+        units = [self.project.unit(name) for name in APPS]
+        blocks = self.machine.systemctl("show", "--property=Id,ActiveState,Job", *units).strip().split("\n\n")
+        found = [dict(line.split("=", 1) for line in block.splitlines()) for block in blocks]
+        return {one["Id"]: one["ActiveState"] if not one["Job"] else "busy" for one in found}
+
+    def is_settled(self) -> bool:
+        """Whether everything runs, twice in a row."""
+        for _ in range(2):
+            if set(self.states().values()) != {"active"}:
+                return False
+            time.sleep(0.7)
+        return True
+
+
+@pytest.mark.parametrize("strategy", ["one_for_one", "one_for_all", "rest_for_one"])
+def test_after_many_faults_all_is_as_it_should_be(machine: Machine, make: Make, strategy: str) -> None:
+    seed = int(os.environ.get("FAULT_SEED") or random.randrange(1 << 32))
+    print(f"FAULT_SEED={seed}")  # shown when it fails
+    policy = {"strategy": strategy, "maxRestarts": 10_000, "window": 60_000, "backoff": {"initial": 0}}
+    project = make(
+        [{"name": name, "command": ["sleep", "100000"], "hardening": "off"} for name in APPS], supervision=policy
+    )
+    project.omnitron("up")
+    chaos = Chaos(project, random.Random(seed))
+    for _ in range(FAULTS):
+        chaos.fault()
+    machine.wait(chaos.is_settled, 60, f"all run, after {chaos.done}")
+    machine.wait(lambda: machine.show(WATCHER, "ActiveState") == "active", 15, "the watcher runs")
+    for name in APPS:
+        group = machine.show(project.unit(name), "ControlGroup")
+        listed = machine.run("systemd-cgls", "--no-pager", group).stdout
+        assert listed.count("sleep 100000") == 1, (name, listed)
+    # And the strategy holds as on the first day.
+    before = {name: project.pid(name) for name in APPS}
+    crashed = chaos.chance.choice(APPS)
+    machine.run("kill", "-9", str(before[crashed]))
+    rest = {"one_for_one": [crashed], "one_for_all": APPS, "rest_for_one": APPS[APPS.index(crashed) :]}[strategy]
+
+    def changed() -> set[str]:
+        now = {name: project.pid(name) for name in APPS}
+        return {name for name in APPS if now[name] and now[name] != before[name]}
+
+    machine.wait(lambda: changed() == set(rest) and chaos.is_settled(), 30, f"{rest} restarted")
