@@ -8,7 +8,9 @@ import typer
 
 from omnitron.cli import changes, jobs, output
 from omnitron.cli.arguments import Debug, Json, OptionalStack, User
+from omnitron.cli.context import PACKAGED_WATCHER
 from omnitron.cli.stacks import is_user_scope, one_installed, scopes
+from omnitron.names import WATCHER
 
 if TYPE_CHECKING:
     from omnitron.observe.policies import StackPolicy
@@ -56,4 +58,7 @@ def _remove(policy: StackPolicy, *, is_user: bool) -> None:
     gates = [app.gate for app in policy.apps if app.gate]
     jobs.reset([*policy.services, *gates], is_user=is_user)
     leave_nothing = [policy.slice, *(process.slice for app in policy.apps for process in app.processes)]
+    places = [PACKAGED_WATCHER, *(place.units / WATCHER for place in scopes(is_user))]
+    if not any(place.exists() for place in places):
+        leave_nothing.append(WATCHER)  # it went with the last stack
     jobs.carry_out([Step("stop", tuple(dict.fromkeys(reversed(leave_nothing))), "removed")], is_user=is_user)

@@ -12,7 +12,7 @@ from omnitron.install.scope import Scope
 from omnitron.install.store import Reload, Store, Transaction
 from omnitron.names import WATCHER, unit_stem
 from omnitron.planner.plan import Plan, StackPlan
-from omnitron.render.files import File, render
+from omnitron.render.files import File, bus_files, render
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def _prepare(plan: Plan, stack: StackPlan, store: Store, running: frozenset[str]
     source = str(plan.ecosystem.path)
     manifest = Manifest(stack.names.project, source, stack.names.prefix, stack.names.stack)
     check_owner(store.manifest(stack.names.stem), manifest.project, source)
-    files = {store.scope.path(file): file for file in render(stack)}
+    files = {store.scope.path(file): file for file in render(stack) if store.scope.has_place(file)}
     return _compared(stack.names.stem, stack.names.stack, files, store, manifest, running)
 
 
@@ -58,8 +58,7 @@ def _compared(
     installed = store.manifest(stem)
     store.check_places({path: file.text for path, file in files.items()}, installed)
     present = {path: _read(path) for path in files}
-    watcher = {str(store.scope.units / WATCHER)}
-    shared = frozenset[str]() if not files and _is_last(store, stem) else frozenset(watcher)
+    shared = frozenset[str]() if not files and _is_last(store, stem) else _shared(store.scope)
     return Prepared(stem, stack, files, compare(files, present, installed, manifest, running, shared))
 
 
@@ -81,9 +80,17 @@ def remove(store: Store, stem: str, reload: Reload) -> None:
     """Remove every file of a stack, its manifest last; an operator's drop-ins stay."""
     installed = store.manifest(stem)
     if installed is not None:
-        watcher = str(store.scope.units / WATCHER)
-        names = [*(name for name in installed.files if name != watcher), *([watcher] if _is_last(store, stem) else [])]
+        shared = _shared(store.scope)
+        # They are in the manifest of the stack that came first, which may be gone.
+        last = sorted(shared) if _is_last(store, stem) else []
+        names = [*(name for name in installed.files if name not in shared), *last]
         store.apply(stem, Transaction({}, tuple(map(Path, names)), replace(installed, files={})), reload)
+
+
+def _shared(scope: Scope) -> frozenset[str]:
+    """Return the paths of what all stacks need: the watcher, and its place on the bus."""
+    bus = {str(scope.path(file)) for file in bus_files() if scope.has_place(file)}
+    return frozenset({str(scope.units / WATCHER), *bus})
 
 
 def _is_last(store: Store, stem: str) -> bool:

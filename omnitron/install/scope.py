@@ -47,12 +47,36 @@ class Scope:
             return (_runtime() if self.runtime else _state()) / "omnitron/.installed"
         return self._below("/run/omnitron/.installed" if self.runtime else "/var/lib/omnitron/.installed")
 
+    @property
+    def folders(self) -> set[Path]:
+        """Every folder that has, or could have, a file of ours."""
+        found = {self.units, self.policies, self.state, *self.units.parent.glob("journald@*.conf.d")}
+        return found if self.name == "user" else found | {self._bus, self._sysusers}
+
+    @property
+    def _bus(self) -> Path:
+        return self._below("/etc/dbus-1/system.d")
+
+    @property
+    def _sysusers(self) -> Path:
+        return self._below("/run/sysusers.d" if self.runtime else "/etc/sysusers.d")
+
+    def has_place(self, file: File) -> bool:
+        """Whether `file` can be installed: the bus looks in no folder that a reboot empties."""
+        if file.place not in ("bus", "sysusers"):
+            return True
+        return self.name == "system" and not (file.place == "bus" and self.runtime)
+
     def path(self, file: File) -> Path:
         """Return where `file` goes."""
         if file.place == "units":
             return self.units / file.name
         if file.place == "policy":
             return self.policies / file.name
+        if file.place == "bus":
+            return self._bus / file.name
+        if file.place == "sysusers":
+            return self._sysusers / file.name
         base = "/run/systemd" if self.runtime else "/etc/systemd"
         return self._below(f"{base}/journald@{file.name}.conf.d") / "omnitron.conf"
 

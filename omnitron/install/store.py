@@ -24,7 +24,7 @@ from omnitron.install.manifest import Manifest, load
 from omnitron.install.scope import Scope
 
 STAGED = ".omnitron-staged-"
-"""Begins the name of every staged file; neither systemd nor journald reads such a name."""
+"""Begins the name of every staged file, which ends in `.new`: nobody reads such a name."""
 
 Reload = Callable[[], None]
 
@@ -118,7 +118,7 @@ class Store:
             try:
                 for path, text in final.items():
                     self._make_folder(path.parent)
-                    staged[path] = path.with_name(STAGED + path.name)
+                    staged[path] = path.with_name(f"{STAGED}{path.name}.new")
                     _write_new(staged[path], text)
                 renames = [[str(temporary), str(path)] for path, temporary in staged.items()]
                 steps = {"renames": renames, "removes": [str(path) for path in removes]}
@@ -136,10 +136,8 @@ class Store:
     def _recover(self, reload: Reload) -> None:
         for journal in sorted(self.scope.state.glob("*.journal")):
             self._finish(journal, reload)
-        folders = {self.scope.units, self.scope.policies, self.scope.state}
-        folders |= set(self.scope.units.parent.glob("journald@*.conf.d"))
         with _explained(self.scope.state):
-            for folder in folders:
+            for folder in self.scope.folders:
                 for leftover in folder.glob(STAGED + "*") if folder.is_dir() else ():
                     leftover.unlink(missing_ok=True)
             for leftover in self.scope.state.glob("*.journal-new"):
@@ -190,7 +188,7 @@ class Store:
 
 def _same_source(present: str, wanted: str) -> bool:
     """Whether two texts of ours were made from the same definition: by the first line, or a policy's `source`."""
-    if wanted.startswith("#"):
+    if wanted.startswith(("#", "<!--")):
         return present.partition("\n")[0] == wanted.partition("\n")[0]
     try:
         return bool(json.loads(present)["source"] == json.loads(wanted)["source"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from omnitron import names
@@ -90,7 +91,7 @@ def aggregated_health(named: list[tuple[AppReport, str]], *, timestamp: int) -> 
     """Return an `AggregatedHealthDto`; `timestamp` in ms. Apps that are not enabled do not count."""
     apps = {name: _health(app) for app, name in named}
     counted = [apps[name]["status"] for app, name in named if app.policy.enabled]
-    return {"timestamp": timestamp, "overall": _worst_health(counted), "apps": apps}
+    return {"timestamp": timestamp, "overall": worst_health(counted), "apps": apps}
 
 
 def _health(app: AppReport) -> dict[str, Any]:
@@ -99,14 +100,20 @@ def _health(app: AppReport) -> dict[str, Any]:
         result = "warn" if service.status == "online" and service.note else HEALTH[service.status][1]
         told = {"message": service.note or service.status} if result != "pass" else {}
         checks.append({"name": service.unit, "status": result, **told})
-    states = [
+    return {"status": health_of(app), "checks": checks}
+
+
+def health_of(app: AppReport) -> str:
+    """Return whether an app is `healthy`, `degraded` or `unhealthy`."""
+    return worst_health(
         "degraded" if service.status == "online" and service.note else HEALTH[service.status][0]
         for service in app.services
-    ]
-    return {"status": _worst_health(states), "checks": checks}
+    )
 
 
-def _worst_health(states: list[str]) -> str:
+def worst_health(healths: Iterable[str]) -> str:
+    """Return the health of a whole whose parts have these."""
+    states = set(healths)
     return next((state for state in ("unhealthy", "degraded") if state in states), "healthy")
 
 

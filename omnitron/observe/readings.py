@@ -80,6 +80,19 @@ def take(stacks: Iterable[StackPolicy], *, is_user: bool, records: Path) -> Read
     return Readings(boot_time, monotonic, units, usage, crashed, recent, known, checks)
 
 
+def of_stack(
+    stack: StackPolicy,
+    units: dict[str, Listed],
+    records: Iterable[Record],
+    remembered: Memory,
+    checks: dict[str, Result],
+) -> Readings:
+    """Return the readings of one stack from what somebody has at hand; what its services use is not among them."""
+    crashed = {unit: known for record in records for unit, known in record.units.items()}
+    now, boot_time = time.clock_gettime(time.CLOCK_MONOTONIC), time.clock_gettime(time.CLOCK_BOOTTIME)
+    return Readings(boot_time, now, units, {}, crashed, {}, {stack.target: remembered}, checks)
+
+
 def unit_patterns(stack: StackPolicy) -> tuple[str, str]:
     """Return the glob patterns of a stack's units."""
     return stack.target, f"{stack.stem}-*"

@@ -31,6 +31,8 @@ class StackPlan:
     policy: dict[str, Any]
     journal_settings: tuple[tuple[str, str], ...]
     """Settings of the stack's journal namespace, empty without one."""
+    brings_bus: bool = False
+    """Whether what gives the watcher its place on the system's bus comes with it."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,8 @@ def make_plan(ecosystem: Ecosystem, facts: HostFacts, chosen: Iterable[str] | No
     warnings += [_not_local(ecosystem, name) for name in selected if name not in local]
     warnings += [line for plan in plans for line in _advice(ecosystem, plan, facts)]
     if plans and not facts.has_packaged_watcher:
-        plans[0] = replace(plans[0], units=(*plans[0].units, watcher(facts)))
+        units = (*plans[0].units, watcher(facts))
+        plans[0] = replace(plans[0], units=units, brings_bus=not facts.is_user)
     return Plan(ecosystem, facts, tuple(plans), tuple(dict.fromkeys(warnings)))
 
 

@@ -11,9 +11,9 @@ from typing import Literal
 from omnitron.planner.hosting import spec_name
 from omnitron.planner.plan import StackPlan
 from omnitron.planner.values import Unit
-from omnitron.render.templates import fill
+from omnitron.render.templates import fill, plain
 
-Place = Literal["units", "policy", "journald"]
+Place = Literal["units", "policy", "journald", "bus", "sysusers"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,17 @@ def render(stack: StackPlan) -> tuple[File, ...]:
     if stack.journal_settings:
         source = stack.names.source.text
         files.append(File("journald", stack.names.stem, _journald(stack.journal_settings, source)))
+    if stack.brings_bus:
+        files += bus_files()
     return tuple(files)
+
+
+def bus_files() -> list[File]:
+    """Return what gives the watcher its place on the bus: who may own its name and call it, and a group for that."""
+    return [
+        File("bus", "dev.omnitron.Watcher1.conf", plain("dev.omnitron.Watcher1.conf")),
+        File("sysusers", "omnitron.conf", plain("sysusers.conf")),
+    ]
 
 
 def render_unit(unit: Unit) -> File:

@@ -27,13 +27,23 @@ class _Missing(jinja2.Undefined):
         return OMIT
 
 
+def _folder() -> Path:
+    """Return where the templates are: beside the package when installed, else at the top of the source tree."""
+    installed = PACKAGE / "unit_templates"
+    return installed if installed.is_dir() else PACKAGE.parent / "unit_templates"
+
+
+@cache
+def plain(name: str) -> str:
+    """Return the text of a file that needs no values."""
+    return (_folder() / name).read_text()
+
+
 @cache
 def environment() -> jinja2.Environment:
-    """Return the templates: beside the package when installed, else at the top of the source tree."""
-    installed = PACKAGE / "unit_templates"
-    folder = installed if installed.is_dir() else PACKAGE.parent / "unit_templates"
+    """Return the templates."""
     return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folder),
+        loader=jinja2.FileSystemLoader(_folder()),
         undefined=_Missing,
         keep_trailing_newline=True,
         auto_reload=False,

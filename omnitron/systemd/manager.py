@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from dbus_fast import BusType, Message, MessageType
 from dbus_fast.aio import MessageBus
@@ -20,6 +20,9 @@ from dbus_fast.errors import AuthError
 
 from omnitron.errors import NotPermittedError, OmnitronError
 from omnitron.systemd import host
+
+if TYPE_CHECKING:
+    from omnitron.systemd.exported import Exported, Service
 
 NAME = "org.freedesktop.systemd1"
 PATH = "/org/freedesktop/systemd1"
@@ -31,6 +34,9 @@ MAX_IN_FLIGHT = 32
 
 UNITS = f"{PATH}/unit"
 BUS = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
+TAKE_IT_OVER = 0x2 | 0x4
+"""Flags of RequestName: replace an owner that allows it, do not wait for one that does not."""
+IS_OWNER = (1, 4)
 
 ALREADY_SUBSCRIBED = f"{NAME}.AlreadySubscribed"
 NO_SUCH_UNIT = f"{NAME}.NoSuchUnit"
@@ -125,6 +131,21 @@ class Manager:
         await self._match(f"sender='{NAME}',interface='{PROPERTIES}',path_namespace='{UNITS}',arg0='{NAME}.Unit'")
         await self._match(f"sender='{NAME}',path='{PATH}',interface='{MANAGER}',member='Reloading'")
         await self._match(f"sender='{BUS[0]}',interface='{BUS[2]}',member='NameOwnerChanged',arg0='{NAME}'")
+
+    async def export(self, name: str, service: Service) -> Exported:
+        """Answer calls of a service under a name on this bus; raises OmnitronError when that may not be."""
+        # Imported here: no command needs it.
+        from omnitron.systemd.exported import Exported
+
+        exported = Exported(self._bus, service)
+        answer = await self._call(f"be {name} on the bus", "RequestName", "su", name, TAKE_IT_OVER, to=BUS)
+        if answer not in IS_OWNER:
+            raise BusError(f"be {name} on the bus", "", "somebody else is")
+        return exported
+
+    async def reload_bus(self) -> None:
+        """Make the bus read its own policies again."""
+        await self._call("reload the bus", "ReloadConfig", to=BUS)
 
     async def closed(self) -> None:
         """Wait until the bus has closed the connection."""

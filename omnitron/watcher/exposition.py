@@ -51,6 +51,14 @@ def _process(one: Figures) -> dict[str, Any]:
     }
 
 
+def values_of(stack: StackPolicy, one: Figures) -> dict[str, bool | int | float | str]:
+    """Return the figures of one service, flat; what is not known is left out."""
+    values = {"project": stack.project, "stack": stack.stack, "app": one.app, **_process(one)}
+    pressure = values.pop("pressure")
+    values |= {f"pressure{kind.capitalize()}": share for kind, share in pressure.items()}
+    return {name: value for name, value in values.items() if value is not None}
+
+
 def histories(kept: Iterable[tuple[StackPolicy, Mapping[str, History]]]) -> dict[str, Any]:
     """Return the last of what is kept of each service, oldest first; `interval` in ms."""
     return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +13,13 @@ from omnitron.observe.readings import records_of, unit_patterns
 from omnitron.supervision import memory as memories
 from omnitron.supervision.memory import Memory
 from omnitron.supervision.strategy import IDLE
+from omnitron.systemd.listing import Listed
 from omnitron.systemd.manager import BusError
-from omnitron.watcher.judge import Job, Unit, View, first_memory, judge, view_of
+from omnitron.watcher.judge import Job, Unit, first_memory, judge, view_of
 
 if TYPE_CHECKING:
     from omnitron.observe.policies import StackPolicy
+    from omnitron.supervision.record import Record
     from omnitron.systemd.manager import Manager
 
 log = logging.getLogger(__name__)
@@ -26,6 +28,16 @@ REFUSED_FOR_GOOD = ("NoSuchUnit", "UnitMasked", "OnlyByDependency", "LoadFailed"
 """Errors of systemd that will be the same the next time."""
 AGAIN_S = 10.0
 """How soon the same unit is started again when the start of it changed nothing."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """One stack at one moment: its units, its crash records, and what the watcher has in mind."""
+
+    stack: StackPolicy
+    units: dict[str, Listed]
+    records: list[Record]
+    memory: Memory
 
 
 class Keeper:
@@ -48,9 +60,12 @@ class Keeper:
         memory = self._memory
         return memory is not None and (memory.recovery != IDLE or bool(memory.ending))
 
-    async def look(self, manager: Manager) -> None:
-        """See what has changed, and do what follows from it, until nothing follows any more."""
-        view = await self._view(manager)
+    async def look(self, manager: Manager) -> Sight:
+        """See how the stack is now, do what follows from it, and return what was seen."""
+        # Records first: whoever is active in what is read after them has come back since.
+        records = records_of(self.stack, self._records)
+        states = await manager.list_units(*unit_patterns(self.stack))
+        view = view_of({unit.name: Unit(unit.active, unit.job) for unit in states}, records)
         before = self._memory or first_memory(view)
         memory, jobs = judge(self.stack, before, view, frozenset(self._asked), self._clock())
         self._asked &= set(memory.recovery.waiting)
@@ -61,12 +76,8 @@ class Keeper:
             # Stops that are queued are remembered by systemd.
             left = tuple(unit for unit in memory.ending if unit not in queued)
             self._remember(replace(memory, ending=left))
-
-    async def _view(self, manager: Manager) -> View:
-        # Records first: whoever is active in what is read after them has come back since.
-        records = records_of(self.stack, self._records)
-        states = await manager.list_units(*unit_patterns(self.stack))
-        return view_of({unit.name: Unit(unit.active, unit.job) for unit in states}, records)
+        units = {unit.name: Listed(unit.load, unit.active, unit.sub) for unit in states}
+        return Sight(self.stack, units, records, self._memory or memory)
 
     def _remember(self, memory: Memory) -> None:
         self._memory = memory

@@ -18,6 +18,7 @@ from omnitron.systemd.manager import Manager
 from omnitron.watcher.desk import Desk
 from omnitron.watcher.keeper import Keeper
 from omnitron.watcher.metering import Metering
+from omnitron.watcher.publisher import Publisher
 from omnitron.watcher.reloader import Reloader
 
 log = logging.getLogger(__name__)
@@ -42,6 +43,7 @@ class Watcher:
         self._keepers: dict[str, Keeper] = {}
         self._reloader = Reloader()
         self._metering = Metering(records, self._is_busy, is_user=is_user)
+        self._publisher = Publisher(records, self._metering)
         self._dirty: set[str] = set()
         self._is_stale = True
         self._woken = asyncio.Event()
@@ -50,11 +52,12 @@ class Watcher:
     async def run(self) -> None:
         """Keep all stacks until cancelled; a bus that goes away is waited for."""
         await Desk(self._records / "watcher.sock", self._metering.answers).open()
-        metering = asyncio.ensure_future(self._metering.run())
+        beside = [asyncio.ensure_future(self._metering.run()), asyncio.ensure_future(self._publisher.run())]
         try:
             await self._keep()
         finally:
-            metering.cancel()
+            for task in beside:
+                task.cancel()
             self._reloader.close()
 
     async def _keep(self) -> None:
@@ -79,6 +82,8 @@ class Watcher:
         closed = asyncio.ensure_future(manager.closed())
         self._metering.manager = self._reloader.manager = manager
         try:
+            await self._look(manager)  # what was begun comes before what is told
+            await self._publisher.connected(manager)
             while not closed.done():
                 await self._look(manager)
                 await asyncio.sleep(REST_S)
@@ -86,6 +91,7 @@ class Watcher:
         finally:
             self._reloader.manager = None
             self._metering.disconnected()
+            self._publisher.disconnected()
             closed.cancel()
 
     async def _look(self, manager: Manager) -> None:
@@ -97,7 +103,8 @@ class Watcher:
         self._dirty |= {stem for stem, keeper in self._keepers.items() if keeper.is_busy}
         keepers = [self._keepers[stem] for stem in self._dirty if stem in self._keepers]
         self._dirty = set()
-        await asyncio.gather(*(keeper.look(manager) for keeper in keepers))
+        for sight in await asyncio.gather(*(keeper.look(manager) for keeper in keepers)):
+            self._publisher.saw(sight)
         self._said = ""
         count = len(self._keepers)
         send("READY=1", "WATCHDOG=1", f"STATUS=watching {count} stack{'' if count == 1 else 's'}")
@@ -133,6 +140,7 @@ class Watcher:
             return
         self._keepers = {policy.stem: self._keeper(policy) for policy in policies}
         self._metering.load(policies)
+        self._publisher.load(policies)
         self._reloader.watch(policies)
 
     def _keeper(self, policy: StackPolicy) -> Keeper:

@@ -92,15 +92,16 @@ class Metering:
         if under_way is None or under_way.done():
             self._scaling[stem] = asyncio.create_task(_look_at_load(scaler, self.manager, meter))
 
-    async def _figures(self) -> Stacks:
+    async def figures(self) -> Stacks:
+        """Return the present figures of what runs."""
         meters = [*self._meters.values()]
         return [(meter.stack, await asyncio.to_thread(meter.figures)) for meter in meters]
 
     async def _prometheus(self) -> tuple[str, bytes]:
-        return PROMETHEUS, exposition.prometheus(await self._figures()).encode()
+        return PROMETHEUS, exposition.prometheus(await self.figures()).encode()
 
     async def _aggregated(self) -> tuple[str, bytes]:
-        data = exposition.aggregated(await self._figures(), timestamp=round(time.time() * 1000))
+        data = exposition.aggregated(await self.figures(), timestamp=round(time.time() * 1000))
         return "application/json", json.dumps(data).encode()
 
     async def _histories(self) -> tuple[str, bytes]:

@@ -24,8 +24,8 @@ MAY_IMPORT = {
     "supervision": set(),
     "host": {"supervision"},
     "observe": {"systemd", "supervision"},
-    "control": {"observe", "planner", "systemd"},
-    "watcher": {"observe", "systemd", "supervision"},
+    "control": {"observe", "planner", "systemd", "supervision"},
+    "watcher": {"control", "observe", "systemd", "supervision"},
     "sandbox": set(),
     "cli": {
         "definition",

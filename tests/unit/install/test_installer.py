@@ -29,6 +29,7 @@ def test_a_definition_is_installed_and_changed(host: Host, plan: Make) -> None:
         "omnitron.conf": ("change", "its contents differ"),
     }
     assert list(host.files()) == [
+        "etc/dbus-1/system.d/dev.omnitron.Watcher1.conf",
         "etc/omnitron/omnitron-dev.json",
         "etc/systemd/journald@omnitron-dev.conf.d/omnitron.conf",
         f"{UNITS}/omnitron-dev-changes-main.service",
@@ -37,6 +38,7 @@ def test_a_definition_is_installed_and_changed(host: Host, plan: Make) -> None:
         f"{UNITS}/omnitron-dev.slice",
         f"{UNITS}/omnitron-dev.target",
         f"{UNITS}/omnitron-watcher.service",
+        "etc/sysusers.d/omnitron.conf",
         "var/lib/omnitron/.installed/omnitron-dev.json",
     ]
     assert len(host.reloads) == 2

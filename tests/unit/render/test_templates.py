@@ -15,7 +15,7 @@ from omnitron.render.unitfile import parse
 from tests.unit.build import bootstrap, facts, planned, shop
 from tests.unit.render.reading import check, template_lines
 
-NAMES = [name.removesuffix(".j2") for name in environment().list_templates()]
+NAMES = [name.removesuffix(".j2") for name in environment().list_templates(["j2"])]
 OF_THE_RENDERER = {"digest", "raw_unit", "raw_service"}
 
 
@@ -116,6 +116,8 @@ def test_the_files_of_a_stack(tmp_path: Path) -> None:
         ("units", "omnitron-watcher.service"),
         ("policy", "omnitron-dev.json"),
         ("journald", "omnitron-dev"),
+        ("bus", "dev.omnitron.Watcher1.conf"),
+        ("sysusers", "omnitron.conf"),
     }
     assert files["journald", "omnitron-dev"].text == (
         f"# Made by omnitron from {tmp_path}/omnitron.config.yaml.\n"

@@ -1,0 +1,229 @@
+"""What the watcher knows, told on the bus as `dev.omnitron.Watcher1`: properties, signals, and methods for the rest."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omnitron.control.renew import renew
+from omnitron.errors import OmnitronError
+from omnitron.observe.dto import health_of, worst_health
+from omnitron.observe.policies import StackPolicy, Target, resolve
+from omnitron.observe.readings import checks_of, of_stack
+from omnitron.observe.report import StackReport, report_stack
+from omnitron.version import __version__
+from omnitron.watcher.exposition import values_of
+
+if TYPE_CHECKING:
+    from omnitron.systemd.exported import Exported
+    from omnitron.systemd.manager import Manager
+    from omnitron.watcher.keeper import Sight
+    from omnitron.watcher.metering import Metering
+
+log = logging.getLogger(__name__)
+
+NAME = "dev.omnitron.Watcher1"
+PATH = "/dev/omnitron/Watcher1"
+XML = Path(__file__).with_name("dev.omnitron.Watcher1.xml")
+
+REST_S = 0.1
+"""Least time between two rounds of signals: in a burst only what comes out of it is told."""
+
+Row = tuple[Any, ...]
+Signal = tuple[str, Row]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """One stack as it is told. Rows are those of the introspection data, without the stack's name."""
+
+    stack: Row = ()
+    """Project, name, state of the target, health."""
+    apps: Mapping[str, Row] = field(default_factory=dict)
+    """Status, health, restarts, note; by app."""
+    exits: Mapping[str, Row] = field(default_factory=dict)
+    """When, result, code, status, why it was given up; by service."""
+
+
+GONE = Rows()
+
+
+def rows_of(sight: Sight, report: StackReport) -> Rows:
+    """Return a stack as it is told."""
+    healths = {app.policy.name: health_of(app) for app in report.apps}
+    whole = worst_health(healths[app.policy.name] for app in report.apps if app.policy.enabled)
+    apps = {
+        app.policy.name: (
+            app.status,
+            healths[app.policy.name],
+            sum(service.restarts for service in app.services),
+            _text(app.note),
+        )
+        for app in report.apps
+    }
+    exits = {
+        unit: (
+            round(known.last_exit.at * 1_000_000),
+            *map(_text, (known.last_exit.result, known.last_exit.code, known.last_exit.status)),
+            _text(known.final.reason) if known.final else "",
+        )
+        for record in sight.records
+        for unit, known in record.units.items()
+        if known.last_exit
+    }
+    return Rows((sight.stack.project, sight.stack.stack, report.active, whole), apps, exits)
+
+
+def signals(stem: str, before: Rows, after: Rows) -> Iterator[Signal]:
+    """Yield what is to be told of a stack that has become another; a note that changes alone is not."""
+    for unit, exit in after.exits.items():
+        if before is not GONE and before.exits.get(unit) != exit:
+            yield "Exited", (unit, *exit)
+    for app, (status, health, restarts, note) in after.apps.items():
+        if before.apps.get(app, ())[:3] != (status, health, restarts):
+            yield "AppChanged", (stem, app, status, health, note)
+    if after is GONE:
+        yield "StackChanged", (stem, "removed", "")
+    elif before.stack != after.stack:
+        yield "StackChanged", (stem, *after.stack[2:])
+
+
+def _text(text: str) -> str:
+    """Return text that the bus takes: an app can have said anything."""
+    return text.encode(errors="replace").decode().replace("\0", "")
+
+
+class Publisher:
+    """Tells on the bus what was seen. Without its name there all else goes on."""
+
+    def __init__(self, records: Path, metering: Metering) -> None:
+        self._records = records
+        self._metering = metering
+        self._manager: Manager | None = None
+        self._exported: Exported | None = None
+        self._said = ""
+        self._rows: dict[str, Rows] = {}
+        self._reports: dict[str, StackReport] = {}
+        self._stacks: dict[str, StackPolicy] = {}
+        self._seen: dict[str, Sight] = {}
+        self._woken = asyncio.Event()
+
+    async def connected(self, manager: Manager) -> None:
+        """Take the name on a new connection."""
+        # Imported here: whoever is refused the name does not pay for it.
+        from omnitron.systemd.exported import Service
+
+        self._manager = manager
+        methods = {"GetMetrics": self._get_metrics, "Reset": self._reset}
+        service = Service(PATH, XML.read_text(), self._properties, methods)
+        try:
+            # The bus may have read its policies before they were there, or before the group was.
+            await manager.reload_bus()
+            self._exported = await manager.export(NAME, service)
+        except OmnitronError as error:
+            if error.brief != self._said:
+                log.warning("%s: `omnitron generate` installs what allows it, except under --runtime", error.brief)
+            self._said = error.brief
+
+    def disconnected(self) -> None:
+        """Tell nothing any more."""
+        self._manager = self._exported = None
+
+    def load(self, stacks: Iterable[StackPolicy]) -> None:
+        """Tell of these stacks from now on."""
+        self._stacks = {stack.stem: stack for stack in stacks}
+        self._woken.set()
+
+    def saw(self, sight: Sight) -> None:
+        """Take in how a stack is, to be told of soon."""
+        self._seen[sight.stack.stem] = sight
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Tell what is new, until cancelled."""
+        while True:
+            await self._woken.wait()
+            self._woken.clear()
+            try:
+                await self._tell()
+            except OmnitronError as error:
+                log.debug("%s", error.brief)  # the connection has ended: what is new is read again on the next one
+            except Exception:  # nothing that is told is worth the end of supervision
+                log.exception("cannot tell what has changed")
+            await asyncio.sleep(REST_S)
+
+    async def _tell(self) -> None:
+        seen, self._seen = self._seen, {}
+        new: list[Signal] = []
+        for stem in self._rows.keys() - self._stacks.keys():
+            new += signals(stem, self._rows.pop(stem), GONE)
+            self._reports.pop(stem, None)
+        for stem, sight in seen.items():
+            if stem in self._stacks:
+                checks = checks_of(sight.stack, self._records)
+                report = report_stack(
+                    sight.stack, of_stack(sight.stack, sight.units, sight.records, sight.memory, checks)
+                )
+                before, after = self._rows.get(stem, GONE), rows_of(sight, report)
+                new += signals(stem, before, after)
+                self._rows[stem], self._reports[stem] = after, report
+        if self._exported and new:
+            for name, values in new:
+                await self._exported.emit(name, *values)
+            await self._exported.invalidate("Stacks", "Apps", "LastExits")
+
+    def _properties(self) -> dict[str, Any]:
+        rows = sorted(self._rows.items())
+        return {
+            "Version": __version__,
+            "Stacks": [[stem, *row.stack] for stem, row in rows],
+            "Apps": [[stem, app, *values] for stem, row in rows for app, values in row.apps.items()],
+            "LastExits": [[unit, *values] for _, row in rows for unit, values in row.exits.items()],
+        }
+
+    async def _get_metrics(self, address: str) -> list[Any]:
+        from omnitron.systemd.exported import variants
+
+        wanted = set(self._services(self._targets(address))) if address else None
+        figures = await self._metering.figures()
+        return [
+            [variants(values_of(stack, one)) for stack, of in figures for one in of if _is_wanted(one.unit, wanted)]
+        ]
+
+    async def _reset(self, address: str) -> list[Any]:
+        manager = self._manager
+        if manager is None:
+            raise OmnitronError("cannot reset anything: the watcher is losing the bus")
+        units: dict[str, None] = {}
+        for target in self._targets(address):
+            report = self._reports.get(target.stack.stem)
+            if report is None:
+                raise OmnitronError("cannot reset it yet: the watcher has only just started")
+            units |= dict.fromkeys(await asyncio.to_thread(renew, target, report, self._records))
+        log.info("a new budget for %s was asked for over the bus", address)
+        for unit in units:
+            await manager.reset_failed(unit)
+            await manager.start(unit)
+        return [list(units)]
+
+    def _targets(self, address: str) -> list[Target]:
+        return resolve(address, self._stacks.values(), None)
+
+    def _services(self, targets: Iterable[Target]) -> Iterator[str]:
+        """Yield the services that are meant, those that `scale` has added too."""
+        for target in targets:
+            report = self._reports.get(target.stack.stem)
+            processes = [p for app in report.apps if app.policy == target.app for p in app.processes] if report else []
+            for process in processes:
+                if target.process in (None, process.policy):
+                    for service in process.services:
+                        if target.instance in (None, service.instance):
+                            yield service.unit
+
+
+def _is_wanted(unit: str, wanted: set[str] | None) -> bool:
+    return wanted is None or unit in wanted

@@ -1,0 +1,131 @@
+"""The watcher on the bus, as `busctl` alone sees it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from machines import Machine
+from projects import Make, Project
+
+NAME, PATH = "dev.omnitron.Watcher1", "/dev/omnitron/Watcher1"
+SLEEP = ["sleep", "1000"]
+ONCE = {"maxRestarts": 1, "backoff": {"initial": 50, "max": 50}}
+
+
+def call(machine: Machine, method: str, *args: str, user: str | None = None, check: bool = True) -> Any:
+    """What a method answers; the error's text where it does not."""
+    done = machine.run("busctl", "--json=short", "call", NAME, PATH, NAME, method, *args, check=check, user=user)
+    return json.loads(done.stdout)["data"][0] if done.stdout else done.stderr.strip()
+
+
+def read(machine: Machine, name: str, user: str | None = None, check: bool = True) -> Any:
+    done = machine.run("busctl", "--json=short", "get-property", NAME, PATH, NAME, name, check=check, user=user)
+    return json.loads(done.stdout)["data"] if done.stdout else done.stderr.strip()
+
+
+def app(project: Project, name: str) -> list[Any]:
+    """Status, health, restarts and note of an app."""
+    rows = read(project.machine, "Apps")
+    return next((row[2:] for row in rows if row[:2] == [f"{project.prefix}-dev", name]), [])
+
+
+def up(make: Make) -> Project:
+    project = make(
+        [{"name": "a", "command": SLEEP}, {"name": "b", "command": SLEEP, "restartPolicy": ONCE}],
+    )
+    project.omnitron("up")
+    project.machine.wait(lambda: app(project, "b")[:2] == ["online", "healthy"], what="b is told of")
+    return project
+
+
+def give_up(project: Project) -> None:
+    for _ in range(2):
+        project.machine.wait(lambda: project.state("b") == "active")
+        project.machine.run("kill", "-9", str(project.pid("b")))
+        project.machine.wait(lambda: project.state("b") != "active")
+    project.machine.wait(lambda: project.state("b") == "failed")
+
+
+def test_properties(machine: Machine, make: Make) -> None:
+    project = up(make)
+    assert read(machine, "Version")
+    stem = f"{project.prefix}-dev"
+    assert [stem, project.prefix, "dev", "active", "healthy"] in read(machine, "Stacks")
+    give_up(project)
+    machine.wait(lambda: app(project, "b")[:2] == ["crashed", "unhealthy"], what="the crash is told of")
+    assert app(project, "b")[2] == 1
+    assert "given up after 1 restart" in app(project, "b")[3]
+    (last,) = [row[1:] for row in read(machine, "LastExits") if row[0] == project.unit("b")]
+    assert last[1:4] == ["signal", "killed", "KILL"]
+    assert "given up after 1 restart" in last[4]
+    project.end()
+    machine.wait(lambda: not app(project, "b"), what="what is removed is not told of")
+
+
+def test_signals(machine: Machine, make: Make) -> None:
+    project = up(make)
+    script = f"timeout 4 busctl --json=short monitor --match \"sender='{NAME}'\" & sleep 1; kill -9 $1; wait"
+    done = machine.run("sh", "-c", script, "sh", str(project.pid("a")), check=False)
+    sent = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    told = {(one.get("member"), *map(str, one["payload"]["data"][:3])) for one in sent if one["type"] == "signal"}
+    exits = [one["payload"]["data"] for one in sent if one.get("member") == "Exited"]
+    assert [(exit[0], *exit[2:]) for exit in exits] == [(project.unit("a"), "signal", "killed", "KILL", "")]
+    assert ("AppChanged", f"{project.prefix}-dev", "a", "online") in told
+    assert any(one.get("member") == "PropertiesChanged" for one in sent)
+
+
+def test_methods(machine: Machine, make: Make) -> None:
+    project = up(make)
+    (figures,) = call(machine, "GetMetrics", "s", "dev/a")
+    assert figures["unit"]["data"] == project.unit("a")
+    assert figures["memory"]["data"] > 0
+    assert len(call(machine, "GetMetrics", "s", "")) == 2
+    give_up(project)
+    assert call(machine, "Reset", "s", "dev/b") == [project.unit("b")]
+    machine.wait(lambda: project.state("b") == "active")
+    machine.wait(lambda: app(project, "b")[:2] == ["online", "healthy"])
+
+
+def test_bad_calls_are_refused(machine: Machine, make: Make) -> None:
+    up(make)
+    assert "cannot find 'nobody'" in call(machine, "Reset", "s", "nobody", check=False)
+    assert "Reset takes 's', not 'u'" in call(machine, "Reset", "u", "1", check=False)
+    assert "there is no method" in call(machine, "Destroy", check=False)
+    assert "Nothing" in read(machine, "Nothing", check=False)
+    done = machine.run("busctl", "set-property", NAME, PATH, NAME, "Version", "s", "9", check=False)
+    assert "read-only" in done.stderr
+    assert read(machine, "Version") != "9"
+
+
+def test_who_may_ask(machine: Machine, make: Make) -> None:
+    up(make)
+    machine.run("useradd", "--no-create-home", "asker")
+    try:
+        assert "denied" in str(read(machine, "Version", user="asker", check=False)).lower()
+        assert "denied" in str(call(machine, "GetMetrics", "s", "", user="asker", check=False)).lower()
+        machine.run("usermod", "--append", "--groups=omnitron", "asker")
+        assert len(call(machine, "GetMetrics", "s", "", user="asker")) == 2
+    finally:
+        machine.run("userdel", "asker")
+    bus = "org.freedesktop.DBus"
+    take = ("busctl", "call", bus, "/", bus, "RequestName", "su", NAME, "4")
+    assert "denied" in machine.run(*take, user="www-data", check=False).stderr.lower()
+
+
+def test_it_is_there_again_after_the_bus(machine: Machine, make: Make) -> None:
+    project = up(make)
+    machine.systemctl("restart", "dbus.service")
+    machine.wait(lambda: machine.run("busctl", "status", NAME, check=False).returncode == 0, what="the name is back")
+    assert app(project, "a")[:2] == ["online", "healthy"]
+
+
+def test_the_last_stack_takes_the_watcher_with_it(machine: Machine, make: Make) -> None:
+    first, last = up(make), up(make)
+    first.omnitron("down", "--remove")
+    assert machine.show("omnitron-watcher.service", "ActiveState") == "active"
+    last.omnitron("down", "--remove")
+    assert machine.show("omnitron-watcher.service", "LoadState") == "not-found"
+    assert machine.show("omnitron-watcher.service", "ActiveState") == "inactive"
+    for path in ("dbus-1/system.d/dev.omnitron.Watcher1.conf", "sysusers.d/omnitron.conf"):
+        assert machine.run("test", "-e", f"/etc/{path}", check=False).returncode == 1
