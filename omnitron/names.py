@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 MAX_LENGTH = 40
@@ -78,6 +80,13 @@ class Address:
     def of_app(self) -> Address:
         """The same address, of the whole app."""
         return replace(self, process=None, instance=None)
+
+
+def shortest(apps: Sequence[tuple[str, str, str]]) -> list[str]:
+    """Return the shortest name that means each of `apps` (project, stack, app) alone: `api`, `dev/api`, `x/dev/api`."""
+    forms = [(app, f"{stack}/{app}", f"{project}/{stack}/{app}") for project, stack, app in apps]
+    counts = Counter(form for of_one in forms for form in of_one)
+    return [next((form for form in of_one if counts[form] == 1), of_one[-1]) for of_one in forms]
 
 
 def parse_address(text: str) -> Address | None:

@@ -38,7 +38,8 @@ def metrics_command(app: OptionalApp = None, user: User = False, json: Json = Fa
 def _only(data: dict[str, Any], app: str, *, is_user: bool) -> dict[str, Any]:
     """Return the figures of one app."""
     (one,) = targets(app, is_user=is_user)
-    names = (one.app.name, f"{one.stack.stack}/{one.app.name}")
+    in_stack = f"{one.stack.stack}/{one.app.name}"
+    names = (one.app.name, in_stack, f"{one.stack.project}/{in_stack}")
     found = {name: figures for name, figures in data["apps"].items() if name in names}
     if not found:
         raise UsageError(f"cannot find figures of {app}", hint="the watcher may have just started")

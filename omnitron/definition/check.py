@@ -33,6 +33,7 @@ def check(ecosystem: Ecosystem) -> list[Problem]:
         *_stacks(ecosystem, source),
         *(problem for app in ecosystem.apps for problem in _app(app)),
         *_ports(ecosystem),
+        *_prometheus(ecosystem),
         *topology.problems(ecosystem),
     ]
 
@@ -243,6 +244,25 @@ def _ports(ecosystem: Ecosystem) -> Iterator[Problem]:
                         yield source.problem((*at, "transports", kind, "port"), message)
                         break
                 taken[port].append((where, host, stacks))
+
+
+def _prometheus(ecosystem: Ecosystem) -> Iterator[Problem]:
+    """Yield what is wrong with the port for Prometheus."""
+    asked = ecosystem.config.monitoring.metrics.prometheus
+    if asked is None:
+        return
+    at = ("monitoring", "metrics", "prometheus")
+    if not _is_address(asked.host):
+        message = f"cannot listen on {asked.host!r}: it must be an IP address"
+        yield ecosystem.source.problem((*at, "host"), message)
+    if not is_file(path := absolute(ecosystem.folder, asked.token_file)):
+        hint = f"make one: (umask 077; openssl rand -hex 32 >{path})"
+        yield ecosystem.source.problem((*at, "tokenFile"), f"cannot find the file {path}", hint)
+    for app in ecosystem.apps:
+        for _, _, name, settings in _processes(app):
+            if any(port == asked.port for _, port, _ in _listeners(settings)):
+                message = f"cannot listen on {asked.port}: {app.name}:{name} does"
+                yield ecosystem.source.problem((*at, "port"), message)
 
 
 def _processes(app: App) -> Iterator[tuple[Source, KeyPath, str, ProcessSettings]]:

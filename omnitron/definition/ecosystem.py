@@ -178,6 +178,17 @@ class HealthCheck(Model):
     """Deadline of one."""
 
 
+class Prometheus(Model):
+    """A TCP port on which Prometheus reads the figures of this project. The token crosses the network as it is."""
+
+    port: Port
+    """Port."""
+    host: Text = "127.0.0.1"
+    """IP address to listen on."""
+    token_file: Text
+    """File with the bearer token, for nobody else to read; read anew for each request."""
+
+
 class Metrics(Model):
     """How often figures are taken and how long they are kept."""
 
@@ -185,6 +196,8 @@ class Metrics(Model):
     """Time between samples."""
     retention: Seconds = 3600
     """Seconds that are kept."""
+    prometheus: Prometheus | None = None
+    """A TCP port for Prometheus; without it there is the watcher's socket alone."""
 
 
 class Monitoring(Model):

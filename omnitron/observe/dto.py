@@ -24,18 +24,10 @@ def daemon_status(stacks: list[StackReport], *, uptime: float, pid: int) -> dict
 
 
 def shortest_names(stacks: list[StackReport]) -> list[tuple[AppReport, str]]:
-    """Return each app with the shortest address that means it alone."""
+    """Return each app with the shortest name that means it alone."""
     apps = [app for stack in stacks for app in stack.apps]
-    counts: dict[str, int] = {}
-    for app in apps:
-        counts[app.policy.name] = counts.get(app.policy.name, 0) + 1
-    return [
-        (
-            app,
-            app.policy.name if counts[app.policy.name] == 1 else str(names.Address(app.stack.stack, app.policy.name)),
-        )
-        for app in apps
-    ]
+    found = names.shortest([(app.stack.project, app.stack.stack, app.policy.name) for app in apps])
+    return list(zip(apps, found, strict=True))
 
 
 def process_info(app: AppReport, name: str) -> dict[str, Any]:

@@ -123,6 +123,15 @@ class AppPolicy:
 
 
 @dataclass(frozen=True)
+class PortPolicy:
+    """A TCP port on which Prometheus reads figures, and the file with the token that it has to have."""
+
+    host: str
+    port: int
+    token_file: str
+
+
+@dataclass(frozen=True)
 class StackPolicy:
     """One installed stack; its apps are in the order in which they start."""
 
@@ -146,6 +155,8 @@ class StackPolicy:
     """Time between two samples of figures."""
     retention: int
     """How long they are kept."""
+    prometheus: PortPolicy | None
+    """None where the watcher's own socket is enough."""
     apps: tuple[AppPolicy, ...]
 
     @property
@@ -264,6 +275,7 @@ def _stack(path: Path, data: Mapping[str, Any]) -> StackPolicy:
         window=int(data["window"]),
         sample_interval=int(data.get("metrics", {}).get("interval", 5_000)),
         retention=int(data.get("metrics", {}).get("retention", 3_600_000)),
+        prometheus=_optional(_port, data.get("metrics", {}).get("prometheus")),
         apps=tuple(_app(app) for app in data["apps"]),
     )
 
@@ -306,6 +318,10 @@ def _process(data: Mapping[str, Any]) -> ProcessPolicy:
         ),
         scaling=_optional(_scaling, data.get("scaling")),
     )
+
+
+def _port(data: Mapping[str, Any]) -> PortPolicy:
+    return PortPolicy(str(data["host"]), int(data["port"]), str(data["tokenFile"]))
 
 
 def _watch(data: Mapping[str, Any]) -> WatchPolicy:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from omnitron.definition.loader import App, Ecosystem
+from omnitron.definition.loader import App, Ecosystem, absolute
 from omnitron.planner.groups import Apps
 from omnitron.planner.hosting import runtime_folder
 from omnitron.planner.layout import StackNames
@@ -37,7 +37,11 @@ def compile_policy(ecosystem: Ecosystem, names: StackNames, apps: Apps, needed: 
         "strategy": supervision.strategy,
         "maxRestarts": supervision.max_restarts,
         "window": supervision.window,
-        "metrics": {"interval": metrics.interval, "retention": round(metrics.retention * 1000)},
+        "metrics": {
+            "interval": metrics.interval,
+            "retention": round(metrics.retention * 1000),
+            "prometheus": _prometheus(ecosystem),
+        },
         "apps": [
             {
                 **_app(ecosystem.by_name[name], names, apps[name], name in needed),
@@ -46,6 +50,14 @@ def compile_policy(ecosystem: Ecosystem, names: StackNames, apps: Apps, needed: 
             for name in order
         ],
     }
+
+
+def _prometheus(ecosystem: Ecosystem) -> dict[str, Any] | None:
+    asked = ecosystem.config.monitoring.metrics.prometheus
+    if asked is None:
+        return None
+    host = asked.host.removeprefix("[").removesuffix("]")
+    return {"host": host, "port": asked.port, "tokenFile": str(absolute(ecosystem.folder, asked.token_file))}
 
 
 def _app(app: App, names: StackNames, processes: tuple[PlannedProcess, ...], is_needed: bool) -> dict[str, Any]:

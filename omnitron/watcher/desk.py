@@ -1,4 +1,4 @@
-"""Answers questions on a Unix socket: HTTP, one request to a connection, nothing but GET."""
+"""Answers questions over HTTP, on a Unix socket or a TCP port: one request to a connection, nothing but GET."""
 
 from __future__ import annotations
 
@@ -18,50 +18,69 @@ AT_ONCE = 32
 
 Answer = Callable[[], Awaitable[tuple[str, bytes]]]
 """Returns a content type and a body."""
+Gate = Callable[[str], Mapping[str, Answer] | None]
+"""Takes a bearer token, empty without one, and returns what its bearer may ask, by path; None refuses."""
 
 
 class Desk:
-    """A server on a Unix socket. Everybody may ask: there is nothing in it that `systemctl status` hides."""
+    """Serves whoever comes, as `gate` lets them."""
 
-    def __init__(self, path: Path, answers: Mapping[str, Answer]) -> None:
-        self._path = path
-        self._answers = answers
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
         self._slots = asyncio.Semaphore(AT_ONCE)
 
-    async def open(self) -> asyncio.Server | None:
-        """Listen; None where that cannot be, which is no reason to stop supervising."""
+    async def open_socket(self, path: Path) -> asyncio.Server | None:
+        """Listen on a Unix socket that everybody may use; None where that cannot be, which is logged."""
         try:
             with contextlib.suppress(FileNotFoundError):
-                if stat.S_ISSOCK(self._path.lstat().st_mode):
-                    self._path.unlink()
-            server = await asyncio.start_unix_server(self._serve, self._path, limit=REQUEST_LIMIT)
-            self._path.chmod(0o666)
+                if stat.S_ISSOCK(path.lstat().st_mode):
+                    path.unlink()
+            server = await asyncio.start_unix_server(self._serve, path, limit=REQUEST_LIMIT)
+            path.chmod(0o666)
             return server
         except OSError as error:
-            log.error("cannot listen on %s: %s", self._path, error.strerror or error)
+            log.error("cannot listen on %s: %s", path, error.strerror or error)
             return None
+
+    async def open_port(self, host: str, port: int) -> asyncio.Server:
+        """Listen on a TCP port; raises OSError."""
+        return await asyncio.start_server(self._serve, host, port, limit=REQUEST_LIMIT)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with asyncio.timeout(PATIENCE_S), self._slots:
                 request = await reader.readuntil(b"\r\n\r\n")
-                writer.write(await self._reply(request.split(b"\r\n", 1)[0].decode(errors="replace")))
+                writer.write(await self._reply(request.decode(errors="replace").split("\r\n")))
                 await writer.drain()
         except (TimeoutError, OSError, EOFError, asyncio.LimitOverrunError):
             pass  # a client that does not ask, or does not listen
         finally:
             writer.close()
 
-    async def _reply(self, line: str) -> bytes:
-        method, _, rest = line.partition(" ")
-        answer = self._answers.get(rest.partition(" ")[0].partition("?")[0])
+    async def _reply(self, lines: list[str]) -> bytes:
+        method, _, rest = lines[0].partition(" ")
+        answers = self._gate(_token(lines[1:]))
+        if answers is None:
+            return _response(
+                "401 Unauthorized", "text/plain", b"a bearer token is needed\n", "WWW-Authenticate: Bearer"
+            )
         if method != "GET":
             return _response("405 Method Not Allowed", "text/plain", b"only GET\n")
+        answer = answers.get(rest.partition(" ")[0].partition("?")[0])
         if answer is None:
-            return _response("404 Not Found", "text/plain", "".join(f"{name}\n" for name in self._answers).encode())
+            return _response("404 Not Found", "text/plain", "".join(f"{name}\n" for name in answers).encode())
         return _response("200 OK", *await answer())
 
 
-def _response(status: str, kind: str, body: bytes) -> bytes:
-    head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-    return head.encode() + body
+def _token(headers: list[str]) -> str:
+    for line in headers:
+        name, _, value = line.partition(":")
+        scheme, _, token = value.strip().partition(" ")
+        if name.lower() == "authorization" and scheme.lower() == "bearer":
+            return token.strip()
+    return ""
+
+
+def _response(status: str, kind: str, body: bytes, *headers: str) -> bytes:
+    lines = (f"Content-Type: {kind}", f"Content-Length: {len(body)}", "Connection: close", *headers)
+    return "\r\n".join((f"HTTP/1.1 {status}", *lines, "", "")).encode() + body

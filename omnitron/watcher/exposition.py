@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from omnitron.names import shortest
 from omnitron.observe.policies import StackPolicy
 from omnitron.watcher.history import History
 from omnitron.watcher.meter import Figures
@@ -17,16 +18,12 @@ def aggregated(stacks: Stacks, *, timestamp: int) -> dict[str, Any]:
 
     Apps by their shortest address; each has its processes beside the totals.
     """
-    counts: dict[str, int] = {}
-    for stack, _ in stacks:
-        for app in stack.apps:
-            counts[app.name] = counts.get(app.name, 0) + 1
+    names = iter(shortest([(stack.project, stack.stack, app.name) for stack, _ in stacks for app in stack.apps]))
     apps: dict[str, Any] = {}
     for stack, figures in stacks:
         for app in stack.apps:
             mine = [one for one in figures if one.app == app.name]
-            name = app.name if counts[app.name] == 1 else f"{stack.stack}/{app.name}"
-            apps[name] = {**_sums(mine), "processes": [_process(one) for one in mine]}
+            apps[next(names)] = {**_sums(mine), "processes": [_process(one) for one in mine]}
     return {"timestamp": timestamp, "apps": apps, "totals": _sums([one for _, mine in stacks for one in mine])}
 
 

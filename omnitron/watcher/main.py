@@ -18,6 +18,7 @@ from omnitron.systemd.manager import Manager
 from omnitron.watcher.desk import Desk
 from omnitron.watcher.keeper import Keeper
 from omnitron.watcher.metering import Metering
+from omnitron.watcher.ports import Ports
 from omnitron.watcher.publisher import Publisher
 from omnitron.watcher.reloader import Reloader
 
@@ -44,6 +45,7 @@ class Watcher:
         self._reloader = Reloader()
         self._metering = Metering(records, self._is_busy, is_user=is_user)
         self._publisher = Publisher(records, self._metering)
+        self._ports = Ports(self._metering.prometheus)
         self._dirty: set[str] = set()
         self._is_stale = True
         self._woken = asyncio.Event()
@@ -51,13 +53,15 @@ class Watcher:
 
     async def run(self) -> None:
         """Keep all stacks until cancelled; a bus that goes away is waited for."""
-        await Desk(self._records / "watcher.sock", self._metering.answers).open()
+        # On it is nothing that `systemctl status` hides.
+        await Desk(lambda _: self._metering.answers).open_socket(self._records / "watcher.sock")
         beside = [asyncio.ensure_future(self._metering.run()), asyncio.ensure_future(self._publisher.run())]
         try:
             await self._keep()
         finally:
             for task in beside:
                 task.cancel()
+            self._ports.close()
             self._reloader.close()
 
     async def _keep(self) -> None:
@@ -141,6 +145,7 @@ class Watcher:
         self._keepers = {policy.stem: self._keeper(policy) for policy in policies}
         self._metering.load(policies)
         self._publisher.load(policies)
+        self._ports.load(policies)
         self._reloader.watch(policies)
 
     def _keeper(self, policy: StackPolicy) -> Keeper:

@@ -17,7 +17,7 @@ from omnitron.watcher.meter import Meter
 from omnitron.watcher.scaler import Scaler
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from omnitron.observe.policies import StackPolicy
     from omnitron.systemd.manager import Manager
@@ -51,7 +51,7 @@ class Metering:
     @property
     def answers(self) -> Mapping[str, Answer]:
         """What can be asked, by path."""
-        return {"/metrics": self._prometheus, "/metrics.json": self._aggregated, "/history.json": self._histories}
+        return {"/metrics": self.prometheus, "/metrics.json": self._aggregated, "/history.json": self._histories}
 
     def load(self, stacks: list[StackPolicy]) -> None:
         """Take figures of these stacks; one whose policy is as before keeps what it has."""
@@ -97,8 +97,10 @@ class Metering:
         meters = [*self._meters.values()]
         return [(meter.stack, await asyncio.to_thread(meter.figures)) for meter in meters]
 
-    async def _prometheus(self) -> tuple[str, bytes]:
-        return PROMETHEUS, exposition.prometheus(await self.figures()).encode()
+    async def prometheus(self, stems: Collection[str] | None = None) -> tuple[str, bytes]:
+        """Return the figures of some stacks, of all without `stems`, in Prometheus' text format, and its name."""
+        found = [(stack, of) for stack, of in await self.figures() if stems is None or stack.stem in stems]
+        return PROMETHEUS, exposition.prometheus(found).encode()
 
     async def _aggregated(self) -> tuple[str, bytes]:
         data = exposition.aggregated(await self.figures(), timestamp=round(time.time() * 1000))

@@ -61,6 +61,45 @@ def test_prometheus_reads_the_socket(machine: Machine, make: Make) -> None:
     assert "# TYPE omnitron_app_restarts_total counter" in text()
 
 
+def test_prometheus_reads_a_port_with_a_token(machine: Machine, make: Make) -> None:
+    port = 9464
+    project = make([{"name": "app", "command": ["sleep", "1000"]}])
+    project.definition["monitoring"] = {"metrics": {"prometheus": {"port": port, "tokenFile": "token"}}}
+    project.define([{"name": "app", "command": ["sleep", "1000"]}])
+    missing = project.omnitron("generate", check=False)
+    assert missing.returncode != 0 and "openssl rand" in missing.stderr
+    project.write("token", "s3cret\n", mode=0o600)
+    project.omnitron("up")
+    program = "\n".join(
+        [
+            "import sys, urllib.request, urllib.error",
+            f"request = urllib.request.Request('http://127.0.0.1:{port}/metrics')",
+            "request.add_header('Authorization', 'Bearer ' + sys.argv[1])",
+            "try: print(urllib.request.urlopen(request, timeout=5).read().decode())",
+            "except urllib.error.HTTPError as error: print(error.code)",
+        ]
+    )
+
+    def text(token: str) -> str:
+        return machine.run("python3", "-c", program, token, user="nobody", check=False).stdout
+
+    machine.wait(lambda: 'app="app"' in text("s3cret"), 15, "the app is listed")
+    assert text("guess").strip() == "401"
+    machine.run("chmod", "644", f"{project.folder}/token")
+    assert text("s3cret").strip() == "401"
+    lines = [entry["MESSAGE"] for entry in machine.journal("omnitron-watcher.service")]
+    assert any("others can read it: chmod 600" in line for line in lines)
+
+
+def test_two_projects_may_have_an_app_of_one_name(machine: Machine, make: Make) -> None:
+    first, second = (make([{"name": "app", "command": ["sleep", "1000"]}]) for _ in range(2))
+    first.omnitron("up")
+    second.omnitron("up")
+    names = {f"{project.prefix}/dev/app" for project in (first, second)}
+    assert set(json.loads(first.omnitron("metrics", "--json").stdout)["apps"]) == names
+    assert {app["name"] for app in json.loads(first.omnitron("status", "--json").stdout)["apps"]} >= names
+
+
 def test_no_watcher_is_said(machine: Machine, make: Make) -> None:
     project = make([{"name": "app", "command": ["sleep", "1000"]}])
     project.omnitron("up")

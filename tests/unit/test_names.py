@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omnitron import names
-from omnitron.names import Address, parse_address
+from omnitron.names import Address, parse_address, shortest
 
 NAME = st.from_regex(names.NAME, fullmatch=True).filter(lambda name: len(name) <= names.MAX_LENGTH)
 CHARACTERS = "may hold letters, digits, '_', '-' and '.', and must begin and end with a letter, digit or '_'"
@@ -98,3 +98,8 @@ def test_an_address_matches_what_it_does_not_rule_out() -> None:
 )
 def test_variables_whose_names_say_secret(variable: str, secret: bool) -> None:
     assert names.is_secret(variable) is secret
+
+
+def test_the_shortest_name_that_means_one_alone() -> None:
+    apps = [("x", "dev", "api"), ("x", "prod", "api"), ("y", "dev", "web"), ("y", "dev", "db"), ("x", "dev", "db")]
+    assert shortest(apps) == ["dev/api", "prod/api", "web", "y/dev/db", "x/dev/db"]

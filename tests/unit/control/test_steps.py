@@ -11,10 +11,10 @@ from omnitron.observe.policies import StackPolicy, read_policies
 from tests.unit.build import planned, shop
 
 
-def policy(folder: Path, *apps: dict[str, Any]) -> StackPolicy:
-    """The policy of a stack of `apps`, written and read back."""
+def policy(folder: Path, *apps: dict[str, Any], **definition: Any) -> StackPolicy:
+    """The policy of a stack of `apps`, `definition` the rest of it, written and read back."""
     (folder / "policies").mkdir(parents=True)
-    plan = planned(folder, shop(*apps)).stacks[0]
+    plan = planned(folder, shop(*apps, **definition)).stacks[0]
     (folder / "policies/omnitron-dev.json").write_text(json.dumps(plan.policy))
     (read,) = read_policies([folder / "policies"])
     return read

@@ -43,7 +43,8 @@ TABLE: list[tuple[type[Model], str]] = [
     (process.RestartPolicy, "enabled maxRestarts window delay backoff + restart"),
     (ecosystem.Monitoring, "healthCheck=… metrics=…"),
     (ecosystem.HealthCheck, "interval=15000 timeout=5000"),
-    (ecosystem.Metrics, "interval=5000 retention=3600"),
+    (ecosystem.Prometheus, "port! tokenFile! + host=127.0.0.1"),
+    (ecosystem.Metrics, "interval=5000 retention=3600 + prometheus"),
     (ecosystem.Logging, "level=info maxSize=52428800 maxFiles=10 compress=true + journal"),
     (ecosystem.Gateway, "port=8080 configDir image=openresty/openresty:alpine"),
     (

@@ -188,7 +188,7 @@ def test_the_policy_has_all_that_the_runtime_needs(tmp_path: Path) -> None:
         "strategy": "one_for_all",
         "maxRestarts": 2,
         "window": 3,
-        "metrics": {"interval": 5000, "retention": 3_600_000},
+        "metrics": {"interval": 5000, "retention": 3_600_000, "prometheus": None},
         "apps": [
             {
                 "name": "api",

@@ -22,7 +22,7 @@ async def _answer() -> tuple[str, bytes]:
 def serving(folder: Path, test: Callable[[Path], object]) -> object:
     async def run() -> object:
         path = folder / "watcher.sock"
-        server = await Desk(path, {"/x.json": _answer}).open()
+        server = await Desk(lambda _: {"/x.json": _answer}).open_socket(path)
         assert server is not None
         async with server:
             return await asyncio.to_thread(test, path)
@@ -89,7 +89,7 @@ def test_a_socket_left_behind_is_replaced_and_a_file_is_not(tmp_path: Path) -> N
     assert serving(tmp_path, lambda path: ask(path.parent, "/x.json", is_user=False)) == {"x": 1}
     path.unlink(missing_ok=True)
     path.write_text("mine")
-    assert asyncio.run(Desk(path, {}).open()) is None
+    assert asyncio.run(Desk(lambda _: {}).open_socket(path)) is None
     assert path.read_text() == "mine"
 
 

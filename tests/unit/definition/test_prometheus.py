@@ -1,0 +1,38 @@
+"""A port for Prometheus must be free, and have a token."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.build import problems, shop, write
+
+WHERE = "monitoring.metrics.prometheus"
+
+
+def said(folder: Path, **asked: Any) -> list[str]:
+    (folder / "token").touch()
+    app = {"name": "a", "transports": {"http": {"port": 9001}}}
+    prometheus = {"port": 9464, "tokenFile": "token", **asked}
+    return problems(write(folder, shop(app, monitoring={"metrics": {"prometheus": prometheus}})))
+
+
+def test_all_is_well(tmp_path: Path) -> None:
+    assert said(tmp_path, host="::1") == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "text"),
+    [
+        ({"port": 9001}, f"{WHERE}.port: cannot listen on 9001: a:main does"),
+        ({"host": "localhost"}, f"{WHERE}.host: cannot listen on 'localhost': it must be an IP address"),
+        ({"tokenFile": "none"}, f"{WHERE}.tokenFile: cannot find the file"),
+        ({"port": 0}, f"{WHERE}.port"),
+        ({"token": "secret"}, f"{WHERE}.token: "),
+    ],
+)
+def test_what_is_wrong(tmp_path: Path, asked: dict[str, Any], text: str) -> None:
+    (problem,) = said(tmp_path, **asked)
+    assert text in problem
