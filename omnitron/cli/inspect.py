@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from omnitron.cli import output
 from omnitron.cli.arguments import App, Debug, Json, User
-from omnitron.cli.stacks import is_user_scope, last_words, reports, scopes, targets
+from omnitron.cli.stacks import is_user_scope, last_words, reports, targets
 from omnitron.errors import UsageError
 
 if TYPE_CHECKING:
     from omnitron.observe.policies import ProcessPolicy, Target
     from omnitron.observe.report import AppReport, ServiceReport, StackReport
-    from omnitron.supervision.record import UnitRecord
     from omnitron.systemd.journal import Entry
 
 
@@ -29,14 +28,13 @@ def inspect_command(app: App, user: User = False, json: Json = False, debug: Deb
     (one,) = targets(app, is_user=is_user)
     (stack,) = reports([one.stack], is_user=is_user)
     report = _of_target(one, stack)
-    records = _records(report, is_user=is_user)
     if output.wants_json():
-        found = (_last_exit(unit, record, report, is_user=is_user) for unit, record in records.items())
+        found = (_last_exit(service, report, is_user=is_user) for service in report.services)
         exits = [exit for exit in found if exit]
         last = max(exits, key=lambda exit: str(exit["atIso"]), default=None)
         output.data(diagnostics(report, str(one.address.of_app), source=str(one.stack.source), last_exit=last))
         return
-    _print(report, records, is_user=is_user)
+    _print(report, is_user=is_user)
 
 
 def _of_target(one: Target, stack: StackReport) -> AppReport:
@@ -55,29 +53,15 @@ def _of_target(one: Target, stack: StackReport) -> AppReport:
     return report
 
 
-def _records(report: AppReport, *, is_user: bool) -> dict[str, UnitRecord]:
-    """Return the crash records of the app's services, by service."""
-    from omnitron.observe.readings import record_path
-    from omnitron.supervision.record import read
-
-    found = {}
-    for process in report.processes:
-        for service in process.services:
-            path = record_path(scopes(is_user)[0].records, process.policy, service.unit)
-            units = read(path).units if path else {}
-            if service.unit in units:
-                found[service.unit] = units[service.unit]
-    return found
-
-
-def _last_exit(unit: str, record: UnitRecord, report: AppReport, *, is_user: bool) -> dict[str, Any] | None:
+def _last_exit(service: ServiceReport, report: AppReport, *, is_user: bool) -> dict[str, Any] | None:
     """Return `lastExit` of an `AppDiagnosticsDto`."""
-    exit = record.last_exit
+    exit = service.last_exit
     if exit is None:
         return None
     from omnitron.cli.logs import harmless
+    from omnitron.supervision.wording import cause
 
-    entries = last_words(unit, report.stack, is_user=is_user)
+    entries = last_words(service.unit, report.stack, is_user=is_user)
     killed = exit.code in ("killed", "dumped")
     return {
         "atIso": datetime.fromtimestamp(exit.at, UTC).isoformat(),
@@ -85,7 +69,7 @@ def _last_exit(unit: str, record: UnitRecord, report: AppReport, *, is_user: boo
         "signal": f"SIG{exit.status}" if killed else None,
         "expected": False,
         "stderrTail": [harmless(entry.message) for entry in entries],
-        "message": _said(entries) or (record.final.reason if record.final else exit.result),
+        "message": _said(entries) or (service.note if service.status in ("crashed", "errored") else cause(exit)),
     }
 
 
@@ -97,7 +81,7 @@ def _said(entries: list[Entry]) -> str | None:
     return own[-1] if own else None
 
 
-def _print(report: AppReport, records: dict[str, UnitRecord], *, is_user: bool) -> None:
+def _print(report: AppReport, *, is_user: bool) -> None:
     policy = report.policy
     output.line(f"{output.paint(f'{report.stack.stack}/{policy.name}', 'bold')} of {report.stack.project}")
     output.line(f"  definition   {report.stack.source}")
@@ -106,14 +90,13 @@ def _print(report: AppReport, records: dict[str, UnitRecord], *, is_user: bool) 
     for process in report.processes:
         for service in process.services:
             output.line()
-            _print_service(report, process.policy, service, records.get(service.unit), is_user=is_user)
+            _print_service(report, process.policy, service, is_user=is_user)
 
 
 def _print_service(
     report: AppReport,
     process: ProcessPolicy,
     service: ServiceReport,
-    record: UnitRecord | None,
     *,
     is_user: bool,
 ) -> None:
@@ -125,14 +108,16 @@ def _print_service(
         output.line(f"  main PID     {service.pid}, up {output.duration(service.uptime)}, {use}")
     if restarts.enabled:
         within = output.duration(restarts.window / 1000)
-        output.line(f"  restarts     {service.restarts} so far; given up after {restarts.max_restarts} in {within}")
+        left = f"{service.budget_left} of {restarts.max_restarts} in {within} left"
+        output.line(f"  restarts     {service.restarts} so far; {left}")
     else:
         output.line("  restarts     never")
-    if record and record.last_exit:
+    if service.last_exit:
         from omnitron.cli.logs import harmless
+        from omnitron.supervision.wording import cause
 
-        at = datetime.fromtimestamp(record.last_exit.at).astimezone().isoformat(" ", "seconds")
-        how = f"{record.last_exit.code} {record.last_exit.status} ({record.last_exit.result})"
+        at = datetime.fromtimestamp(service.last_exit.at).astimezone().isoformat(" ", "seconds")
+        how = cause(service.last_exit) + (", core dumped" if service.last_exit.code == "dumped" else "")
         entries = last_words(service.unit, report.stack, is_user=is_user)
         output.line(f"  last exit    {at}: {how}")
         if said := _said(entries):

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from omnitron.cli import output
 from omnitron.cli.arguments import Debug, Json, OptionalApp, User
-from omnitron.cli.stacks import installed, is_user_scope, last_words, reports, scopes, targets
+from omnitron.cli.stacks import installed, is_user_scope, last_words, reports, targets
 
 if TYPE_CHECKING:
     from omnitron.observe.report import StackReport
     from omnitron.observe.trouble import Trouble
-    from omnitron.supervision.record import UnitRecord
 
 LINES_SHOWN = 8
 MANAGER = 1
@@ -66,6 +65,7 @@ def _all_is_well(report: StackReport, wanted: str | None) -> str:
 
 def _print(cause: Trouble, wanted: str | None, *, is_user: bool) -> None:
     from omnitron.cli.logs import harmless
+    from omnitron.supervision import wording
 
     service, policy = cause.service, cause.stack.policy
     for effect in cause.effects:
@@ -73,12 +73,10 @@ def _print(cause: Trouble, wanted: str | None, *, is_user: bool) -> None:
             output.line(f"{output.paint(f'{policy.stack}/{effect.app}', 'bold')} {_how(cause, effect.app)}.")
     what = {"failed": "has failed", "failing": "keeps failing", "unreachable": "cannot start"}[cause.kind]
     output.line(f"{output.paint(cause.address, 'bold')} {what}: {service.note}.")
-    record = _record(cause, is_user=is_user)
-    if record and record.last_exit:
-        when = output.duration(max(0.0, time.time() - record.last_exit.at))
-        exit = record.last_exit
+    if exit := service.last_exit:
+        when = output.duration(max(0.0, time.time() - exit.at))
         dumped = ", and left a core dump: coredumpctl info" if exit.code == "dumped" else ""
-        output.line(f"  last exit  {when} ago: {_exit(record)}{dumped}")
+        output.line(f"  last exit  {when} ago: {wording.cause(exit)}{dumped}")
     entries = [entry for entry in last_words(service.unit, policy, is_user=is_user) if entry.pid != MANAGER]
     if entries:
         output.line("  its last words:")
@@ -89,7 +87,7 @@ def _print(cause: Trouble, wanted: str | None, *, is_user: bool) -> None:
     if cause.critical and cause.kind == "failed" and cause.stack.ended_by:
         output.line(f"  affects    the whole stack, which ended: {cause.app} is critical")
     output.line(f"  to do      {_cure(cause)}")
-    scope = " --user" if is_user else ""
+    scope = " --user" if is_user else f" --namespace={policy.log_namespace}" if policy.log_namespace else ""
     output.line(f"  more       journalctl{scope} -e -u {service.unit}")
 
 
@@ -102,25 +100,6 @@ def _how(cause: Trouble, app: str) -> str:
     return "is blocked by " + ", which is blocked by ".join(chain)
 
 
-def _record(cause: Trouble, *, is_user: bool) -> UnitRecord | None:
-    from omnitron.observe.readings import record_path
-    from omnitron.supervision.record import read
-
-    unit = cause.service.unit
-    for process in (process for app in cause.stack.apps for process in app.processes):
-        if cause.service in process.services:
-            path = record_path(scopes(is_user)[0].records, process.policy, unit)
-            return read(path).units.get(unit) if path else None
-    return None
-
-
-def _exit(record: UnitRecord) -> str:
-    from omnitron.supervision.wording import cause
-
-    assert record.last_exit is not None
-    return cause(record.last_exit)
-
-
 def _cure(cause: Trouble) -> str:
     name = cause.address
     if cause.kind == "failed":
@@ -131,14 +110,14 @@ def _cure(cause: Trouble) -> str:
 
 
 def _as_data(cause: Trouble, *, is_user: bool) -> dict[str, Any]:
-    record = _record(cause, is_user=is_user)
+    exit = cause.service.last_exit
     return {
         "address": cause.address,
         "unit": cause.service.unit,
         "kind": cause.kind,
         "reason": cause.service.note,
         "critical": cause.critical,
-        "lastExit": record.last_exit._asdict() if record and record.last_exit else None,
+        "lastExit": exit._asdict() if exit else None,
         "lastLines": [entry.message for entry in last_words(cause.service.unit, cause.stack.policy, is_user=is_user)],
         "affects": [{"app": effect.app, "how": _how(cause, effect.app)} for effect in cause.effects],
         "cure": _cure(cause),

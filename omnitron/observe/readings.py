@@ -15,10 +15,11 @@ from pathlib import Path
 
 from omnitron.observe.cgroups import NOTHING, Usage, folder_of, read_usage
 from omnitron.observe.policies import ProcessPolicy, StackPolicy
-from omnitron.supervision import health, memory, record
+from omnitron.supervision import health, memory, record, wording
 from omnitron.supervision.health import Result
 from omnitron.supervision.memory import Memory
-from omnitron.supervision.record import Record, UnitRecord
+from omnitron.supervision.record import Exit, Final, Record, UnitRecord
+from omnitron.systemd.exits import read_endings
 from omnitron.systemd.listing import Listed, list_units
 
 ABSENT = Listed("not-found", "inactive", "dead")
@@ -68,16 +69,33 @@ def take(stacks: Iterable[StackPolicy], *, is_user: bool, records: Path) -> Read
             if file in present:
                 if file not in files:
                     files[file] = record.read(records / file)
-                content = files[file]
-                if service in content.units:
-                    crashed[service] = content.units[service]
-                since = monotonic - process.restarts.window / 1000
-                recent[service] = sum(crash.at > since for crash in content.crashes)
+                if service in files[file].units:
+                    crashed[service] = files[file].units[service]
+                recent[service] = _recent(files[file], process, monotonic)
+    crashed |= _counted_by_systemd(stacks, units, is_user=is_user)
     boot_time = time.clock_gettime(time.CLOCK_BOOTTIME)
     remembered = {stack.target: memory.read(memory.path_of(records, stack.prefix_part, stack.stem)) for stack in stacks}
     known = {target: found for target, found in remembered.items() if found}
     checks = {unit: result for stack in stacks for unit, result in checks_of(stack, records).items()}
     return Readings(boot_time, monotonic, units, usage, crashed, recent, known, checks)
+
+
+def _counted_by_systemd(
+    stacks: Iterable[StackPolicy], units: dict[str, Listed], *, is_user: bool
+) -> dict[str, UnitRecord]:
+    """Return records of the services that have none, because systemd alone restarts them."""
+    processes = [process for stack in stacks for app in stack.apps for process in app.processes]
+    bare = [process for process in processes if process.restarts.enabled and process.restarts.record is None]
+    services = [service for process in bare for service in services_of(process, units) if service in units]
+    found = {}
+    for unit, ending in (read_endings(services, is_user=is_user) if services else {}).items():
+        known = found[unit] = UnitRecord(ending.restarts)
+        if ending.at is not None and ending.result != "success":
+            known.last_exit = Exit(ending.at, ending.result, ending.code, ending.status)
+            if units[unit].active == "failed":
+                reason = f"{wording.crashed(wording.cause(known.last_exit), '')}: given up by systemd's start limit"
+                known.final = Final(ending.at, reason)
+    return found
 
 
 def of_stack(
@@ -88,9 +106,22 @@ def of_stack(
     checks: dict[str, Result],
 ) -> Readings:
     """Return the readings of one stack from what somebody has at hand; what its services use is not among them."""
-    crashed = {unit: known for record in records for unit, known in record.units.items()}
+    of_unit = {unit: record for record in records for unit in record.units}
+    crashed = {unit: record.units[unit] for unit, record in of_unit.items()}
     now, boot_time = time.clock_gettime(time.CLOCK_MONOTONIC), time.clock_gettime(time.CLOCK_BOOTTIME)
-    return Readings(boot_time, now, units, {}, crashed, {}, {stack.target: remembered}, checks)
+    recent = {
+        service: _recent(of_unit[service], process, now)
+        for app in stack.apps
+        for process in app.processes
+        for service in services_of(process, units)
+        if service in of_unit
+    }
+    return Readings(boot_time, now, units, {}, crashed, recent, {stack.target: remembered}, checks)
+
+
+def _recent(content: Record, process: ProcessPolicy, now: float) -> int:
+    """Return how many crashes of a record count against the budget of a process."""
+    return sum(crash.at > now - process.restarts.window / 1000 for crash in content.crashes)
 
 
 def unit_patterns(stack: StackPolicy) -> tuple[str, str]:

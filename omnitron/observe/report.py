@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 from omnitron.observe.policies import AppPolicy, ProcessPolicy, StackPolicy
 from omnitron.observe.readings import Readings, instance_number, services_of, usage_of
 from omnitron.supervision.memory import Memory
+from omnitron.supervision.record import Exit
 
 Status = Literal["stopped", "starting", "online", "stopping", "errored", "crashed"]
 
@@ -34,6 +35,12 @@ class ServiceReport:
     """Why it is not online, or what it waits for; empty when there is nothing to say."""
     follows: str | None
     """What keeps it down: the app that blocks it, or the service whose crash it shares."""
+    budget_left: int
+    """Crashes that it may still have now before it is given up."""
+    next_start: float | None
+    """Seconds until it is started again after a crash; None where it waits for none."""
+    last_exit: Exit | None
+    """How it last crashed; None where it has not, since boot."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +167,17 @@ def _service(
         restarts=crashed.restarts if crashed else 0,
         note=_note(process, unit, status, kept_down, readings),
         follows=kept_down.by if kept_down and status in ("stopped", "stopping") else None,
+        budget_left=max(0, process.restarts.max_restarts - readings.recent.get(unit, 0)),
+        next_start=_next_start(unit, status, readings),
+        last_exit=crashed.last_exit if crashed else None,
     )
+
+
+def _next_start(unit: str, status: Status, readings: Readings) -> float | None:
+    record = readings.records.get(unit)
+    if status != "starting" or record is None or record.next is None or record.next <= readings.monotonic:
+        return None
+    return record.next - readings.monotonic
 
 
 def _status(unit: str, readings: Readings) -> Status:
@@ -206,8 +223,8 @@ def _note(process: ProcessPolicy, unit: str, status: Status, kept_down: KeptDown
     shut = next((name for name in process.sockets if readings.unit(name).active == "failed"), None)
     if status == "stopped" and shut:
         return f"{shut} has failed: is port {process.port} taken?"
-    if status == "starting" and record and record.next and record.next > readings.monotonic:
-        left = process.restarts.max_restarts - readings.recent.get(unit, 0)
-        wait = record.next - readings.monotonic
-        return f"crashed; next start in {wait:.0f} s, {max(left, 0)} more until it is given up"
+    wait = _next_start(unit, status, readings)
+    if wait is not None:
+        left = max(0, process.restarts.max_restarts - readings.recent.get(unit, 0))
+        return f"crashed; next start in {wait:.0f} s, {left} more until it is given up"
     return ""

@@ -233,6 +233,34 @@ def test_instances_beyond_the_definition(machine: Machine, make: Make) -> None:
     assert project.state("pool", instance=3) == "inactive"
 
 
+def test_inspect_tells_how_it_ended_and_what_is_left(machine: Machine, make: Make) -> None:
+    waits = {"maxRestarts": 3, "backoff": {"initial": 30_000, "max": 30_000}}
+    at_once = {"maxRestarts": 2, "window": 60_000, "backoff": {"initial": 0}}
+    project = make(
+        [
+            {"name": "waits", "command": ["sleep", "1000"], "restartPolicy": waits},
+            {"name": "native", "command": ["sleep", "1000"], "restartPolicy": at_once},
+        ]
+    )
+    project.omnitron("up")
+    machine.run("kill", "-SEGV", str(project.pid("waits")))
+    machine.wait(lambda: "next start in" in project.omnitron("inspect", "waits").stdout, what="it waits")
+    text = project.omnitron("inspect", "waits").stdout
+    assert "2 of 3 in" in text
+    assert "signal SEGV" in text
+    for _ in range(2):
+        before = project.pid("native")
+        machine.run("kill", "-9", str(before))
+        machine.wait(lambda pid=before: project.pid("native") not in (0, pid))  # type: ignore[misc]
+    assert project.status()["native"]["restarts"] == 2
+    machine.run("kill", "-9", str(project.pid("native")))
+    machine.wait(lambda: project.state("native") == "failed")
+    text = project.omnitron("inspect", "native").stdout
+    assert "crashed (signal KILL): given up by systemd's start limit" in text
+    last = json.loads(project.omnitron("inspect", "native", "--json").stdout)["lastExit"]
+    assert (last["signal"], last["code"]) == ("SIGKILL", None)
+
+
 def test_removing_a_stack_leaves_nothing_failed(machine: Machine, make: Make) -> None:
     project = make([{"name": "bad", "command": ["false"], "restartPolicy": {"maxRestarts": 0}}])
     project.omnitron("up", check=False)

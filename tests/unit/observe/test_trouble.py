@@ -29,7 +29,7 @@ def found(folder: Path, **services: tuple[Status, str, str | None]) -> list[Trou
     apps = []
     for app in stack.apps:
         status, note, follows = services.get(app.name, ("online", "", None))
-        service = ServiceReport(unit(app.name), None, status, None, 0.0, 0.0, 0, 0.0, 0, note, follows)
+        service = ServiceReport(unit(app.name), None, status, None, 0.0, 0.0, 0, 0.0, 0, note, follows, 5, None, None)
         apps.append(AppReport(stack, app, (ProcessReport(app.processes[0], (service,)),)))
     return troubles(StackReport(stack, "active", None, tuple(apps)))
 
