@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -71,7 +72,9 @@ class Keeper:
         self._asked &= set(memory.recovery.waiting)
         self._remember(memory)
         self._tell(before, memory)
-        queued = {job.unit for job in jobs if await self._queue(manager, job)}
+        # All at once: the bus keeps their order, and systemd need not be waited for between two.
+        done = await asyncio.gather(*(self._queue(manager, job) for job in jobs))
+        queued = {job.unit for job, is_queued in zip(jobs, done, strict=True) if is_queued}
         if memory.ending:
             # Stops that are queued are remembered by systemd.
             left = tuple(unit for unit in memory.ending if unit not in queued)

@@ -1,4 +1,4 @@
-"""The systemd that benchmarks run in: the host's own, in the sandbox."""
+"""The systemd that benchmarks run in: the host's own, or that of another Debian, in the sandbox."""
 
 from __future__ import annotations
 
@@ -11,16 +11,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from omnitron.sandbox import Sandbox
+import inotify_simple
+
+from omnitron.sandbox import Bind, Sandbox, debian_root
 
 BIN = Path(sys.executable).parent
+CHECKOUT = Path(__file__).parents[2]
+CHECKOUT_IN_DEBIAN = "/opt/omnitron"
 
 
 class Bench:
-    """A booted sandbox, and a project in it."""
+    """A booted sandbox, and a project in it. `python` is an interpreter there that has omnitron."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: Sandbox, python: str) -> None:
         self.sandbox = sandbox
+        self.python = python
 
     def run(self, *argv: str | Path, cwd: Path | None = None) -> str:
         """Run a command in it; its output."""
@@ -30,8 +35,8 @@ class Bench:
         return done.stdout
 
     def script(self, text: str) -> str:
-        """Run Python code in it, with this interpreter; its output."""
-        done = self.sandbox.exec([sys.executable, "-c", text], capture=True, timeout=900)
+        """Run Python code in it; its output."""
+        done = self.sandbox.exec([self.python, "-c", text], capture=True, timeout=900)
         if done.returncode:
             raise RuntimeError(done.stderr)
         return done.stdout
@@ -44,19 +49,26 @@ class Bench:
         """Write a definition to /srv/bench and generate its units."""
         definition = {"project": "bench", "unitPrefix": "bench", "apps": apps, **more}
         self.write("/srv/bench/omnitron.config.json", json.dumps(definition))
-        self.run(BIN / "omnitron", "generate", cwd=Path("/srv/bench"))
+        self.run(self.python, "-m", "omnitron", "generate", cwd=Path("/srv/bench"))
         return Path("/srv/bench")
 
 
 @contextmanager
-def booted() -> Iterator[Bench]:
-    """Boot a sandbox for one measurement."""
+def booted(suite: str | None = None) -> Iterator[Bench]:
+    """Boot a sandbox for one measurement: of the host's files, or of the Debian `suite`."""
     if os.geteuid() != 0:
         sys.exit("benchmarks boot a sandbox, which only root can: sudo make bench")
-    sandbox = Sandbox(f"omnitron-bench-{os.getpid()}")
-    sandbox.up(private_network=True)
+    name = f"omnitron-bench-{os.getpid()}"
+    sandbox = Sandbox(name, debian_root(suite)) if suite else Sandbox(name)
+    sandbox.up([Bind(CHECKOUT, Path(CHECKOUT_IN_DEBIAN), read_only=True)] if suite else (), private_network=True)
     try:
-        yield Bench(sandbox)
+        bench = Bench(sandbox, "/usr/bin/python3" if suite else sys.executable)
+        if suite:
+            packages = "/usr/lib/python3/dist-packages"
+            bench.write(f"{packages}/omnitron.pth", f"{CHECKOUT_IN_DEBIAN}\n")
+            # Debian has all that it needs but this.
+            bench.write(f"{packages}/inotify_simple.py", Path(inotify_simple.__file__).read_text())
+        yield bench
     finally:
         sandbox.down()
 
