@@ -1,9 +1,10 @@
 # make demo   see it work: a small shop under a real systemd; make demo-down ends it
 # make test   every check: format, lint, types, unit, golden and system tests
+# make test-vm  those of them that need a whole machine with cgroup v2: user-mode Linux
 # make bench  measurements, beside a peer where there is one
 # make docs   write the generated pages of docs/ anew
 
-.PHONY: demo demo-down test lint bench docs venv
+.PHONY: demo demo-down test test-vm lint bench docs venv
 
 venv:
 	@packaging/setup.sh
@@ -17,6 +18,10 @@ demo-down: venv
 test:
 	@packaging/setup.sh test
 	.venv/bin/pytest --numprocesses 2 --dist worksteal $(TESTS)
+
+test-vm:
+	@packaging/setup.sh test
+	.venv/bin/pytest tests/system/test_vm.py
 
 lint:
 	@packaging/setup.sh test

@@ -1,7 +1,7 @@
 """One round of health probes: everything of a stack that is asked at the same interval, side by side.
 
-A process that has failed `retries` times in a row is unhealthy: its main process gets SIGABRT, so that the native
-path restarts it, and budget, delay and strategy count it like any other crash.
+A process that has failed `retries` times in a row is unhealthy: its main process gets SIGABRT, and SIGKILL at the
+next round, so that the native path restarts it, and budget, delay and strategy count it like any other crash.
 """
 
 from __future__ import annotations
@@ -91,9 +91,17 @@ def _sweep(targets: Sequence[Target], results: str, *, user: bool) -> None:
         result = health.judged(before.get(target.unit), trouble, invocation, time.time())
         if result.failures >= target.retries:
             print(f"<3>{target.unit} is unhealthy, {result.failures} checks failed: {result.message}", file=sys.stderr)
-            manager.kill(target.unit, "ABRT", user=user)
+            _end(target.unit, is_last=result.failures > target.retries, user=user)
         after[target.unit] = result
     health.write(results, after)
+
+
+def _end(unit: str, *, is_last: bool, user: bool) -> None:
+    """End the main process; one that is still there at the next round, whatever it did with SIGABRT, has no choice."""
+    manager.kill(unit, "KILL" if is_last else "ABRT", user=user)
+    if not is_last:
+        # A process that somebody has stopped takes SIGABRT when it goes on.
+        manager.kill(unit, "CONT", user=user)
 
 
 def ask(targets: Sequence[Target], *, user: bool) -> dict[str, str | None]:

@@ -27,12 +27,14 @@ _PREFIX = "omnitron-test"
 class Machine:
     """A booted machine with omnitron on it.
 
-    `code` is where the checkout is inside, `python` the argv prefix of an interpreter that imports it.
+    `code` is where the checkout is inside, `python` the argv prefix of an interpreter that imports it, `pause_s` the
+    time between two questions: on a slow machine they are in the way of what they wait for.
     """
 
-    def __init__(self, sandbox: Sandbox, interpreter: str, code: Path) -> None:
+    def __init__(self, sandbox: Sandbox, interpreter: str, code: Path, pause_s: float = 0.05) -> None:
         self.sandbox = sandbox
         self.code = code
+        self.pause_s = pause_s
         self.python = ["/usr/bin/env", f"PYTHONPATH={code}", "PYTHONDONTWRITEBYTECODE=1", interpreter]
 
     def run(
@@ -92,7 +94,7 @@ class Machine:
         while not (answer := predicate()):
             if time.monotonic() > deadline:
                 raise AssertionError(f"not within {timeout:g} s: {what or predicate}")
-            time.sleep(0.05)
+            time.sleep(self.pause_s)
         return answer
 
     def wait_for_unit(self, unit: str, timeout: float = 10) -> None:

@@ -6,11 +6,14 @@ import os
 import random
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from machines import Machine
 from projects import Make, Project
 
+ASKED = ("a00", "a07", "a19")
+"""Apps that are asked for their health: whether their process goes on."""
 APPS = [f"a{number:02}" for number in range(20)]
 FAULTS = 34
 """For each strategy on each systemd: about 200 in all."""
@@ -39,6 +42,11 @@ class Chaos:
         time.sleep(self.chance.random())
         self.machine.systemctl("kill", "--signal=CONT", WATCHER, check=False)
 
+    def hang(self) -> None:
+        """One that is asked for its health hangs."""
+        if pid := self.project.pid(self.chance.choice(ASKED)):
+            self.machine.run("kill", "-STOP", str(pid), check=False)
+
     def restart_dbus(self) -> None:
         self.machine.systemctl("restart", "dbus.service")
 
@@ -61,6 +69,7 @@ class Chaos:
             (self.crash, 10),
             (self.kill_watcher, 3),
             (self.stop_watcher_for_a_while, 2),
+            (self.hang, 2),
             (self.restart_dbus, 1),
             (self.reexec, 1),
             (self.reload, 2),
@@ -78,10 +87,15 @@ class Chaos:
         found = [dict(line.split("=", 1) for line in block.splitlines()) for block in blocks]
         return {one["Id"]: one["ActiveState"] if not one["Job"] else "busy" for one in found}
 
+    def hanging(self) -> bool:
+        """Whether a process that was stopped still is."""
+        files = [f"/proc/{pid}/status" for name in ASKED if (pid := self.project.pid(name))]
+        return "(stopped)" in self.machine.run("cat", *files, check=False).stdout
+
     def is_settled(self) -> bool:
         """Whether everything runs, twice in a row."""
         for _ in range(2):
-            if set(self.states().values()) != {"active"}:
+            if set(self.states().values()) != {"active"} or self.hanging():
                 return False
             time.sleep(0.7)
         return True
@@ -92,9 +106,14 @@ def test_after_many_faults_all_is_as_it_should_be(machine: Machine, make: Make, 
     seed = int(os.environ.get("FAULT_SEED") or random.randrange(1 << 32))
     print(f"FAULT_SEED={seed}")  # shown when it fails
     policy = {"strategy": strategy, "maxRestarts": 10_000, "window": 60_000, "backoff": {"initial": 0}}
-    project = make(
-        [{"name": name, "command": ["sleep", "100000"], "hardening": "off"} for name in APPS], supervision=policy
-    )
+    apps: list[dict[str, Any]] = [{"name": name, "command": ["sleep", "100000"], "hardening": "off"} for name in APPS]
+    machine.run("install", "-d", "-m", "777", "/srv/faults")
+    for app in (app for app in apps if app["name"] in ASKED):
+        file = f"/srv/faults/{app['name']}"
+        app["command"] = ["/bin/sh", "-c", f"echo $$ >{file}; exec sleep 100000"]
+        probe = ["/bin/sh", "-c", f"! grep -q '(stopped)' /proc/$(cat {file})/status"]
+        app["health"] = {"interval": 1000, "retries": 1, "probe": {"type": "command", "command": probe}}
+    project = make(apps, supervision=policy)
     project.omnitron("up")
     chaos = Chaos(project, random.Random(seed))
     for _ in range(FAULTS):

@@ -15,11 +15,11 @@ FAST = {"interval": 500, "timeout": 1000, "retries": 2}
 POLICY = {"maxRestarts": 1, "window": 60_000, "backoff": {"type": "fixed", "initial": 50, "max": 50}}
 
 
-def asked(make: Make, *command: str, **more: Any) -> Project:
+def asked(make: Make, *command: str, app: list[str] = SLEEP, **more: Any) -> Project:
     """An app that is asked by a command every half second, up."""
     health = {**FAST, "probe": {"type": "command", "command": list(command)}, **more}
-    app = {"name": "app", "command": SLEEP, "health": health, "restartPolicy": POLICY, "startupTimeout": 1500}
-    project = make([app])
+    entry = {"name": "app", "command": app, "health": health, "restartPolicy": POLICY, "startupTimeout": 1500}
+    project = make([entry])
     project.omnitron("up")
     return project
 
@@ -49,6 +49,23 @@ def test_an_unhealthy_app_is_restarted_and_counted(machine: Machine, make: Make)
     # It cannot become ready again either: the budget ends it.
     machine.wait(lambda: project.state("app") == "failed", 20, "it is given up")
     assert health(project)["overall"] == "unhealthy"
+
+
+@pytest.mark.parametrize(("how", "signal"), [("stopped", "ABRT"), ("deaf", "KILL")])
+def test_what_hangs_is_ended_whatever_it_does_with_signals(machine: Machine, make: Make, how: str, signal: str) -> None:
+    flag = f"/run/hang-{machine.sandbox.name}"
+    machine.run("touch", flag)
+    deaf = "import signal, time; signal.signal(signal.SIGABRT, signal.SIG_IGN); time.sleep(1000)"
+    command = ["/usr/bin/python3", "-c", deaf] if how == "deaf" else ["sleep", "1000"]
+    project = asked(make, "test", "-e", flag, app=command)
+    unit, before = project.unit("app"), project.pid("app")
+    machine.wait(lambda: results(project)[unit]["failures"] == 0, 10, "it was asked")
+    if how == "stopped":
+        machine.run("kill", "-STOP", str(before))
+    machine.run("rm", flag)
+    path = f"/run/omnitron/{project.prefix}/{unit}.json"
+    machine.wait(lambda: machine.run("test", "-s", path, check=False).returncode == 0, 15, "a crash was counted")
+    assert json.loads(machine.read(path))["units"][unit]["lastExit"]["status"] == signal
 
 
 def test_a_check_that_fails_now_and_then_is_reported_and_does_no_harm(machine: Machine, make: Make) -> None:

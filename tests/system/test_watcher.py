@@ -49,27 +49,6 @@ def settled(project: Project, names: tuple[str, ...], before: dict[str, int]) ->
     return changed == {*names} and all(project.state(name) == "active" for name in NAMES) and is_idle(project)
 
 
-@pytest.mark.parametrize(
-    ("strategy", "crashed", "restarted"),
-    [
-        ("one_for_all", "a", NAMES),
-        ("one_for_all", "d", NAMES),
-        ("rest_for_one", "a", NAMES),
-        ("rest_for_one", "c", ("c", "d")),
-        ("rest_for_one", "d", ("d",)),
-    ],
-)
-def test_a_crash(machine: Machine, make: Make, strategy: str, crashed: str, restarted: tuple[str, ...]) -> None:
-    project = group(make, strategy)
-    before = pids(project)
-    kill(project, crashed)
-    machine.wait(lambda: settled(project, restarted, before), 15, f"{restarted} restarted")
-    others = [name for name in restarted if name != crashed]
-    for name in others:
-        stops = [e for e in machine.journal(project.unit(name)) if e["MESSAGE"].startswith("Stopped ")]
-        assert len(stops) == 1, name
-
-
 @pytest.mark.parametrize(("strategy", "ended"), [("one_for_all", ("a", "c", "d")), ("rest_for_one", ("c", "d"))])
 def test_a_final_crash_ends_the_group(machine: Machine, make: Make, strategy: str, ended: tuple[str, ...]) -> None:
     project = group(make, strategy, maxRestarts=1)
