@@ -25,7 +25,7 @@ def health_command(app: OptionalApp = None, user: User = False, json: Json = Fal
     from omnitron.observe.dto import aggregated_health, shortest_names
 
     is_user = is_user_scope(user)
-    found = reports(installed(is_user=is_user), is_user=is_user)
+    found = reports(installed(is_user=is_user), is_user=is_user, listens=True)
     named: list[tuple[AppReport, str]] = shortest_names(found)
     if app is not None:
         chosen = {(one.stack.target, one.app.name) for one in targets(app, is_user=is_user)}

@@ -26,7 +26,7 @@ def inspect_command(app: App, user: User = False, json: Json = False, debug: Deb
 
     is_user = is_user_scope(user)
     (one,) = targets(app, is_user=is_user)
-    (stack,) = reports([one.stack], is_user=is_user)
+    (stack,) = reports([one.stack], is_user=is_user, listens=True)
     report = _of_target(one, stack)
     if output.wants_json():
         found = (_last_exit(service, report, is_user=is_user) for service in report.services)

@@ -82,13 +82,13 @@ def surplus(wanted: Iterable[Target], *, is_user: bool) -> list[str]:
     return units
 
 
-def reports(policies: Iterable[StackPolicy], *, is_user: bool) -> list[StackReport]:
-    """Read the present state of the stacks."""
+def reports(policies: Iterable[StackPolicy], *, is_user: bool, listens: bool = False) -> list[StackReport]:
+    """Read the present state of the stacks; with `listens`, what process hosts say of themselves too."""
     from omnitron.observe.readings import take
     from omnitron.observe.report import report_stack
 
     policies = list(policies)
-    readings = take(policies, is_user=is_user, records=scopes(is_user)[0].records)
+    readings = take(policies, is_user=is_user, records=scopes(is_user)[0].records, listens=listens)
     return [report_stack(policy, readings) for policy in policies]
 
 

@@ -19,7 +19,7 @@ from omnitron.supervision import health, memory, record, wording
 from omnitron.supervision.health import Result
 from omnitron.supervision.memory import Memory
 from omnitron.supervision.record import Exit, Final, Record, UnitRecord
-from omnitron.systemd.exits import read_endings
+from omnitron.systemd.exits import read_endings, show
 from omnitron.systemd.listing import Listed, list_units
 
 ABSENT = Listed("not-found", "inactive", "dead")
@@ -44,14 +44,19 @@ class Readings:
     """What the watcher remembers, by the target of the stack; only where it has looked."""
     checks: dict[str, Result]
     """The last health check from outside, by service name; only of those that are asked."""
+    said: dict[str, str]
+    """What process hosts say of themselves (`degraded: …`), by service name; only where that was asked for."""
 
     def unit(self, name: str) -> Listed:
         """Return the state of a unit; one that is not loaded is inactive."""
         return self.units.get(name, ABSENT)
 
 
-def take(stacks: Iterable[StackPolicy], *, is_user: bool, records: Path) -> Readings:
-    """Read the present state of `stacks`; `records` is the folder of crash records."""
+def take(stacks: Iterable[StackPolicy], *, is_user: bool, records: Path, listens: bool = False) -> Readings:
+    """Read the present state of `stacks`; `records` is the folder of crash records.
+
+    With `listens`, what process hosts say of themselves too: that costs some milliseconds for each.
+    """
     stacks = list(stacks)
     patterns = [pattern for stack in stacks for pattern in unit_patterns(stack)]
     units = list_units(patterns, is_user=is_user) if stacks else {}
@@ -77,7 +82,8 @@ def take(stacks: Iterable[StackPolicy], *, is_user: bool, records: Path) -> Read
     remembered = {stack.target: memory.read(memory.path_of(records, stack.prefix_part, stack.stem)) for stack in stacks}
     known = {target: found for target, found in remembered.items() if found}
     checks = {unit: result for stack in stacks for unit, result in checks_of(stack, records).items()}
-    return Readings(boot_time, monotonic, units, usage, crashed, recent, known, checks)
+    said = _said(stacks, units, is_user=is_user) if listens else {}
+    return Readings(boot_time, monotonic, units, usage, crashed, recent, known, checks, said)
 
 
 def _counted_by_systemd(
@@ -88,7 +94,7 @@ def _counted_by_systemd(
     bare = [process for process in processes if process.restarts.enabled and process.restarts.record is None]
     services = [service for process in bare for service in services_of(process, units) if service in units]
     found = {}
-    for unit, ending in (read_endings(services, is_user=is_user) if services else {}).items():
+    for unit, ending in read_endings(services, is_user=is_user).items():
         known = found[unit] = UnitRecord(ending.restarts)
         if ending.at is not None and ending.result != "success":
             known.last_exit = Exit(ending.at, ending.result, ending.code, ending.status)
@@ -96,6 +102,14 @@ def _counted_by_systemd(
                 reason = f"{wording.crashed(wording.cause(known.last_exit), '')}: given up by systemd's start limit"
                 known.final = Final(ending.at, reason)
     return found
+
+
+def _said(stacks: Iterable[StackPolicy], units: dict[str, Listed], *, is_user: bool) -> dict[str, str]:
+    processes = [process for stack in stacks for app in stack.apps for process in app.processes if process.control]
+    services = [service for process in processes for service in services_of(process, units) if service in units]
+    return {
+        unit: shown.get("StatusText", "") for unit, shown in show(services, ["StatusText"], is_user=is_user).items()
+    }
 
 
 def of_stack(
@@ -116,7 +130,7 @@ def of_stack(
         for service in services_of(process, units)
         if service in of_unit
     }
-    return Readings(boot_time, now, units, {}, crashed, recent, {stack.target: remembered}, checks)
+    return Readings(boot_time, now, units, {}, crashed, recent, {stack.target: remembered}, checks, {})
 
 
 def _recent(content: Record, process: ProcessPolicy, now: float) -> int:

@@ -218,6 +218,9 @@ def _note(process: ProcessPolicy, unit: str, status: Status, kept_down: KeptDown
     check = readings.checks.get(unit)
     if status == "online" and process.retries and check and check.failures:
         return f"{check.failures} of {process.retries} health checks failed: {check.message}"
+    state, _, message = readings.said.get(unit, "").partition(": ")
+    if status == "online" and state in ("degraded", "unhealthy"):
+        return f"says that it is {state}" + (f": {message}" if message else "")
     if status == "stopped" and kept_down:
         return kept_down.note
     shut = next((name for name in process.sockets if readings.unit(name).active == "failed"), None)

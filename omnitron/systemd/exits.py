@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from omnitron.systemd import host
 
-PROPERTIES = ("Id", "NRestarts", "Result", "ExecMainCode", "ExecMainStatus", "ExecMainExitTimestamp")
+PROPERTIES = ("NRestarts", "Result", "ExecMainCode", "ExecMainStatus", "ExecMainExitTimestamp")
 CODES = {"1": "exited", "2": "killed", "3": "dumped"}
 """`si_code` of wait(2), as systemd's $EXIT_CODE names it."""
 
@@ -27,13 +27,23 @@ class Ending:
 
 def read_endings(units: Sequence[str], *, is_user: bool) -> dict[str, Ending]:
     """Return how each of the loaded units has ended, by name; raises SystemdUnreachableError."""
+    shown = show(units, PROPERTIES, is_user=is_user)
+    return {unit: _ending(block) for unit, block in shown.items()}
+
+
+def show(units: Sequence[str], properties: Sequence[str], *, is_user: bool) -> dict[str, dict[str, str]]:
+    """Return properties of units, by name, as `systemctl show` prints them: some milliseconds for each unit."""
+    if not units:
+        return {}
+    names = ",".join(("Id", *properties))
     user = ["--user"] if is_user else []
-    command = ["systemctl", *user, "show", "--timestamp=unix", f"--property={','.join(PROPERTIES)}", "--", *units]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    command = ["systemctl", *user, "show", "--timestamp=unix", f"--property={names}", "--", *units]
+    result = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=30)
     if result.returncode:
         raise host.unreachable(is_user, (result.stderr.strip().splitlines() or ["systemctl failed"])[0])
-    blocks = (dict(line.split("=", 1) for line in block.splitlines()) for block in result.stdout.split("\n\n"))
-    return {block["Id"]: _ending(block) for block in blocks if "Id" in block}
+    texts = result.stdout.split("\n\n")
+    blocks = [dict(line.split("=", 1) for line in text.splitlines() if "=" in line) for text in texts]
+    return {block["Id"]: block for block in blocks if "Id" in block}
 
 
 def _ending(block: dict[str, str]) -> Ending:

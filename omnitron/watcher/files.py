@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import os
@@ -91,7 +92,6 @@ class Files:
                 if error.errno in LIMITS:
                     return files
                 continue
-            # A folder that was moved keeps its number.
             self._folders[number] = path, self._folders.get(number, (path, set[Key]()))[1] | keys
             files += [f"{path}/{name}" for name in names]
         return files
@@ -117,6 +117,10 @@ class Files:
 
     def _take(self, path: str, mask: int, keys: set[Key]) -> None:
         if mask & flags.ISDIR:
+            if mask & flags.MOVED_FROM:
+                self._leave(path)
+                for key in self._wanting(path, keys, is_folder=True):
+                    self._wait(key, path)
             if mask & (flags.CREATE | flags.MOVED_TO) and (wanting := self._wanting(path, keys, is_folder=True)):
                 # What was written before the watch was there has no event of its own.
                 for file in self._add(path, wanting):
@@ -125,17 +129,29 @@ class Files:
         if not mask & flags.CREATE:  # it is still empty; its end of writing follows
             self._note(path, keys)
 
+    def _leave(self, path: str) -> None:
+        """Watch a tree no longer that was moved away; where it is now, it is new."""
+        gone = [n for n, (folder, _) in self._folders.items() if folder == path or folder.startswith(f"{path}/")]
+        for number in gone:
+            del self._folders[number]
+            with contextlib.suppress(OSError):
+                self._inotify.rm_watch(number)
+
     def _note(self, path: str, keys: set[Key]) -> None:
         for key in self._wanting(path, keys, is_folder=False):
-            delay, now = self._apps[key][0].debounce / 1000, self._loop.time()
-            waiting = self._waiting.get(key)
-            if waiting is None:
-                waiting = self._waiting[key] = Waiting(self._loop.call_later(delay, self._tell, key), now + 10 * delay)
-            elif now < waiting.until:
-                waiting.timer.cancel()
-                waiting.timer = self._loop.call_later(min(delay, waiting.until - now), self._tell, key)
-            if len(waiting.paths) < PATHS_KEPT:
-                waiting.paths[path] = None
+            self._wait(key, path)
+
+    def _wait(self, key: Key, path: str) -> None:
+        """Wait for more changes of an app, and then tell of all of them."""
+        delay, now = self._apps[key][0].debounce / 1000, self._loop.time()
+        waiting = self._waiting.get(key)
+        if waiting is None:
+            waiting = self._waiting[key] = Waiting(self._loop.call_later(delay, self._tell, key), now + 10 * delay)
+        elif now < waiting.until:
+            waiting.timer.cancel()
+            waiting.timer = self._loop.call_later(min(delay, waiting.until - now), self._tell, key)
+        if len(waiting.paths) < PATHS_KEPT:
+            waiting.paths[path] = None
 
     def _tell(self, key: Key) -> None:
         self._changed(key, list(self._waiting.pop(key).paths))

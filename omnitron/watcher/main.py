@@ -142,6 +142,11 @@ class Watcher:
         except (OmnitronError, OSError) as error:
             log.error("cannot read what is installed: %s", error)
             return
+        # A stack whose policy is damaged is kept as it was known.
+        read = {policy.stem for policy in policies}
+        policies += [
+            keeper.stack for stem, keeper in self._keepers.items() if stem not in read and keeper.stack.path.exists()
+        ]
         self._keepers = {policy.stem: self._keeper(policy) for policy in policies}
         self._metering.load(policies)
         self._publisher.load(policies)

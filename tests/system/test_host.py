@@ -146,6 +146,9 @@ def test_the_hooks_run_in_their_order(machine: Machine, make: Make) -> None:
     project.omnitron("up")
     unit = project.unit("app", "one")
     assert machine.show(unit, "StatusText") == "degraded: so so"
+    (app,) = json.loads(project.omnitron("health", "--json").stdout)["apps"].values()
+    assert app["status"] == "degraded"
+    assert app["checks"][0]["message"] == "says that it is degraded: so so"
     project.omnitron("stop", "app")
     assert machine.show(unit, "Result") == "success"
     order = [line.split()[1] for line in machine.read("/run/hooks/order").splitlines()]

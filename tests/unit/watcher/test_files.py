@@ -112,6 +112,30 @@ def test_a_tree_that_goes_takes_nothing_along(tmp_path: Path) -> None:
     assert [paths for _, paths in told] == [[f"{tmp_path}/sub/a.py"], [f"{tmp_path}/b.py"]]
 
 
+def test_a_folder_that_is_moved_away_is_left_there(tmp_path: Path) -> None:
+    tree, away = tmp_path / "tree", tmp_path / "away"
+    (tree / "part/deep").mkdir(parents=True)
+
+    async def act() -> None:
+        (tree / "part").rename(away)
+        await asyncio.sleep(2 * DEBOUNCE_MS / 1000)
+        (away / "x.py").write_text("x")
+        (away / "deep/y.py").write_text("y")
+
+    assert heard({A: policy(tree)}, act) == [(A, [f"{tree}/part"])]
+
+
+def test_a_folder_that_is_moved_inside_goes_on_being_watched(tmp_path: Path) -> None:
+    (tmp_path / "part").mkdir()
+
+    async def act() -> None:
+        (tmp_path / "part").rename(tmp_path / "new")
+        await asyncio.sleep(2 * DEBOUNCE_MS / 1000)
+        (tmp_path / "new/x.py").write_text("x")
+
+    assert heard({A: policy(tmp_path)}, act)[-1] == (A, [f"{tmp_path}/new/x.py"])
+
+
 def test_a_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "outside").mkdir()
     (tmp_path / "tree").mkdir()
