@@ -35,6 +35,46 @@ def test_a_pool_grows_under_load_and_shrinks_after_it(machine: Machine, make: Ma
     assert any("from 2 to 1 instances: little to do for 2 instances" in line for line in said)
 
 
+SLOW = """\
+import asyncio
+from omnitron import service
+
+@service("Slow")
+class Slow:
+    async def wait(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+"""
+# Calls that wait, sent at once, each on a connection of its own.
+CALLS = """\
+import json, sys, threading, urllib.request
+def call():
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "Slow.wait", "params": {"seconds": 6}}).encode()
+    request = urllib.request.Request("http://127.0.0.1:8391/rpc", body, {"Content-Type": "application/json"})
+    urllib.request.urlopen(request, timeout=30).read()
+threads = [threading.Thread(target=call) for _ in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+"""
+
+
+def test_a_pool_grows_with_the_calls_that_wait(machine: Machine, make: Make) -> None:
+    """The process host tells how many it is serving: the CPU has nothing to do."""
+    scaling = {"strategy": "auto", "maxInstances": 2, "targetCPU": 100, "queueThreshold": 3, "cooldownPeriod": 600}
+    http = {"http": {"port": 8391, "host": "127.0.0.1", "socketActivation": True}}
+    work = {"name": "work", "module": "slow.py", "instances": 1, "scaling": scaling, "transports": http}
+    project = make([{"name": "pool", "bootstrap": "bootstrap.json"}], monitoring=METRICS)
+    project.write("bootstrap.json", json.dumps({"name": "pool", "version": "1", "processes": [work]}))
+    project.write("slow.py", SLOW)
+    project.omnitron("up")
+    machine.run("python3", "-c", CALLS)
+
+    def said() -> str:
+        entries = machine.journal("omnitron-watcher.service")
+        return " ".join(entry["MESSAGE"] for entry in entries if f"{project.prefix}-dev-pool" in entry["MESSAGE"])
+
+    machine.wait(lambda: "from 1 to 2 instances: 8 calls are pending, more than 3" in said(), 20, "it grows")
+
+
 def test_a_stack_that_stops_is_not_scaled(machine: Machine, make: Make) -> None:
     project = pool(make, "while :; do :; done")
     machine.wait(lambda: len(running(project)) > 1, 60, "it grows")
