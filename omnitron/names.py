@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 
 MAX_LENGTH = 40
 NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?")
+LONGEST_ADDRESS = 4 * MAX_LENGTH
 RESERVED_APPS = frozenset({"infra", "gateway", "health"})
-ADDRESS = re.compile(r"(?:(?P<stack>[^/:@]+)/)?(?P<app>[^/:@]+)(?::(?P<process>[^/:@]+))?(?:@(?P<instance>\d+))?")
+ADDRESS = re.compile(r"(?:(?P<stack>[^/:@]+)/)?(?P<app>[^/:@]+)(?::(?P<process>[^/:@]+))?(?:@(?P<instance>\d{1,9}))?")
 
 EXIT_MESSAGE_ID = "b6d7c5a0f8c14ec9a8f5d9d1f2a4c7e3"
 """Marks the journal entry in which a process host says why it ends."""
@@ -91,7 +92,7 @@ def shortest(apps: Sequence[tuple[str, str, str]]) -> list[str]:
 
 def parse_address(text: str) -> Address | None:
     """Read `[stack/]app[:process][@instance]`; None when `text` has another form."""
-    match = ADDRESS.fullmatch(text)
+    match = ADDRESS.fullmatch(text) if len(text) <= LONGEST_ADDRESS else None
     if not match:
         return None
     instance = match["instance"]

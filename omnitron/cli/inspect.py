@@ -108,7 +108,8 @@ def _print_service(
         output.line(f"  main PID     {service.pid}, up {output.duration(service.uptime)}, {use}")
     if restarts.enabled:
         within = output.duration(restarts.window / 1000)
-        left = f"{service.budget_left} of {restarts.max_restarts} in {within} left"
+        budget = f"{restarts.max_restarts} in {within}"
+        left = f"at most {budget}" if service.budget_left is None else f"{service.budget_left} of {budget} left"
         output.line(f"  restarts     {service.restarts} so far; {left}")
     else:
         output.line("  restarts     never")

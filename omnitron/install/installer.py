@@ -82,7 +82,7 @@ def remove(store: Store, stem: str, reload: Reload) -> None:
     if installed is not None:
         shared = _shared(store.scope)
         # They are in the manifest of the stack that came first, which may be gone.
-        last = sorted(shared) if _is_last(store, stem) else []
+        last = [name for name in sorted(shared) if _is_ours(store, name, installed)] if _is_last(store, stem) else []
         names = [*(name for name in installed.files if name not in shared), *last]
         store.apply(stem, Transaction({}, tuple(map(Path, names)), replace(installed, files={})), reload)
 
@@ -91,6 +91,15 @@ def _shared(scope: Scope) -> frozenset[str]:
     """Return the paths of what all stacks need: the watcher, and its place on the bus."""
     bus = {str(scope.path(file)) for file in bus_files() if scope.has_place(file)}
     return frozenset({str(scope.units / WATCHER), *bus})
+
+
+def _is_ours(store: Store, name: str, installed: Manifest) -> bool:
+    """Whether a file that all stacks share was made by us: an administrator may have put another in its place."""
+    ours = {"# Made by omnitron.", *(file.text.partition("\n")[0] for file in bus_files())}
+    path = Path(name)
+    if name in installed.files or path.is_symlink():
+        return name in installed.files
+    return (_read(path) or "").partition("\n")[0] in ours
 
 
 def _is_last(store: Store, stem: str) -> bool:

@@ -35,8 +35,8 @@ class ServiceReport:
     """Why it is not online, or what it waits for; empty when there is nothing to say."""
     follows: str | None
     """What keeps it down: the app that blocks it, or the service whose crash it shares."""
-    budget_left: int
-    """Crashes that it may still have now before it is given up."""
+    budget_left: int | None
+    """Crashes that it may still have now before it is given up; None where systemd alone counts."""
     next_start: float | None
     """Seconds until it is started again after a crash; None where it waits for none."""
     last_exit: Exit | None
@@ -167,10 +167,18 @@ def _service(
         restarts=crashed.restarts if crashed else 0,
         note=_note(process, unit, status, kept_down, readings),
         follows=kept_down.by if kept_down and status in ("stopped", "stopping") else None,
-        budget_left=max(0, process.restarts.max_restarts - readings.recent.get(unit, 0)),
+        budget_left=_budget_left(process, unit, status, readings),
         next_start=_next_start(unit, status, readings),
         last_exit=crashed.last_exit if crashed else None,
     )
+
+
+def _budget_left(process: ProcessPolicy, unit: str, status: Status, readings: Readings) -> int | None:
+    if process.restarts.record is None:
+        return None
+    if status in ("crashed", "errored"):
+        return 0
+    return max(0, process.restarts.max_restarts - readings.recent.get(unit, 0))
 
 
 def _next_start(unit: str, status: Status, readings: Readings) -> float | None:
@@ -220,7 +228,9 @@ def _note(process: ProcessPolicy, unit: str, status: Status, kept_down: KeptDown
         return f"{check.failures} of {process.retries} health checks failed: {check.message}"
     state, _, message = readings.said.get(unit, "").partition(": ")
     if status == "online" and state in ("degraded", "unhealthy"):
-        return f"says that it is {state}" + (f": {message}" if message else "")
+        # Its own words, for somebody's terminal.
+        plain = "".join(character if character.isprintable() else "?" for character in message)
+        return f"says that it is {state}" + (f": {plain}" if plain else "")
     if status == "stopped" and kept_down:
         return kept_down.note
     shut = next((name for name in process.sockets if readings.unit(name).active == "failed"), None)
@@ -228,6 +238,6 @@ def _note(process: ProcessPolicy, unit: str, status: Status, kept_down: KeptDown
         return f"{shut} has failed: is port {process.port} taken?"
     wait = _next_start(unit, status, readings)
     if wait is not None:
-        left = max(0, process.restarts.max_restarts - readings.recent.get(unit, 0))
+        left = _budget_left(process, unit, status, readings)
         return f"crashed; next start in {wait:.0f} s, {left} more until it is given up"
     return ""

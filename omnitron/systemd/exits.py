@@ -42,7 +42,8 @@ def show(units: Sequence[str], properties: Sequence[str], *, is_user: bool) -> d
     if result.returncode:
         raise host.unreachable(is_user, (result.stderr.strip().splitlines() or ["systemctl failed"])[0])
     texts = result.stdout.split("\n\n")
-    blocks = [dict(line.split("=", 1) for line in text.splitlines() if "=" in line) for text in texts]
+    # What a program says of itself may hold whatever else counts as the end of a line.
+    blocks = [dict(line.split("=", 1) for line in text.split("\n") if "=" in line) for text in texts]
     return {block["Id"]: block for block in blocks if "Id" in block}
 
 

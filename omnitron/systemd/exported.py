@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from dbus_fast import DBusError, ErrorType, Message, MessageType, Variant
+from dbus_fast import DBusError, ErrorType, Message, MessageFlag, MessageType, Variant
 from dbus_fast.aio import MessageBus
 from dbus_fast.errors import SignatureBodyMismatchError
 from dbus_fast.introspection import Interface, Node
 
 from omnitron.errors import OmnitronError
+from omnitron.systemd import host
+from omnitron.systemd.connection import BUS, closed, connect
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +25,15 @@ PROPERTIES = "org.freedesktop.DBus.Properties"
 
 AT_ONCE = 32
 """Calls that are answered at the same time; the others wait."""
+MOST_WAITING = 512
+"""More calls than this are not even waited for."""
+ERROR_LIMIT = 500  # characters
+
+TAKE_IT_OVER = 0x2 | 0x4
+"""Flags of RequestName: replace an owner that allows it, do not wait for one that does not."""
+IS_OWNER = (1, 4)
+
+T = TypeVar("T")
 
 # Every object has these, and says so.
 COMMON = """
@@ -58,20 +70,67 @@ class Service:
     methods: Mapping[str, Callable[..., Awaitable[list[Any]]]]
 
 
-class Exported:
-    """A service on one connection. Answers until that is closed."""
+class NameRefusedError(OmnitronError):
+    """The bus does not let us have the name."""
 
-    def __init__(self, bus: MessageBus, service: Service) -> None:
-        self._bus = bus
+
+class Exported:
+    """A service under a name, on a connection of its own: whatever its clients do to that, nothing else suffers."""
+
+    def __init__(self, name: str, service: Service, *, is_user: bool) -> None:
+        self._name = name
         self._service = service
+        self._is_user = is_user
         self._xml = service.xml.rstrip().removesuffix("</node>") + COMMON.lstrip("\n")
         self._interface: Interface = Node.parse(service.xml).interfaces[0]
+        self._bus: MessageBus | None = None
+        self._sending = asyncio.Lock()
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
-        bus.add_message_handler(self._on_message)
+
+    async def serve(self) -> None:
+        """Answer calls until the connection ends; raises OmnitronError when there is none, or not the name."""
+        bus = await connect(is_user=self._is_user)
+        try:
+            await self._take_name(bus)
+            bus.add_message_handler(self._on_message)
+            self._bus = bus
+            await closed(bus)
+        finally:
+            self._bus = None
+            for task in self._tasks:
+                task.cancel()
+            bus.disconnect()
+
+    async def _take_name(self, bus: MessageBus) -> None:
+        # The bus may have read its policies before they were there, or before the group that they name was.
+        await self._ask(bus, "ReloadConfig")
+        answer = await self._ask(bus, "RequestName", "su", self._name, TAKE_IT_OVER)
+        if answer.message_type is not MessageType.METHOD_RETURN or answer.body[0] not in IS_OWNER:
+            why = answer.body[0] if answer.message_type is MessageType.ERROR else "somebody else is"
+            raise NameRefusedError(f"cannot be {self._name} on the bus: {why}")
+
+    async def _ask(self, bus: MessageBus, member: str, signature: str = "", *body: Any) -> Message:
+        """Ask the bus itself. Its answer says too that it has read all that was sent before."""
+        question = Message(*BUS, member, signature=signature, body=list(body))
+        return await self._unless_closed(bus, bus.call(question))
+
+    async def _unless_closed(self, bus: MessageBus, what: Awaitable[T]) -> T:
+        """Wait for something that never comes once the connection has ended."""
+        waiting, end = asyncio.ensure_future(what), asyncio.ensure_future(closed(bus))
+        try:
+            await asyncio.wait({waiting, end}, return_when=asyncio.FIRST_COMPLETED)
+            if not waiting.done() or (waiting.result() is None and not bus.connected):
+                raise host.unreachable(self._is_user, "the bus closed the connection")
+            return waiting.result()
+        except (OSError, EOFError) as error:
+            raise host.unreachable(self._is_user, "the bus closed the connection") from error
+        finally:
+            waiting.cancel()
+            end.cancel()
 
     async def emit(self, signal: str, *values: Any) -> None:
-        """Send a signal; returns when it is on its way, so that many do not overrun the connection."""
+        """Send a signal; nobody hears it while there is no connection."""
         signature = next(one.signature for one in self._interface.signals if one.name == signal)
         await self._send(Message.new_signal(self._service.path, self._interface.name, signal, signature, list(values)))
 
@@ -81,29 +140,45 @@ class Exported:
         await self._send(Message.new_signal(self._service.path, PROPERTIES, "PropertiesChanged", "sa{sv}as", body))
 
     async def _send(self, message: Message) -> None:
-        await self._bus.send(message)
+        """Send one message, and wait until the bus has read it: one that a full socket refuses ends the connection."""
+        async with self._sending:
+            bus = self._bus
+            if bus is not None and bus.connected:
+                await self._unless_closed(bus, bus.send(message))
+                await self._ask(bus, "GetId")
 
     def _on_message(self, message: Message) -> bool:
         if message.message_type is not MessageType.METHOD_CALL or message.path != self._service.path:
             return False
-        task = asyncio.ensure_future(self._reply(message))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        if len(self._tasks) < MOST_WAITING:
+            task = asyncio.ensure_future(self._reply(message))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         return True
 
     async def _reply(self, message: Message) -> None:
         async with self._slots:
-            try:
-                signature, values = await self._answer(message)
-                reply = Message.new_method_return(message, signature, values)
-                await self._send(reply)
-            except DBusError as error:
-                await self._send(Message.new_error(message, error.type, error.text))
-            except OmnitronError as error:
-                await self._send(Message.new_error(message, ErrorType.FAILED, error.brief))
-            except SignatureBodyMismatchError:
-                log.exception("cannot put an answer to %s in its form", message.member)
-                await self._send(Message.new_error(message, ErrorType.INTERNAL_ERROR, "the watcher's log says why"))
+            reply = await self._reply_to(message)
+            if message.flags & MessageFlag.NO_REPLY_EXPECTED:
+                return
+            with contextlib.suppress(OmnitronError):  # who has asked is gone
+                try:
+                    await self._send(reply)
+                except SignatureBodyMismatchError:
+                    log.exception("cannot put the answer to %s in its form", message.member)
+                    await self._send(Message.new_error(message, ErrorType.INTERNAL_ERROR, "the watcher's log says why"))
+
+    async def _reply_to(self, message: Message) -> Message:
+        try:
+            signature, values = await self._answer(message)
+            return Message.new_method_return(message, signature, values)
+        except DBusError as error:
+            return Message.new_error(message, error.type, error.text)
+        except OmnitronError as error:
+            return Message.new_error(message, ErrorType.FAILED, error.brief[:ERROR_LIMIT])
+        except Exception:  # whatever a client has sent, it gets an answer
+            log.exception("cannot answer %s", message.member)
+            return Message.new_error(message, ErrorType.INTERNAL_ERROR, "the watcher's log says why")
 
     async def _answer(self, message: Message) -> tuple[str, list[Any]]:
         interface, member = message.interface or self._interface.name, message.member

@@ -7,22 +7,17 @@ can be missed.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
-from dbus_fast import BusType, Message, MessageType
-from dbus_fast.aio import MessageBus
-from dbus_fast.errors import AuthError
+from dbus_fast import Message, MessageType
 
 from omnitron.errors import NotPermittedError, OmnitronError
 from omnitron.systemd import host
-
-if TYPE_CHECKING:
-    from omnitron.systemd.exported import Exported, Service
+from omnitron.systemd.connection import BUS, closed, connect
 
 NAME = "org.freedesktop.systemd1"
 PATH = "/org/freedesktop/systemd1"
@@ -33,10 +28,6 @@ MAX_IN_FLIGHT = 32
 """More calls than a socket's buffer takes would cost the connection."""
 
 UNITS = f"{PATH}/unit"
-BUS = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
-TAKE_IT_OVER = 0x2 | 0x4
-"""Flags of RequestName: replace an owner that allows it, do not wait for one that does not."""
-IS_OWNER = (1, 4)
 
 ALREADY_SUBSCRIBED = f"{NAME}.AlreadySubscribed"
 NO_SUCH_UNIT = f"{NAME}.NoSuchUnit"
@@ -99,12 +90,7 @@ class Manager:
         self._reread: Callable[[], None] = _ignore
 
     async def __aenter__(self) -> Self:
-        path = host.bus_path(self.is_user)
-        try:
-            self._bus = await MessageBus(f"unix:path={path}", BusType.SYSTEM).connect()
-        except (OSError, EOFError, AuthError) as error:
-            reason = (getattr(error, "strerror", None) or str(error) or "the bus closed the connection").lower()
-            raise host.unreachable(self.is_user, f"{path}: {reason}") from error
+        self._bus = await connect(is_user=self.is_user)
         self._bus.add_message_handler(self._on_message)
         try:
             await self._match(f"sender='{NAME}',path='{PATH}',interface='{MANAGER}',member='JobRemoved'")
@@ -132,25 +118,9 @@ class Manager:
         await self._match(f"sender='{NAME}',path='{PATH}',interface='{MANAGER}',member='Reloading'")
         await self._match(f"sender='{BUS[0]}',interface='{BUS[2]}',member='NameOwnerChanged',arg0='{NAME}'")
 
-    async def export(self, name: str, service: Service) -> Exported:
-        """Answer calls of a service under a name on this bus; raises OmnitronError when that may not be."""
-        # Imported here: no command needs it.
-        from omnitron.systemd.exported import Exported
-
-        exported = Exported(self._bus, service)
-        answer = await self._call(f"be {name} on the bus", "RequestName", "su", name, TAKE_IT_OVER, to=BUS)
-        if answer not in IS_OWNER:
-            raise BusError(f"be {name} on the bus", "", "somebody else is")
-        return exported
-
-    async def reload_bus(self) -> None:
-        """Make the bus read its own policies again."""
-        await self._call("reload the bus", "ReloadConfig", to=BUS)
-
     async def closed(self) -> None:
         """Wait until the bus has closed the connection."""
-        with contextlib.suppress(Exception):
-            await self._bus.wait_for_disconnect()  # type: ignore[no-untyped-call] # untyped in dbus-fast
+        await closed(self._bus)
 
     async def list_units(self, *patterns: str) -> list[UnitState]:
         """Return the loaded units whose names match one of the glob patterns."""

@@ -13,8 +13,10 @@ log = logging.getLogger(__name__)
 
 PATIENCE_S = 5.0
 REQUEST_LIMIT = 8192  # bytes
-AT_ONCE = 32
-"""Connections that are served at the same time; the others wait."""
+AT_ONCE = 4
+"""Questions that are answered at the same time; the others wait."""
+MOST_CONNECTIONS = 100
+"""More than these are closed at once: descriptors are for supervision."""
 
 Answer = Callable[[], Awaitable[tuple[str, bytes]]]
 """Returns a content type and a body."""
@@ -28,6 +30,7 @@ class Desk:
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
         self._slots = asyncio.Semaphore(AT_ONCE)
+        self._connections = 0
 
     async def open_socket(self, path: Path) -> asyncio.Server | None:
         """Listen on a Unix socket that everybody may use; None where that cannot be, which is logged."""
@@ -47,15 +50,25 @@ class Desk:
         return await asyncio.start_server(self._serve, host, port, limit=REQUEST_LIMIT)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._connections >= MOST_CONNECTIONS:
+            writer.transport.abort()
+            return
+        self._connections += 1
         try:
-            async with asyncio.timeout(PATIENCE_S), self._slots:
+            async with asyncio.timeout(PATIENCE_S):
                 request = await reader.readuntil(b"\r\n\r\n")
-                writer.write(await self._reply(request.decode(errors="replace").split("\r\n")))
+                async with self._slots:
+                    reply = await self._reply(request.decode(errors="replace").split("\r\n"))
+                writer.write(reply)
                 await writer.drain()
+                writer.close()
+                await writer.wait_closed()
         except (TimeoutError, OSError, EOFError, asyncio.LimitOverrunError):
             pass  # a client that does not ask, or does not listen
         finally:
-            writer.close()
+            # Nothing of what it did not take is kept.
+            writer.transport.abort()
+            self._connections -= 1
 
     async def _reply(self, lines: list[str]) -> bytes:
         method, _, rest = lines[0].partition(" ")

@@ -131,7 +131,7 @@ class Files:
 
     def _leave(self, path: str) -> None:
         """Watch a tree no longer that was moved away; where it is now, it is new."""
-        gone = [n for n, (folder, _) in self._folders.items() if folder == path or folder.startswith(f"{path}/")]
+        gone = [n for n, (folder, _) in [*self._folders.items()] if folder == path or folder.startswith(f"{path}/")]
         for number in gone:
             del self._folders[number]
             with contextlib.suppress(OSError):

@@ -44,7 +44,7 @@ class Watcher:
         self._keepers: dict[str, Keeper] = {}
         self._reloader = Reloader()
         self._metering = Metering(records, self._is_busy, is_user=is_user)
-        self._publisher = Publisher(records, self._metering)
+        self._publisher = Publisher(records, self._metering, is_user=is_user)
         self._ports = Ports(self._metering.prometheus)
         self._dirty: set[str] = set()
         self._is_stale = True
@@ -55,7 +55,8 @@ class Watcher:
         """Keep all stacks until cancelled; a bus that goes away is waited for."""
         # On it is nothing that `systemctl status` hides.
         await Desk(lambda _: self._metering.answers).open_socket(self._records / "watcher.sock")
-        beside = [asyncio.ensure_future(self._metering.run()), asyncio.ensure_future(self._publisher.run())]
+        running = (self._metering.run(), self._publisher.run(), self._publisher.serve())
+        beside = [asyncio.ensure_future(one) for one in running]
         try:
             await self._keep()
         finally:
@@ -84,18 +85,15 @@ class Watcher:
         await manager.listen(self._changed, self._reread)
         self._reread()
         closed = asyncio.ensure_future(manager.closed())
-        self._metering.manager = self._reloader.manager = manager
+        self._metering.manager = self._reloader.manager = self._publisher.manager = manager
         try:
-            await self._look(manager)  # what was begun comes before what is told
-            await self._publisher.connected(manager)
             while not closed.done():
                 await self._look(manager)
                 await asyncio.sleep(REST_S)
                 await self._wait(closed)
         finally:
-            self._reloader.manager = None
+            self._reloader.manager = self._publisher.manager = None
             self._metering.disconnected()
-            self._publisher.disconnected()
             closed.cancel()
 
     async def _look(self, manager: Manager) -> None:

@@ -19,7 +19,6 @@ from omnitron.version import __version__
 from omnitron.watcher.exposition import values_of
 
 if TYPE_CHECKING:
-    from omnitron.systemd.exported import Exported
     from omnitron.systemd.manager import Manager
     from omnitron.watcher.keeper import Sight
     from omnitron.watcher.metering import Metering
@@ -30,6 +29,9 @@ NAME = "dev.omnitron.Watcher1"
 PATH = "/dev/omnitron/Watcher1"
 XML = Path(__file__).with_name("dev.omnitron.Watcher1.xml")
 
+AGAIN_S = 10.0
+"""Pause before the next try to have the name, when it was refused."""
+RECONNECT_S = 0.5
 REST_S = 0.1
 """Least time between two rounds of signals: in a burst only what comes out of it is told."""
 
@@ -81,7 +83,7 @@ def rows_of(sight: Sight, report: StackReport) -> Rows:
 def signals(stem: str, before: Rows, after: Rows) -> Iterator[Signal]:
     """Yield what is to be told of a stack that has become another; a note that changes alone is not."""
     for unit, exit in after.exits.items():
-        if before is not GONE and before.exits.get(unit) != exit:
+        if before is not GONE and before.exits.get(unit, ())[:1] != exit[:1]:
             yield "Exited", (unit, *exit)
     for app, (status, health, restarts, note) in after.apps.items():
         if before.apps.get(app, ())[:3] != (status, health, restarts):
@@ -98,40 +100,41 @@ def _text(text: str) -> str:
 
 
 class Publisher:
-    """Tells on the bus what was seen. Without its name there all else goes on."""
+    """Tells on the bus what was seen. Without its name there all else goes on.
 
-    def __init__(self, records: Path, metering: Metering) -> None:
+    `manager` is the connection to act on, None while there is none.
+    """
+
+    def __init__(self, records: Path, metering: Metering, *, is_user: bool) -> None:
+        # Imported here: what is told needs no bus.
+        from omnitron.systemd.exported import Exported, Service
+
+        self.manager: Manager | None = None
         self._records = records
         self._metering = metering
-        self._manager: Manager | None = None
-        self._exported: Exported | None = None
-        self._said = ""
+        methods = {"GetMetrics": self._get_metrics, "Reset": self._reset}
+        service = Service(PATH, XML.read_text(), self._properties, methods)
+        self._exported = Exported(NAME, service, is_user=is_user)
         self._rows: dict[str, Rows] = {}
         self._reports: dict[str, StackReport] = {}
         self._stacks: dict[str, StackPolicy] = {}
         self._seen: dict[str, Sight] = {}
         self._woken = asyncio.Event()
 
-    async def connected(self, manager: Manager) -> None:
-        """Take the name on a new connection."""
-        # Imported here: whoever is refused the name does not pay for it.
-        from omnitron.systemd.exported import Service
-
-        self._manager = manager
-        methods = {"GetMetrics": self._get_metrics, "Reset": self._reset}
-        service = Service(PATH, XML.read_text(), self._properties, methods)
-        try:
-            # The bus may have read its policies before they were there, or before the group was.
-            await manager.reload_bus()
-            self._exported = await manager.export(NAME, service)
-        except OmnitronError as error:
-            if error.brief != self._said:
-                log.warning("%s: `omnitron generate` installs what allows it, except under --runtime", error.brief)
-            self._said = error.brief
-
-    def disconnected(self) -> None:
-        """Tell nothing any more."""
-        self._manager = self._exported = None
+    async def serve(self) -> None:
+        """Have the name on the bus, until cancelled; without it, try again now and then."""
+        said = ""
+        while True:
+            try:
+                await self._exported.serve()
+                said = ""
+            except OmnitronError as error:
+                if error.brief != said:
+                    log.warning("%s: `omnitron generate` installs what allows it, except under --runtime", error.brief)
+                said = error.brief
+            except Exception:  # nothing that is told is worth the end of supervision
+                log.exception("cannot serve %s", NAME)
+            await asyncio.sleep(AGAIN_S if said else RECONNECT_S)
 
     def load(self, stacks: Iterable[StackPolicy]) -> None:
         """Tell of these stacks from now on."""
@@ -171,7 +174,7 @@ class Publisher:
                 before, after = self._rows.get(stem, GONE), rows_of(sight, report)
                 new += signals(stem, before, after)
                 self._rows[stem], self._reports[stem] = after, report
-        if self._exported and new:
+        if new:
             for name, values in new:
                 await self._exported.emit(name, *values)
             await self._exported.invalidate("Stacks", "Apps", "LastExits")
@@ -195,7 +198,7 @@ class Publisher:
         ]
 
     async def _reset(self, address: str) -> list[Any]:
-        manager = self._manager
+        manager = self.manager
         if manager is None:
             raise OmnitronError("cannot reset anything: the watcher is losing the bus")
         units: dict[str, None] = {}

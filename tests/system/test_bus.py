@@ -89,6 +89,7 @@ def test_methods(machine: Machine, make: Make) -> None:
 
 def test_bad_calls_are_refused(machine: Machine, make: Make) -> None:
     up(make)
+    assert "cannot read" in call(machine, "Reset", "s", "a@" + "1" * 5000, check=False)
     assert "cannot find 'nobody'" in call(machine, "Reset", "s", "nobody", check=False)
     assert "Reset takes 's', not 'u'" in call(machine, "Reset", "u", "1", check=False)
     assert "there is no method" in call(machine, "Destroy", check=False)
@@ -96,6 +97,41 @@ def test_bad_calls_are_refused(machine: Machine, make: Make) -> None:
     done = machine.run("busctl", "set-property", NAME, PATH, NAME, "Version", "s", "9", check=False)
     assert "read-only" in done.stderr
     assert read(machine, "Version") != "9"
+
+
+FLOOD = """\
+import socket, struct, sys
+# Calls that want no answer, as fast as they go: straight to the bus, past any library.
+sys.path.insert(0, sys.argv[1])
+import asyncio
+from dbus_fast import Message, MessageFlag
+from dbus_fast.aio import MessageBus
+from dbus_fast.constants import BusType
+
+async def main():
+    bus = await MessageBus(bus_type=BusType.SYSTEM).connect()
+    for number in range(20000):
+        message = Message(
+            destination="dev.omnitron.Watcher1", path="/dev/omnitron/Watcher1",
+            interface="org.freedesktop.DBus.Peer", member="Ping",
+            flags=MessageFlag.NO_REPLY_EXPECTED if number % 2 else MessageFlag.NONE,
+        )
+        try:
+            await bus.send(message)
+        except Exception:
+            break
+asyncio.run(main())
+"""
+
+
+def test_a_flood_of_calls_does_no_harm(machine: Machine, make: Make) -> None:
+    project = up(make)
+    watcher = machine.show("omnitron-watcher.service", "MainPID")
+    machine.run(*machine.python, "-c", FLOOD, str(machine.code), check=False)
+    before = project.pid("a")
+    machine.run("kill", "-9", str(before))
+    machine.wait(lambda: app(project, "a")[:3] == ["online", "healthy", 1], 15, "it goes on telling")
+    assert machine.show("omnitron-watcher.service", "MainPID") == watcher
 
 
 def test_who_may_ask(machine: Machine, make: Make) -> None:

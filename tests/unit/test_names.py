@@ -103,3 +103,8 @@ def test_variables_whose_names_say_secret(variable: str, secret: bool) -> None:
 def test_the_shortest_name_that_means_one_alone() -> None:
     apps = [("x", "dev", "api"), ("x", "prod", "api"), ("y", "dev", "web"), ("y", "dev", "db"), ("x", "dev", "db")]
     assert shortest(apps) == ["dev/api", "prod/api", "web", "y/dev/db", "x/dev/db"]
+
+
+@pytest.mark.parametrize("text", ["a@" + "1" * 5000, "a" * 1000, "a@1234567890"])
+def test_an_address_has_an_end(text: str) -> None:
+    assert parse_address(text) is None

@@ -65,6 +65,20 @@ def test_the_watcher_stays_until_the_last_stack_goes(host: Host, plan: Make) -> 
     assert list(host.files()) == []
 
 
+def test_what_an_administrator_put_in_place_of_a_shared_file_stays(host: Host, plan: Make) -> None:
+    stacks = {name: {"type": "local"} for name in ("dev", "test")}
+    host.install(plan(shop({"name": "a"}, stacks=stacks)))
+    own = host.root / "etc/dbus-1/system.d/dev.omnitron.Watcher1.conf"
+    with host.store.locked(host.reload):
+        remove(host.store, "omnitron-dev", host.reload)
+        own.write_text("<busconfig/>")
+        masked = host.root / UNITS / "omnitron-watcher.service"
+        masked.unlink()
+        masked.symlink_to("/dev/null")
+        remove(host.store, "omnitron-test", host.reload)
+    assert own.exists() and masked.is_symlink()
+
+
 def test_the_watcher_is_written_once_for_all_projects(host: Host, tmp_path: Path) -> None:
     for name in ("one", "two"):
         host.install(planned(tmp_path / name, shop({"name": "a"}) | {"project": name, "unitPrefix": name}))

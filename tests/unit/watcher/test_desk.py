@@ -82,6 +82,48 @@ def test_who_does_not_ask_is_sent_away(tmp_path: Path, monkeypatch: pytest.Monke
     assert serving(tmp_path, test) == b""
 
 
+def test_who_asks_and_does_not_listen_is_sent_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large answers that nobody reads hold neither a descriptor nor memory."""
+    monkeypatch.setattr(desk, "PATIENCE_S", 0.3)
+
+    async def large() -> tuple[str, bytes]:
+        return "text/plain", b"x" * 20_000_000
+
+    async def run() -> None:
+        path = tmp_path / "watcher.sock"
+        server = await Desk(lambda _: {"/x": large}).open_socket(path)
+        assert server is not None
+        async with server:
+            before = len([*Path("/proc/self/fd").iterdir()])
+            clients = []
+            for _ in range(10):
+                client = socket.socket(socket.AF_UNIX)
+                client.setblocking(False)
+                await asyncio.get_running_loop().sock_connect(client, str(path))
+                client.sendall(b"GET /x HTTP/1.1\r\n\r\n")
+                clients.append(client)
+            await asyncio.sleep(1.5)
+            assert len([*Path("/proc/self/fd").iterdir()]) == before + len(clients)
+            for client in clients:
+                client.close()
+
+    asyncio.run(run())
+
+
+def test_idle_connections_keep_nobody_from_asking(tmp_path: Path) -> None:
+    def test(path: Path) -> object:
+        idle = [socket.socket(socket.AF_UNIX) for _ in range(60)]
+        for one in idle:
+            one.connect(str(path))
+        try:
+            return ask(path.parent, "/x.json", is_user=False)
+        finally:
+            for one in idle:
+                one.close()
+
+    assert serving(tmp_path, test) == {"x": 1}
+
+
 def test_a_socket_left_behind_is_replaced_and_a_file_is_not(tmp_path: Path) -> None:
     path = tmp_path / "watcher.sock"
     with socket.socket(socket.AF_UNIX) as left:

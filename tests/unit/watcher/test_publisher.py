@@ -78,3 +78,8 @@ def test_a_stack_that_is_gone(tmp_path: Path) -> None:
 def test_what_an_app_has_said_can_be_anything(tmp_path: Path) -> None:
     found = rows(tmp_path, "failed", x=crashed(1.0, "a\0b\udcff"))
     assert found.apps["a"][3] == "ab?"
+
+
+def test_a_new_budget_is_no_exit(tmp_path: Path) -> None:
+    over, forgiven = rows(tmp_path, "failed", x=crashed(3.0, "given up")), rows(tmp_path, x=crashed(3.0))
+    assert [name for name, *_ in told(over, forgiven)] == ["AppChanged", "StackChanged"]
