@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -122,6 +123,26 @@ def test_idle_connections_keep_nobody_from_asking(tmp_path: Path) -> None:
                 one.close()
 
     assert serving(tmp_path, test) == {"x": 1}
+
+
+def test_there_is_an_end_to_connections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desk, "MOST_CONNECTIONS", 3)
+
+    def test(path: Path) -> bytes:
+        held = [socket.socket(socket.AF_UNIX) for _ in range(3)]
+        for one in held:
+            one.connect(str(path))
+        with socket.socket(socket.AF_UNIX) as late:
+            late.settimeout(2)
+            late.connect(str(path))
+            first = late.recv(1)
+        for one in held:
+            one.close()
+        time.sleep(0.1)
+        assert ask(path.parent, "/x.json", is_user=False) == {"x": 1}
+        return first
+
+    assert serving(tmp_path, test) == b""
 
 
 def test_a_socket_left_behind_is_replaced_and_a_file_is_not(tmp_path: Path) -> None:
