@@ -50,6 +50,12 @@ def test_a_stack_of_a_users_own(machine: Machine, home: str) -> None:
     status = json.loads(omnitron("status", "--json"))
     assert {app["name"]: app["status"] for app in status["apps"]} == {"core": "online", "web": "online"}
     assert all(app["memory"] > 0 for app in status["apps"])
+    # the watcher tells it on the user's own bus, to its user alone
+    name, path = "dev.omnitron.Watcher1", "/dev/omnitron/Watcher1"
+    ask = ("busctl", "--user", "get-property", name, path, name, "Stacks")
+    machine.wait(
+        lambda: '"mine-dev" "mine" "dev" "active" "healthy"' in machine.run(*ask, user=USER, check=False).stdout
+    )
     # a crash comes back, with the helpers under a user's manager
     before = show("mine-dev-core-main.service", "MainPID")
     machine.run("kill", "-9", before)
