@@ -28,13 +28,17 @@ class Machine:
     """A booted machine with omnitron on it.
 
     `code` is where the checkout is inside, `python` the argv prefix of an interpreter that imports it, `pause_s` the
-    time between two questions: on a slow machine they are in the way of what they wait for.
+    time between two questions: on a slow machine they are in the way of what they wait for. `slower` is how many
+    times as long as on the host everything may take.
     """
 
-    def __init__(self, sandbox: Sandbox, interpreter: str, code: Path, pause_s: float = 0.05) -> None:
+    def __init__(
+        self, sandbox: Sandbox, interpreter: str, code: Path, pause_s: float = 0.05, slower: float = 1.0
+    ) -> None:
         self.sandbox = sandbox
         self.code = code
         self.pause_s = pause_s
+        self.slower = slower
         self.python = ["/usr/bin/env", f"PYTHONPATH={code}", "PYTHONDONTWRITEBYTECODE=1", interpreter]
 
     def run(
@@ -48,7 +52,7 @@ class Machine:
     ) -> CompletedProcess[str]:
         """Run a command as root, or as `user`, and keep its output; a failure is a failed test."""
         where = Path(cwd) if cwd else None
-        done = self.sandbox.exec(argv, user=user, cwd=where, input=input, capture=True, timeout=timeout)
+        done = self.sandbox.exec(argv, user=user, cwd=where, input=input, capture=True, timeout=timeout * self.slower)
         if check and done.returncode:
             raise AssertionError(f"{' '.join(argv)}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
         return done
@@ -90,7 +94,7 @@ class Machine:
 
     def wait(self, predicate: Callable[[], T], timeout: float = 10, what: str = "") -> T:
         """Ask until the answer is true, and return it; an exception of the predicate ends the wait."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * self.slower
         while not (answer := predicate()):
             if time.monotonic() > deadline:
                 raise AssertionError(f"not within {timeout:g} s: {what or predicate}")
