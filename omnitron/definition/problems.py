@@ -54,10 +54,15 @@ def validate(model: type[M], source: Source, data: Any, at: KeyPath = ()) -> tup
 
 
 def _wrong(error: ValidationError, source: Source, at: KeyPath) -> dict[KeyPath, dict[str, Any]]:
-    """Return the first error at each place; the members of a union all say theirs."""
+    """Return the first error at each place; the members of a union all say theirs.
+
+    A key that is needed and there in another spelling is unknown, not missing.
+    """
     found: dict[KeyPath, dict[str, Any]] = {}
     for item in error.errors(include_url=False):
-        found.setdefault(_real_path(item["loc"], source, at), dict(item))
+        path = _real_path(item["loc"], source, at)
+        if path not in found or (found[path]["type"], item["type"]) == ("missing", "extra_forbidden"):
+            found[path] = dict(item)
     # Where one member of a union got further than another, it is the one that was meant.
     outer = {path[:length] for path in found for length in range(len(path))}
     return {path: item for path, item in found.items() if path not in outer}

@@ -36,3 +36,9 @@ def test_all_is_well(tmp_path: Path) -> None:
 def test_what_is_wrong(tmp_path: Path, asked: dict[str, Any], text: str) -> None:
     (problem,) = said(tmp_path, **asked)
     assert text in problem
+
+
+def test_a_key_in_another_spelling_is_unknown_and_not_missing(tmp_path: Path) -> None:
+    prometheus = {"port": 9464, "tokenfile": "token"}
+    (problem,) = problems(write(tmp_path, shop({"name": "a"}, monitoring={"metrics": {"prometheus": prometheus}})))
+    assert f"{WHERE}.tokenfile: cannot use this key: it is unknown (did you mean 'tokenFile'?)" in problem
