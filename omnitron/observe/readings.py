@@ -19,8 +19,8 @@ from omnitron.supervision import health, memory, record, wording
 from omnitron.supervision.health import Result
 from omnitron.supervision.memory import Memory
 from omnitron.supervision.record import Exit, Final, Record, UnitRecord
-from omnitron.systemd.exits import read_endings, show
-from omnitron.systemd.listing import Listed, list_units
+from omnitron.systemd.exits import read_endings
+from omnitron.systemd.listing import Listed, list_units, show
 
 ABSENT = Listed("not-found", "inactive", "dead")
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from omnitron.systemd import host
+from omnitron.systemd.listing import show
 
 PROPERTIES = ("NRestarts", "Result", "ExecMainCode", "ExecMainStatus", "ExecMainExitTimestamp")
 CODES = {"1": "exited", "2": "killed", "3": "dumped"}
@@ -29,22 +28,6 @@ def read_endings(units: Sequence[str], *, is_user: bool) -> dict[str, Ending]:
     """Return how each of the loaded units has ended, by name; raises SystemdUnreachableError."""
     shown = show(units, PROPERTIES, is_user=is_user)
     return {unit: _ending(block) for unit, block in shown.items()}
-
-
-def show(units: Sequence[str], properties: Sequence[str], *, is_user: bool) -> dict[str, dict[str, str]]:
-    """Return properties of units, by name, as `systemctl show` prints them: some milliseconds for each unit."""
-    if not units:
-        return {}
-    names = ",".join(("Id", *properties))
-    user = ["--user"] if is_user else []
-    command = ["systemctl", *user, "show", "--timestamp=unix", f"--property={names}", "--", *units]
-    result = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=30)
-    if result.returncode:
-        raise host.unreachable(is_user, (result.stderr.strip().splitlines() or ["systemctl failed"])[0])
-    texts = result.stdout.split("\n\n")
-    # What a program says of itself may hold whatever else counts as the end of a line.
-    blocks = [dict(line.split("=", 1) for line in text.split("\n") if "=" in line) for text in texts]
-    return {block["Id"]: block for block in blocks if "Id" in block}
 
 
 def _ending(block: dict[str, str]) -> Ending:

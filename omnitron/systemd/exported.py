@@ -120,9 +120,11 @@ class Exported:
         waiting, end = asyncio.ensure_future(what), asyncio.ensure_future(closed(bus))
         try:
             await asyncio.wait({waiting, end}, return_when=asyncio.FIRST_COMPLETED)
-            if not waiting.done() or (waiting.result() is None and not bus.connected):
-                raise host.unreachable(self._is_user, "the bus closed the connection")
-            return waiting.result()
+            if waiting.done():
+                result = waiting.result()
+                if bus.connected:
+                    return result
+            raise host.unreachable(self._is_user, "the bus closed the connection")
         except (OSError, EOFError) as error:
             raise host.unreachable(self._is_user, "the bus closed the connection") from error
         finally:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omnitron.control.renew import renew
 from omnitron.errors import OmnitronError
-from omnitron.observe.dto import health_of, worst_health
 from omnitron.observe.policies import StackPolicy, Target, resolve
 from omnitron.observe.readings import checks_of, of_stack
 from omnitron.observe.report import StackReport, report_stack
 from omnitron.version import __version__
 from omnitron.watcher.exposition import values_of
+from omnitron.watcher.telling import GONE, Rows, Signal, rows_of, signals
 
 if TYPE_CHECKING:
     from omnitron.systemd.manager import Manager
@@ -34,69 +33,6 @@ AGAIN_S = 10.0
 RECONNECT_S = 0.5
 REST_S = 0.1
 """Least time between two rounds of signals: in a burst only what comes out of it is told."""
-
-Row = tuple[Any, ...]
-Signal = tuple[str, Row]
-
-
-@dataclass(frozen=True)
-class Rows:
-    """One stack as it is told. Rows are those of the introspection data, without the stack's name."""
-
-    stack: Row = ()
-    """Project, name, state of the target, health."""
-    apps: Mapping[str, Row] = field(default_factory=dict)
-    """Status, health, restarts, note; by app."""
-    exits: Mapping[str, Row] = field(default_factory=dict)
-    """When, result, code, status, why it was given up; by service."""
-
-
-GONE = Rows()
-
-
-def rows_of(sight: Sight, report: StackReport) -> Rows:
-    """Return a stack as it is told."""
-    healths = {app.policy.name: health_of(app) for app in report.apps}
-    whole = worst_health(healths[app.policy.name] for app in report.apps if app.policy.enabled)
-    apps = {
-        app.policy.name: (
-            app.status,
-            healths[app.policy.name],
-            sum(service.restarts for service in app.services),
-            _text(app.note),
-        )
-        for app in report.apps
-    }
-    exits = {
-        unit: (
-            round(known.last_exit.at * 1_000_000),
-            *map(_text, (known.last_exit.result, known.last_exit.code, known.last_exit.status)),
-            _text(known.final.reason) if known.final else "",
-        )
-        for record in sight.records
-        for unit, known in record.units.items()
-        if known.last_exit
-    }
-    return Rows((sight.stack.project, sight.stack.stack, report.active, whole), apps, exits)
-
-
-def signals(stem: str, before: Rows, after: Rows) -> Iterator[Signal]:
-    """Yield what is to be told of a stack that has become another; a note that changes alone is not."""
-    for unit, exit in after.exits.items():
-        if before is not GONE and before.exits.get(unit, ())[:1] != exit[:1]:
-            yield "Exited", (unit, *exit)
-    for app, (status, health, restarts, note) in after.apps.items():
-        if before.apps.get(app, ())[:3] != (status, health, restarts):
-            yield "AppChanged", (stem, app, status, health, note)
-    if after is GONE:
-        yield "StackChanged", (stem, "removed", "")
-    elif before.stack != after.stack:
-        yield "StackChanged", (stem, *after.stack[2:])
-
-
-def _text(text: str) -> str:
-    """Return text that the bus takes: an app can have said anything."""
-    return text.encode(errors="replace").decode().replace("\0", "")
 
 
 class Publisher:
@@ -194,7 +130,12 @@ class Publisher:
         wanted = set(self._services(self._targets(address))) if address else None
         figures = await self._metering.figures()
         return [
-            [variants(values_of(stack, one)) for stack, of in figures for one in of if _is_wanted(one.unit, wanted)]
+            [
+                variants(values_of(stack, one))
+                for stack, of in figures
+                for one in of
+                if wanted is None or one.unit in wanted
+            ]
         ]
 
     async def _reset(self, address: str) -> list[Any]:
@@ -226,7 +167,3 @@ class Publisher:
                     for service in process.services:
                         if target.instance in (None, service.instance):
                             yield service.unit
-
-
-def _is_wanted(unit: str, wanted: set[str] | None) -> bool:
-    return wanted is None or unit in wanted

@@ -12,7 +12,7 @@ from omnitron.supervision.memory import Memory
 from omnitron.supervision.record import Exit, Final, Record, UnitRecord
 from omnitron.systemd.listing import Listed
 from omnitron.watcher.keeper import Sight
-from omnitron.watcher.publisher import GONE, Rows, rows_of, signals
+from omnitron.watcher.telling import GONE, Rows, rows_of, signals
 from tests.unit.control.test_steps import policy
 
 A, B = ("omnitron-dev-a-main.service", "omnitron-dev-b-main.service")
