@@ -45,6 +45,16 @@ class Bench:
         """Write a file in it."""
         self.sandbox.exec(["install", "-D", "/dev/stdin", path], input=text, capture=True)
 
+    def pss_mb(self, pid: int) -> float:
+        """Return the memory of a process, shared pages by share; 0 for one that is gone."""
+        lines = self.run("cat", f"/proc/{pid}/smaps_rollup").splitlines()
+        return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+
+    def cpu_s(self, pid: int) -> float:
+        """Return the CPU time that a process has used, in seconds."""
+        fields = self.run("cat", f"/proc/{pid}/stat").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def project(self, apps: list[dict[str, Any]], **more: Any) -> Path:
         """Write a definition to /srv/bench and generate its units."""
         definition = {"project": "bench", "unitPrefix": "bench", "apps": apps, **more}

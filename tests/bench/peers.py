@@ -24,7 +24,6 @@ COUNTS = (100, 500)
 KILLS = 15
 WORKERS = 10
 IDLE_S = 20.0
-TICKS = 100  # clock ticks in a second
 MARKS = "/run/marks"
 
 # A shell notes that it runs, and becomes the process that stays.
@@ -185,15 +184,12 @@ def measure() -> list[Row]:
             print(f"leaving out {peer.name}: {problem}", file=sys.stderr)
             continue
         theirs = _figures(peer)
-        rows += [
-            Row(what, value, peer.name, theirs[what], "", unit)
-            for (what, unit), value in ((_split(key), value) for key, value in ours.items())
-        ]
+        rows += [Row(what, value, peer.name, theirs[what], "", _unit(what)) for what, value in ours.items()]
     return rows
 
 
-def _split(key: str) -> tuple[str, str]:
-    return key, "ms" if key.startswith(("start", "kill")) else "MB" if key.startswith("memory") else "%"
+def _unit(what: str) -> str:
+    return "ms" if what.startswith(("start", "kill")) else "MB" if what.startswith("memory") else "%"
 
 
 def _figures(peer: Peer) -> dict[str, float]:
@@ -206,10 +202,10 @@ def _figures(peer: Peer) -> dict[str, float]:
             found[f"start of {count} processes"] = _started(bench, line, count)
             bench.run("sleep", "5")
             pids = peer.pids(bench)
-            found[f"memory of the manager with {count} (PSS)"] = sum(_pss_mb(bench, pid) for pid in pids)
-            before, began = sum(_ticks(bench, pid) for pid in pids), time.monotonic()
+            found[f"memory of the manager with {count} (PSS)"] = sum(bench.pss_mb(pid) for pid in pids)
+            before, began = sum(bench.cpu_s(pid) for pid in pids), time.monotonic()
             bench.run("sleep", str(IDLE_S))
-            used = (sum(_ticks(bench, pid) for pid in pids) - before) / TICKS / (time.monotonic() - began)
+            used = (sum(bench.cpu_s(pid) for pid in pids) - before) / (time.monotonic() - began)
             found[f"CPU of the manager, idle with {count}"] = 100 * used
     with booted() as bench:
         _place(bench)
@@ -235,17 +231,7 @@ def _started(bench: Bench, line: str, count: int) -> float:
 def _found(bench: Bench, text: str) -> list[int]:
     """Return the processes of a manager; what asks has the text in its own arguments for a moment."""
     found = [int(pid) for pid in bench.run("pgrep", "-f", text).split()]
-    return [pid for pid in found if _pss_mb(bench, pid)]
-
-
-def _pss_mb(bench: Bench, pid: int) -> float:
-    lines = bench.run("cat", f"/proc/{pid}/smaps_rollup").splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
-
-
-def _ticks(bench: Bench, pid: int) -> int:
-    fields = bench.run("cat", f"/proc/{pid}/stat").rpartition(")")[2].split()
-    return int(fields[11]) + int(fields[12])
+    return [pid for pid in found if bench.pss_mb(pid)]
 
 
 def _install(peer: Peer) -> str | None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 
-from tests.bench.machine import Bench, booted
+from tests.bench.machine import booted
 from tests.bench.table import Row, median
 
 CRASHES = 11
 IDLE_S = 30.0
-TICKS = 100  # clock ticks in a second
 
 # From kill -9 of one of ten to the start of the last of the ten new processes, by the times that systemd notes.
 MEASURE = """\
@@ -63,18 +62,12 @@ def _idle(count: int, memory_mb: int, cpu: float) -> list[Row]:
         bench.project([{**app, "hardening": "off"} for app in apps], stacks={"prod": {"type": "local"}})
         bench.run("systemctl", "start", "bench-prod.target")
         bench.run("sleep", "5")
-        pid = bench.run("systemctl", "show", "-P", "MainPID", "omnitron-watcher.service").strip()
-        before, began = _ticks(bench, pid), time.monotonic()
+        pid = int(bench.run("systemctl", "show", "-P", "MainPID", "omnitron-watcher.service"))
+        before, began = bench.cpu_s(pid), time.monotonic()
         bench.run("sleep", str(IDLE_S))
-        used = (_ticks(bench, pid) - before) / TICKS / (time.monotonic() - began)
-        rollup = bench.run("cat", f"/proc/{pid}/smaps_rollup").splitlines()
-        pss = next(int(line.split()[1]) for line in rollup if line.startswith("Pss:")) / 1024
+        used = (bench.cpu_s(pid) - before) / (time.monotonic() - began)
+        pss = bench.pss_mb(pid)
     return [
         Row(f"memory of the watcher, {count} processes (PSS)", pss, "", None, f"at most {memory_mb}", "MB"),
         Row(f"CPU of the idle watcher, {count} processes ", 100 * used, "", None, f"at most {cpu}", "%"),
     ]
-
-
-def _ticks(bench: Bench, pid: str) -> int:
-    fields = bench.run("cat", f"/proc/{pid}/stat").rpartition(")")[2].split()
-    return int(fields[11]) + int(fields[12])

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import Any
 
 import pytest
 from machines import Machine, debian, host_overlay, remove_stale
-from projects import Make, Project
+from projects import Make, Projects
 
 from omnitron.errors import OmnitronError
 
@@ -47,12 +46,7 @@ def machine(request: pytest.FixtureRequest) -> Machine:
 @pytest.fixture
 def make(machine: Machine) -> Iterator[Make]:
     """Makes projects on the machine, and ends them."""
-    made: list[Project] = []
-
-    def build(apps: list[dict[str, Any]], **definition: Any) -> Project:
-        made.append(Project(machine, apps, **definition))
-        return made[-1]
-
-    yield build
+    made = Projects(machine)
+    yield made.make
     for project in made:
         project.end()

@@ -87,3 +87,16 @@ class Project:
 
 Make = Callable[..., Project]
 """Makes a project that ends with the test."""
+
+
+class Projects(list[Project]):
+    """The projects that a test makes on a machine."""
+
+    def __init__(self, machine: Machine) -> None:
+        super().__init__()
+        self.machine = machine
+
+    def make(self, apps: list[dict[str, Any]], **definition: Any) -> Project:
+        """Make one more."""
+        self.append(Project(self.machine, apps, **definition))
+        return self[-1]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import vm
 from machines import CHECKOUT, CHECKOUT_IN_DEBIAN, Machine
-from projects import Make, Project
+from projects import Make, Projects
 from test_behaviour import TABLE, check_table
 
 from omnitron.errors import OmnitronError
@@ -46,13 +46,8 @@ def machine() -> Iterator[Machine]:
 @pytest.fixture
 def make(machine: Machine) -> Iterator[Make]:
     """Makes projects on the machine, and stops them; it is thrown away with all that is on it."""
-    made: list[Project] = []
-
-    def build(apps: list[dict[str, Any]], **definition: Any) -> Project:
-        made.append(Project(machine, apps, **definition))
-        return made[-1]
-
-    yield build
+    made = Projects(machine)
+    yield made.make
     machine.systemctl("stop", *(project.target for project in made))
 
 
