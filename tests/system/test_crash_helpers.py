@@ -15,11 +15,12 @@ from machines import Machine
 
 NUMBERS = count(1)
 FAST = "exponential:100:30000:2"
-# Says when it starts; what it does then is the test's.
-# It lives long enough for journald to see of which unit it is.
-CRASHES = "echo up; sleep 0.05; exit 1"
-STAYS = "echo up; exec sleep 1000"
-CRASHES_ON_DEMAND = "echo up; while [ ! -e /run/$0.crash ]; do sleep 0.02; done; exit 1"
+# Every program says first when it started: what the journal knows is when it heard of it, later on a busy machine.
+UP = "read -r at _ </proc/uptime; echo up $at; "
+# They live long enough for journald to see of which unit they are.
+CRASHES = "sleep 0.05; exit 1"
+STAYS = "exec sleep 1000"
+CRASHES_ON_DEMAND = "sleep 0.05; while [ ! -e /run/$0.crash ]; do sleep 0.02; done; exit 1"
 # What a noisy machine of two cores may add to a delay where the delay is not the subject.
 NOISE_S = 1.0
 
@@ -50,6 +51,13 @@ ExecStopPost=+/bin/sh {helpers}/after_stop.sh {python} %n {user} --record {recor
     --budget {budget} --backoff {backoff} {always}
 {service}
 """
+
+
+def sent_at(entry: dict[str, Any]) -> float:
+    """Monotonic seconds at which a message was sent: by its sender if the journal knows that."""
+    received = int(entry["__REALTIME_TIMESTAMP"])
+    late = received - int(entry.get("_SOURCE_REALTIME_TIMESTAMP", received))
+    return (int(entry["__MONOTONIC_TIMESTAMP"]) - late) / 1e6
 
 
 class Unit:
@@ -86,17 +94,18 @@ class Unit:
         self.machine.write(f"/run/{self.name}.crash", "")
 
     def journal(self) -> list[tuple[float, str]]:
-        """Monotonic seconds and text of every message by or about the unit."""
+        """Monotonic seconds and text of every message by or about the unit; as sent, where the journal knows it."""
         if not self.user:
             entries: list[dict[str, Any]] = self.machine.journal(self.name)
         else:
             self.machine.run("journalctl", "--sync")
             argv = ["journalctl", "--output=json", f"_SYSTEMD_USER_UNIT={self.name}", "+", f"USER_UNIT={self.name}"]
             entries = [json.loads(line) for line in self.machine.run(*argv).stdout.splitlines()]
-        return [(int(entry["__MONOTONIC_TIMESTAMP"]) / 1e6, entry["MESSAGE"]) for entry in entries]
+        return [(sent_at(entry), entry["MESSAGE"]) for entry in entries]
 
     def ups(self) -> list[float]:
-        return [at for at, text in self.journal() if text == "up"]
+        asleep = time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic()
+        return [float(text.split()[1]) - asleep for _, text in self.journal() if text.startswith("up ")]
 
     def wait_for_ups(self, number: int, timeout: float = 20) -> None:
         self.machine.wait(lambda: len(self.ups()) >= number, timeout, f"{self.name} started {number} times")
@@ -169,7 +178,7 @@ class Lab:
             window=budget.partition(":")[2],
             backoff=backoff,
             budget=budget,
-            program=shlex.quote(program.replace("$", "$$").replace("%", "%%")),
+            program=shlex.quote((UP + program).replace("$", "$$").replace("%", "%%")),
             always="--restart always" if restart == "always" else "",
             service=service,
         )
@@ -224,7 +233,7 @@ def assert_delays(found: list[float], wanted: list[float]) -> None:
     """Roughly: the machine may be busy, and here something else is the subject."""
     assert len(found) == len(wanted)
     for is_, should in zip(found, wanted, strict=True):
-        # The journal's time of the exit may be late, too.
+        # Of the start, hundredths are known.
         assert should - 0.03 < is_ < should + NOISE_S
 
 
@@ -303,7 +312,7 @@ def test_no_restarts_at_all(lab: Lab) -> None:
 
 def test_rare_crashes_never_end_it(lab: Lab) -> None:
     """One every 15 s against 5 in 60 s, thirty times as fast."""
-    unit = lab.unit("echo up; sleep 0.48; exit 1", budget="5:2000", backoff="fixed:20:20:1")
+    unit = lab.unit("sleep 0.48; exit 1", budget="5:2000", backoff="fixed:20:20:1")
     unit.start()
     unit.wait_for_ups(16, timeout=30)
     assert unit.show("ActiveState") != "failed"
@@ -437,10 +446,10 @@ def test_a_user_services_death_by_sigterm_counts(machine: Machine) -> None:
     ("program", "verbs"),
     [
         (STAYS, ["stop", "start", "restart", "try-restart"]),
-        ("echo up; trap 'exit 0' TERM; while :; do sleep 0.05; done", ["stop", "start", "restart"]),
-        ("echo up; trap 'exit 143' TERM; while :; do sleep 0.05; done", ["stop", "start", "restart"]),
+        ("trap 'exit 0' TERM; while :; do sleep 0.05; done", ["stop", "start", "restart"]),
+        ("trap 'exit 143' TERM; while :; do sleep 0.05; done", ["stop", "start", "restart"]),
         # A program that fails at its end is the operator's own affair.
-        ("echo up; trap 'exit 7' TERM; while :; do sleep 0.05; done", ["restart", "restart", "restart"]),
+        ("trap 'exit 7' TERM; while :; do sleep 0.05; done", ["restart", "restart", "restart"]),
     ],
     ids=["dies", "exits", "exits 143", "fails"],
 )
@@ -457,7 +466,7 @@ def test_an_operators_stop_does_not(lab: Lab, program: str, verbs: list[str], re
 
 
 def test_a_stop_that_has_to_kill_does_not(lab: Lab) -> None:
-    unit = lab.unit("echo up; trap '' TERM; while :; do sleep 0.05; done", service="TimeoutStopSec=0.3")
+    unit = lab.unit("trap '' TERM; while :; do sleep 0.05; done", service="TimeoutStopSec=0.3")
     unit.systemctl("start", unit.name)
     unit.wait_for_ups(1)
     unit.systemctl("restart", unit.name)
@@ -487,7 +496,7 @@ def test_ten_plain_restarts(lab: Lab) -> None:
 
 
 def test_a_clean_exit_is_no_crash(lab: Lab) -> None:
-    unit = lab.unit("echo up; exit 0")
+    unit = lab.unit("exit 0")
     unit.start()
     unit.wait_for_ups(1)
     unit.wait_for("inactive/dead")
@@ -496,7 +505,7 @@ def test_a_clean_exit_is_no_crash(lab: Lab) -> None:
 
 
 def test_always_counts_a_clean_exit(lab: Lab) -> None:
-    unit = lab.unit("echo up; exit 0", restart="always", budget="2:60000")
+    unit = lab.unit("exit 0", restart="always", budget="2:60000")
     unit.start()
     unit.wait_for("failed/failed")
     # It lives for no time at all.
@@ -528,7 +537,7 @@ def test_other_failures_count(lab: Lab, type_: str, service: str, cause: str) ->
 
 def test_a_service_that_dies_before_it_is_ready(lab: Lab) -> None:
     """Its start job is still there, also the operator's own: no sign of a stop."""
-    unit = lab.unit("echo up; kill -TERM $$; sleep 9", budget="2:60000", type="notify")
+    unit = lab.unit("kill -TERM $$; sleep 9", budget="2:60000", type="notify")
     unit.start()
     unit.wait_for("failed/failed")
     assert unit.restarts() == 2
@@ -642,7 +651,7 @@ def test_a_folder_of_another_user_is_refused_and_the_unit_restarts(lab: Lab) -> 
 
 def test_a_full_run_does_not_keep_it_down(lab: Lab) -> None:
     """Not even by systemd's own start limit: 20 starts in 10 s."""
-    unit = lab.unit("echo up; exit 1", record="full/%n")
+    unit = lab.unit("exit 1", record="full/%n")
     folder = "/run/omnitron/test/full"
     lab.machine.run("mkdir", "-p", folder)
     lab.machine.run("mount", "-t", "tmpfs", "-o", "size=4k,mode=755", "tmpfs", folder)
@@ -686,7 +695,7 @@ def probe(lab: Lab, *arguments: str, deadline: int = 10_000) -> str:
 
 def http(lab: Lab, port: int) -> str:
     """A program that serves http after a while."""
-    return f"echo up; sleep 0.5; exec {lab.machine.python[-1]} -m http.server --directory /var/empty {port}"
+    return f"sleep 0.5; exec {lab.machine.python[-1]} -m http.server --directory /var/empty {port}"
 
 
 def test_a_probed_service_is_started_when_it_answers(lab: Lab) -> None:
@@ -705,7 +714,7 @@ def test_a_probe_in_a_sandbox(lab: Lab) -> None:
     hardened = "DynamicUser=yes\nSystemCallFilter=@system-service\nSystemCallErrorNumber=EPERM\nProtectProc=invisible\n"
     unit = lab.unit(STAYS, service=hardened + probe(lab, "--command", "true"))
     unit.systemctl("start", unit.name)
-    gone = lab.unit("echo up; sleep 0.3; exit 1", service=hardened + probe(lab, "--tcp", "127.0.0.1:1"), budget="0:9")
+    gone = lab.unit("sleep 0.3; exit 1", service=hardened + probe(lab, "--tcp", "127.0.0.1:1"), budget="0:9")
     started = time.monotonic()
     gone.systemctl("start", gone.name, check=False)
     assert time.monotonic() - started < 5
@@ -743,7 +752,7 @@ ExecStart=/bin/sh {helper} {user} {names}
 
 
 def test_the_gate_opens_when_all_are_active(any_lab: Lab) -> None:
-    units = [any_lab.unit("echo up; exec sleep 1000", service="ExecStartPost=/bin/sleep 0.3") for _ in range(2)]
+    units = [any_lab.unit("exec sleep 1000", service="ExecStartPost=/bin/sleep 0.3") for _ in range(2)]
     door = gate(any_lab, *units)
     door.systemctl("start", door.name)
     assert [unit.state() for unit in units] == ["active/running"] * 2
@@ -752,7 +761,7 @@ def test_the_gate_opens_when_all_are_active(any_lab: Lab) -> None:
 
 def test_the_gate_waits_for_the_second_attempt(lab: Lab) -> None:
     """In every state between the attempts, also in a longer delay."""
-    first_fails = "echo up; [ -e /run/$0.tried ] || { touch /run/$0.tried; exit 1; }; exec sleep 1000"
+    first_fails = "[ -e /run/$0.tried ] || { touch /run/$0.tried; exit 1; }; exec sleep 1000"
     unit = lab.unit(first_fails, backoff="fixed:700:700:1", service="ExecStartPost=/bin/sleep 0.3")
     door = gate(lab, unit)
     door.systemctl("start", door.name)
