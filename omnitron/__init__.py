@@ -5,11 +5,13 @@ This is what definitions and modules import; it loads only what is asked for.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from omnitron.version import __version__
 
+# Importing `typing` would take longer than all that a helper of systemd's does.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from omnitron.definition.authoring import define_ecosystem, define_system
     from omnitron.definition.rules import DefineSystemError
     from omnitron.host.auth import requires

@@ -11,6 +11,8 @@ MAX_LENGTH = 40
 NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?")
 LONGEST_ADDRESS = 4 * MAX_LENGTH
 RESERVED_APPS = frozenset({"infra", "gateway", "health"})
+INFRA = "infra-"
+"""Begins the names of the apps that a stack's databases, caches and other services are for the verbs."""
 ADDRESS = re.compile(r"(?:(?P<stack>[^/:@]+)/)?(?P<app>[^/:@]+)(?::(?P<process>[^/:@]+))?(?:@(?P<instance>\d{1,9}))?")
 
 EXIT_MESSAGE_ID = "b6d7c5a0f8c14ec9a8f5d9d1f2a4c7e3"
@@ -37,6 +39,11 @@ def why_not_a_name(text: str) -> str | None:
 def unit_part(name: str) -> str:
     """Return `name` as one dash-free part of a unit name: systemd reads '-' as a parent slice."""
     return name.replace("-", "_")
+
+
+def app_parts(app: str) -> tuple[str, ...]:
+    """Return what stands for an app in unit names: `api`, or `infra` and `postgres` for a service of the stack."""
+    return (INFRA.rstrip("-"), app.removeprefix(INFRA)) if app.startswith(INFRA) else (app,)
 
 
 def unit_stem(*parts: str) -> str:

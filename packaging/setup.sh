@@ -6,6 +6,8 @@ set -eu
 cd "$(dirname "$0")/.."
 
 packages="python3-venv python3-dev gcc pkg-config libsystemd-dev systemd systemd-container dbus nodejs curl procps"
+# What the demo's shop keeps its data in.
+packages="$packages postgresql redis-server"
 [ "${1:-}" = test ] && packages="$packages mmdebstrap libpam-systemd dbus-user-session iproute2 passwd user-mode-linux e2fsprogs"
 
 missing=""
@@ -16,9 +18,20 @@ done
 if [ -n "$missing" ] && [ "$(id -u)" = 0 ]; then
     echo "installing Debian packages:$missing"
     export DEBIAN_FRONTEND=noninteractive
+    # The servers' programs are wanted, not servers of the host's own.
+    case "$missing" in
+    *postgresql*)
+        mkdir -p /etc/postgresql-common/createcluster.d
+        echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.d/omnitron.conf
+        ;;
+    esac
     apt-get -qq update
     # shellcheck disable=SC2086 # a list of words
     apt-get -qq install -y --no-install-recommends $missing >/dev/null
+    case "$missing" in
+    *redis-server*) [ ! -d /run/systemd/system ] || systemctl --quiet disable --now redis-server.service ;;
+    esac
+    rm -f /etc/postgresql-common/createcluster.d/omnitron.conf
     missing=""
 elif [ -n "$missing" ]; then
     echo "not installed, and only root can:$missing" >&2

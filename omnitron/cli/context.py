@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omnitron.errors import UsageError
+from omnitron.names import unit_stem
 
 if TYPE_CHECKING:
     from omnitron.definition.loader import Ecosystem
     from omnitron.install.scope import Scope
-    from omnitron.planner.facts import HostFacts
+    from omnitron.planner.facts import HostFacts, PortFacts, SecretPlaces
     from omnitron.planner.plan import Plan
+    from omnitron.secrets.kept import SecretStore
 
 OLDEST, NEWEST = 252, 999
 PRODUCTION = "production"
@@ -65,8 +67,12 @@ def in_development() -> bool:
     return os.environ.get("OMNITRON_ENV", PRODUCTION) not in ("", PRODUCTION)
 
 
-def host_facts(scope: Scope, systemd_version: int | None) -> HostFacts:
-    """Return the facts that the planner needs, found here unless they are given."""
+def host_facts(scope: Scope, systemd_version: int | None, ecosystem: Ecosystem | None = None) -> HostFacts:
+    """Return the facts that the planner needs, found here unless they are given.
+
+    With `ecosystem` also what it takes to install it: which secrets there are, and which ports are taken.
+    """
+    from omnitron.infra import found
     from omnitron.planner.facts import HostFacts
     from omnitron.systemd import host
 
@@ -86,7 +92,48 @@ def host_facts(scope: Scope, systemd_version: int | None) -> HostFacts:
         has_packaged_watcher=scope.is_live and scope.name == "system" and PACKAGED_WATCHER.exists(),
         specs=specs,
         helpers_owner=_other_owner(helpers),
+        secrets=_secrets(scope, ecosystem),
+        ports=_ports(scope, checks=ecosystem is not None),
+        programs=found.programs() if scope.is_live else None,
     )
+
+
+def _secrets(scope: Scope, ecosystem: Ecosystem | None) -> SecretPlaces:
+    """Return where secrets are, and those of the stacks that are to be installed."""
+    from omnitron.planner.facts import SecretPlaces
+
+    sealed = scope.name == "user"
+    known = None
+    if ecosystem and scope.is_live:
+        config = ecosystem.config
+        stems = [unit_stem(config.unit_prefix, stack) for stack in config.stacks]
+        known = {stem: frozenset(kept.name for kept in secret_store(scope, stem).list()) for stem in stems}
+    return SecretPlaces(replace(scope, root=None).secrets, sealed, known)
+
+
+def secret_store(scope: Scope, stem: str) -> SecretStore:
+    """Return the secrets of a stack: `stem` is `omnitron-dev`."""
+    if scope.name == "user":
+        from omnitron.secrets.sealed import SealedStore
+
+        given = os.environ.get("OMNITRON_SECRETS_PASSPHRASE_FILE")
+        return SealedStore(scope.secrets / f"{stem}.sealed", Path(given) if given else None)
+    from omnitron.secrets.systemd import CredentialStore
+
+    return CredentialStore(scope.secrets / stem)
+
+
+def _ports(scope: Scope, *, checks: bool) -> PortFacts:
+    from omnitron.infra import found
+    from omnitron.observe.policies import read_policies
+    from omnitron.planner.facts import PortFacts
+
+    if not scope.is_live:
+        return PortFacts()
+    # One that is damaged is written anew, and remembers nothing.
+    installed = read_policies([scope.policies, replace(scope, runtime=not scope.runtime).policies], lambda _: None)
+    remembered = {policy.stem: policy.ports for policy in installed if policy.ports}
+    return PortFacts(remembered, found.listening() if checks else frozenset())
 
 
 def version_or_oldest() -> int:
@@ -125,14 +172,19 @@ def _accounts(scope: Scope) -> frozenset[str] | None:
     return frozenset(entry.pw_name for entry in pwd.getpwall())
 
 
-def make_plan(scope: Scope, systemd_version: int | None = None, stacks: list[str] | None = None) -> Plan:
-    """Read the definition and return the plan of the chosen stacks (all when None or empty)."""
+def make_plan(
+    scope: Scope, systemd_version: int | None = None, stacks: list[str] | None = None, *, installs: bool = False
+) -> Plan:
+    """Read the definition and return the plan of the chosen stacks (all when None or empty).
+
+    For one that is to be installed, what it needs of the host is looked at too: its secrets, and its ports.
+    """
     from omnitron.planner.plan import make_plan as plan
 
     ecosystem = load_ecosystem()
     for name in stacks or []:
         check_stack(name, list(ecosystem.config.stacks))
-    return plan(ecosystem, host_facts(scope, systemd_version), stacks or None)
+    return plan(ecosystem, host_facts(scope, systemd_version, ecosystem if installs else None), stacks or None)
 
 
 def check_stack(name: str, known: list[str]) -> None:

@@ -8,7 +8,7 @@ import typer
 
 from omnitron.cli import changes, output
 from omnitron.cli.arguments import Config, Debug, Json, Root, Runtime, Stacks, SystemdVersion, User
-from omnitron.cli.context import make_plan, make_scope
+from omnitron.cli.context import make_plan, make_scope, secret_store
 
 if TYPE_CHECKING:
     from omnitron.install.installer import Prepared
@@ -34,7 +34,7 @@ def generate_command(
     Starts and stops nothing: `systemctl start omnitron-STACK.target` does, or `omnitron up`.
     """
     scope = make_scope(user=user, runtime=runtime, root=root)
-    plan = make_plan(scope, systemd_version, stack)
+    plan = make_plan(scope, systemd_version, stack, installs=True)
     prepared = install(plan, scope, dry_run=dry_run)
     if output.wants_json():
         output.data({"changes": changes.as_data(prepared), "warnings": list(plan.warnings), "dryRun": dry_run})
@@ -53,10 +53,29 @@ def install(plan: Plan, scope: Scope, *, dry_run: bool = False) -> list[Prepared
     if scope.is_live and not host.bus_path(scope.name == "user").exists():
         raise host.unreachable(scope.name == "user", "there is no bus")
     store = Store(scope)
+    if scope.is_live:
+        make_secrets(plan, scope)
     with store.locked(lambda: changes.reload_manager(scope), changes.say_waiting):
         prepared = prepare(plan, scope, changes.running_units(scope, plan))
         commit(prepared, store, lambda: changes.reload_manager(scope))
     return prepared
+
+
+def make_secrets(plan: Plan, scope: Scope) -> None:
+    """Make the secrets that nobody needs to know: passwords between a stack's apps and its services."""
+    from omnitron.secrets.kept import random_value
+
+    for stack in plan.stacks:
+        generated = stack.infra.generated
+        if not generated:
+            continue
+        store = secret_store(scope, stack.names.stem)
+        known = {kept.name for kept in store.list()}
+        for name, given in generated.items():
+            if given is None and name not in known:
+                store.set(name, random_value())
+            elif given is not None and store.get(name) != given:
+                store.set(name, given)
 
 
 def report(plan: Plan, prepared: list[Prepared], *, dry_run: bool) -> None:

@@ -44,6 +44,8 @@ VERBS = {
     "run": "run",
     "exec": "exec",
     "graph": "graph",
+    "secret": "secret",
+    "infra": "infra",
     "enable": "enable",
     "disable": "disable",
     "doctor": "doctor",

@@ -33,7 +33,7 @@ def plan_command(
     Writes nothing. Exit status 0 when there is nothing to do, 2 when there is.
     """
     scope = make_scope(user=user, runtime=runtime, root=root)
-    plan = make_plan(scope, systemd_version, stack)
+    plan = make_plan(scope, systemd_version, stack, installs=True)
     prepared = install(plan, scope, dry_run=True)
     touched = _touched(prepared, changes.running_units(scope, plan)) + _new(plan, prepared)
     if output.wants_json():
@@ -42,6 +42,7 @@ def plan_command(
     else:
         for text in plan.warnings:
             output.warn(text)
+        show_services(plan)
         changes.show(prepared)
         for verb, unit, reason in touched:
             output.line(f"  {verb} {unit}  {output.paint(reason, 'dim')}")
@@ -49,6 +50,15 @@ def plan_command(
             output.line("nothing to do: the units are as the definition says")
     if not changes.is_empty(prepared) or touched:
         raise typer.Exit(CHANGES_PENDING)
+
+
+def show_services(plan: Plan) -> None:
+    """Say who runs each service of the stacks, why, and where."""
+    for stack in plan.stacks:
+        for placed in stack.infra.services:
+            ports = ", ".join(f"{placed.host}:{port}" for port in placed.ports.values()) or placed.host
+            why = output.paint(placed.provider.why, "dim")
+            output.line(f"  {stack.names.stack}/{placed.name} is {placed.provider.name} at {ports}  {why}")
 
 
 def _touched(prepared: list[Prepared], running: frozenset[str]) -> list[tuple[str, str, str]]:
@@ -77,7 +87,7 @@ def _new(plan: Plan, prepared: list[Prepared]) -> list[tuple[str, str, str]]:
         ("start", service, "new")
         for stack in plan.stacks
         for name, processes in stack.apps.items()
-        if plan.ecosystem.by_name[name].entry.enabled
+        if name not in plan.ecosystem.by_name or plan.ecosystem.by_name[name].entry.enabled
         for process in processes
         if process.unit in created
         for service in process.services

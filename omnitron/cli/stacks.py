@@ -56,13 +56,13 @@ def one_installed(stack: str | None, *, is_user: bool) -> StackPolicy:
 
 
 def targets(text: str | None, *, is_user: bool) -> list[Target]:
-    """Return what an address means; without one, every enabled app of the only stack."""
-    from omnitron.observe.policies import Target, resolve
+    """Return what an address means; without one, every enabled app of the only stack, but for its servers."""
+    from omnitron.observe.policies import INFRA, Target, resolve
 
     if text is not None:
         return resolve(text, installed(is_user=is_user), Path.cwd())
     policy = one_installed(None, is_user=is_user)
-    return [Target(policy, app, None, None) for app in policy.apps if app.enabled]
+    return [Target(policy, app, None, None) for app in policy.apps if app.enabled and app.mode != INFRA]
 
 
 def surplus(wanted: Iterable[Target], *, is_user: bool) -> list[str]:

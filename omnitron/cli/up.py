@@ -42,7 +42,7 @@ def up_command(
     """
     scope = make_scope(user=user, runtime=runtime)
     name = one_stack(stack, _local_stacks())
-    plan = make_plan(scope, None, [name])
+    plan = make_plan(scope, None, [name], installs=True)
     prepared = install(plan, scope)
     for text in plan.warnings:
         output.warn(text)

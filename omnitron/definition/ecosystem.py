@@ -101,7 +101,7 @@ class PortOffsets(Model):
 class StackSettings(Model):
     """Settings of a stack (`IStackSettings`)."""
 
-    redis_db_offset: Annotated[int, Field(ge=0)] | None = later()
+    redis_db_offset: Annotated[int, Field(ge=0)] | None = None
     """First Redis database of the stack."""
     container_prefix: Text | None = later()
     """Prefix of container names; `<project>-<stack>` if omitted."""
@@ -109,7 +109,7 @@ class StackSettings(Model):
     """Environment of every process of the stack."""
     log_level: LogLevel | None = None
     """Overrides `logging.level`."""
-    port_offsets: PortOffsets | None = later()
+    port_offsets: PortOffsets | None = None
     """Added to the ports of its services."""
     allow_degraded_infra: bool | None = later()
     """Start apps although infrastructure is not healthy."""
@@ -133,15 +133,15 @@ class Stack(Model):
     """Restart apps when their files change; true for dev if omitted."""
     nodes: list[StackNode] = later(list)
     """Hosts of a remote or cluster stack."""
-    infrastructure: Infrastructure | None = later()
+    infrastructure: Infrastructure | None = None
     """Overrides the ecosystem's."""
     settings: StackSettings = StackSettings()
     """Environment, log level and offsets."""
     apps: list[Name] | Literal["all"] = "all"
     """Which apps run in it."""
-    port_range: PortRange | None = later()
+    port_range: PortRange | None = None
     """Ports to give out."""
-    service_overrides: dict[Text, ServiceOverride] = later(dict)
+    service_overrides: dict[Text, ServiceOverride] = {}
     """Changes to services, by `service` or `app/service`."""
 
 
@@ -233,7 +233,7 @@ class EcosystemConfig(Model):
     """The apps, in the order in which they start."""
     stacks: dict[Name, Stack] = {"dev": Stack(type="local")}
     """Environments by name; one local `dev` if omitted."""
-    infrastructure: Infrastructure | None = later()
+    infrastructure: Infrastructure | None = None
     """Services that apps share."""
     gateway: Gateway | None = later()
     """Reverse proxy of each stack."""

@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from pydantic.alias_generators import to_camel
 
 from omnitron import names
+from omnitron.secrets import references
 
 LATER = "x-omnitron-later"
 """Key in a field's extra data: validated, but nothing is made of it yet."""
@@ -144,6 +145,9 @@ def parse_environment_value(value: object) -> str:
     for character in text:
         if (character < " " and character not in "\t\n") or character == "\x7f":
             raise ValueError(f"holds the control character U+{ord(character):04X}, which systemd does not pass on")
+    for name in references.names_in(text):
+        if reason := names.why_not_a_name(name):
+            raise ValueError(f"refers to the secret {name!r}, which is no name: it {reason}")
     return text
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from omnitron.definition.fields import Duration, Environment, Model, Name, Port, Size, Text
+from omnitron.definition.fields import Duration, Environment, Model, Name, Port, Size, Text, later
 
 Ports = dict[Name, Port]
 
@@ -14,7 +14,7 @@ Ports = dict[Name, Port]
 class SecretRef(Model):
     """A value kept in the secret store."""
 
-    secret: Text
+    secret: Name
     """Name of the secret."""
 
 
@@ -147,23 +147,23 @@ class DockerService(Model):
 class BareMetalService(Model):
     """A service on the host itself."""
 
-    install_command: Text | None = None
+    install_command: Text | None = later()
     """How to install it."""
     systemd_unit: Text | None = None
     """Unit of the host that runs it."""
-    config_file: Text | None = None
+    config_file: Text | None = later()
     """Its configuration."""
-    config_template: Text | None = None
+    config_template: Text | None = later()
     """What that is made from."""
-    data_dir: Text | None = None
+    data_dir: Text | None = later()
     """Its data."""
     user: Text | None = None
     """Its user."""
-    bind_address: Text | None = None
+    bind_address: Text | None = later()
     """Its address."""
-    validate_command: Text | None = None
+    validate_command: Text | None = later()
     """How to check the configuration."""
-    variants: dict[Name, Any] = {}
+    variants: dict[Name, Any] = later(dict)
     """Overrides by network mode."""
 
 
@@ -176,7 +176,7 @@ class ServiceRequirement(Model):
     """What it is."""
     type: Literal["database", "cache", "daemon", "gateway", "storage", "sidecar", "tool"] | None = None
     """Its kind."""
-    image: Text | None = None
+    image: Text | None = later()
     """Image, for a preset."""
     config: dict[Text, Any] = {}
     """Settings of a preset."""
@@ -196,9 +196,9 @@ class ServiceRequirement(Model):
     """On the host."""
     resources: ResourceLimits | None = None
     """Bounds, for a preset."""
-    version: Text | None = None
+    version: Text | None = later()
     """Version."""
-    network_mode: Text | None = None
+    network_mode: Text | None = later()
     """Selects a variant."""
     critical: bool = True
     """Whether apps wait for it."""
@@ -213,9 +213,9 @@ class LegacyDatabase(Model):
     """Owner."""
     password: Secret | None = None
     """Password."""
-    migrate: bool | None = None
+    migrate: bool | None = later()
     """Whether migrations run."""
-    migration_dir: Text | None = None
+    migration_dir: Text | None = later()
     """Their folder."""
 
 
@@ -341,9 +341,9 @@ class Infrastructure(Model):
     """Legacy: Redis."""
     minio: LegacyMinio | None = None
     """Legacy: MinIO."""
-    gateway: LegacyGateway | None = None
+    gateway: LegacyGateway | None = later()
     """Legacy: the gateway."""
-    tor: LegacyTor | None = None
+    tor: LegacyTor | None = later()
     """Legacy: Tor."""
     containers: dict[Name, LegacyContainer] = {}
     """Legacy: other containers."""

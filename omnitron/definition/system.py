@@ -351,22 +351,22 @@ class Bucket(Model):
 
     bucket: Text | None = None
     """Name."""
-    quota: Size | None = None
+    quota: Size | None = later()
     """Largest size."""
 
 
 class AppConfig(Model):
     """The infrastructure that one app needs (`OmnitronAppConfig`): key `omnitron` of `config/default.json`."""
 
-    database: bool | Database | None = later()
+    database: bool | Database | None = None
     """A database, its address in DATABASE_URL."""
-    redis: bool | RedisDatabase | None = later()
+    redis: bool | RedisDatabase | None = None
     """Redis, its address in REDIS_URL."""
-    s3: bool | Bucket | None = later()
+    s3: bool | Bucket | None = None
     """A bucket, its address in S3_*."""
-    services: dict[Text, bool] = later(dict)
+    services: dict[Text, bool] = {}
     """Services of the ecosystem: discovery, notifications and others."""
-    infrastructure: dict[Name, ServiceRequirement] = later(dict)
+    infrastructure: dict[Name, ServiceRequirement] = {}
     """Services of the app's own."""
 
 

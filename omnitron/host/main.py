@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import faulthandler
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from omnitron.host import logs, reason
 from omnitron.host.process import Process, TraceFilter
 from omnitron.host.spec import read
 from omnitron.names import EXIT_MESSAGE_ID
+from omnitron.secrets import credentials
 
 
 def main() -> int:
@@ -34,6 +36,10 @@ def main() -> int:
         OMNITRON_APP=spec.app,
         OMNITRON_PROCESS=spec.process,
     )
+    try:
+        os.environ.update(credentials.environment(spec.secrets))
+    except credentials.MissingError as error:
+        return _end(str(error), SYSLOG_IDENTIFIER=spec.identifier)
     for handler in logging.getLogger().handlers:
         handler.addFilter(TraceFilter())
     try:

@@ -132,6 +132,8 @@ class Spec(_Part):
     """Users who may call over the exposed socket, beside root and its own."""
     sources: tuple[Source, ...] = ()
     env_prefix: str | None = None
+    secrets: dict[str, str] = {}
+    """Variables that refer to secrets; systemd hands over what those are."""
     log_level: str = "info"
     log_format: Literal["journal", "json", "text"] | None = None
     metrics: bool = True

@@ -48,6 +48,11 @@ class Scope:
         return self._below("/run/omnitron/.installed" if self.runtime else "/var/lib/omnitron/.installed")
 
     @property
+    def secrets(self) -> Path:
+        """Folder of secrets: they outlive a reboot, wherever units go."""
+        return (_config() if self.name == "user" else self._below("/etc")) / "omnitron/secrets"
+
+    @property
     def folders(self) -> set[Path]:
         """Every folder that has, or could have, a file of ours."""
         found = {self.units, self.policies, self.state, *self.units.parent.glob("journald@*.conf.d")}

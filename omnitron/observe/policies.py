@@ -18,6 +18,8 @@ from omnitron.names import Address, parse_address, unit_part
 T = TypeVar("T")
 
 MAX_INSTANCES = 1000
+INFRA = "infra"
+"""Mode of the servers of a stack."""
 VERSION = 1
 """The newest format that is understood."""
 
@@ -70,6 +72,8 @@ class ProcessPolicy:
     restarts: RestartsPolicy
     scaling: ScalingPolicy | None
     """None for a pool of a fixed size."""
+    secrets: tuple[str, ...] = ()
+    """Names of the secrets that it is given."""
 
     @property
     def services(self) -> tuple[str, ...]:
@@ -102,7 +106,7 @@ class AppPolicy:
 
     name: str
     mode: str
-    """`bootstrap` or `classic`."""
+    """`bootstrap` or `classic`; `infra` for a server of the stack."""
     enabled: bool
     critical: bool
     depends_on: tuple[str, ...]
@@ -132,6 +136,30 @@ class PortPolicy:
 
 
 @dataclass(frozen=True)
+class ServicePolicy:
+    """A database, cache or other service of a stack."""
+
+    name: str
+    kind: str
+    """`postgres`, `redis`, … or `custom`."""
+    provider: str
+    """`native`, `systemd` or `external`."""
+    why: str
+    """Why it is that one."""
+    host: str
+    ports: Mapping[str, int]
+    users: tuple[str, ...]
+    """Apps that use it."""
+    app: str | None
+    """The app that it is for the verbs, None when it is not ours to start."""
+    unit: str | None
+    """The host's unit that runs it, None when none does."""
+    databases: tuple[str, ...]
+    password: str | None
+    """Name of the secret that its clients give, None for a service that has one for each or none."""
+
+
+@dataclass(frozen=True)
 class StackPolicy:
     """One installed stack; its apps are in the order in which they start."""
 
@@ -158,6 +186,13 @@ class StackPolicy:
     prometheus: PortPolicy | None
     """None where the watcher's own socket is enough."""
     apps: tuple[AppPolicy, ...]
+    infra: tuple[ServicePolicy, ...] = ()
+    """Its databases, caches and other services, whoever runs them."""
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """The ports of its own servers, by `service.port`."""
+        return {f"{one.name}.{name}": port for one in self.infra if one.app for name, port in one.ports.items()}
 
     @property
     def prefix_part(self) -> str:
@@ -277,6 +312,23 @@ def _stack(path: Path, data: Mapping[str, Any]) -> StackPolicy:
         retention=int(data.get("metrics", {}).get("retention", 3_600_000)),
         prometheus=_optional(_port, data.get("metrics", {}).get("prometheus")),
         apps=tuple(_app(app) for app in data["apps"]),
+        infra=tuple(_service(service) for service in data.get("infra", ())),
+    )
+
+
+def _service(data: Mapping[str, Any]) -> ServicePolicy:
+    return ServicePolicy(
+        name=str(data["name"]),
+        kind=str(data["kind"]),
+        provider=str(data["provider"]),
+        why=str(data["why"]),
+        host=str(data["host"]),
+        ports={str(name): int(port) for name, port in data["ports"].items()},
+        users=tuple(data["users"]),
+        app=_optional(str, data["app"]),
+        unit=_optional(str, data["unit"]),
+        databases=tuple(data["databases"]),
+        password=_optional(str, data["password"]),
     )
 
 
@@ -317,6 +369,7 @@ def _process(data: Mapping[str, Any]) -> ProcessPolicy:
             record=_optional(str, restarts["record"]),
         ),
         scaling=_optional(_scaling, data.get("scaling")),
+        secrets=tuple(data.get("secrets", ())),
     )
 
 

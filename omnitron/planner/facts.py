@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +12,27 @@ RESTART_MODE = 254
 """First version with `RestartMode=`."""
 
 ScopeName = Literal["system", "user"]
+
+
+@dataclass(frozen=True)
+class SecretPlaces:
+    """Where the secrets of stacks are kept, and which there are."""
+
+    folder: Path = Path("/etc/omnitron/secrets")
+    sealed: bool = False
+    """Whether they are in a sealed file of ours, opened below `%t` when the stack starts; else systemd's own."""
+    known: Mapping[str, frozenset[str]] | None = None
+    """The names of those that are there, by stem of the stack; None when that is not known."""
+
+
+@dataclass(frozen=True)
+class PortFacts:
+    """Which TCP ports are taken on the host. Nobody is asked for a plan that only looks at the definition."""
+
+    remembered: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Those that stacks were given before, by stem and `service.port`."""
+    listening: frozenset[int] = frozenset()
+    """Those that somebody listens on."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +59,12 @@ class HostFacts:
     """Whether the distribution's package has brought the watcher's unit."""
     helpers_owner: str | None = None
     """Who, other than root, could change the helpers; None when nobody can."""
+    secrets: SecretPlaces = SecretPlaces()
+    """Where secrets are."""
+    ports: PortFacts = PortFacts()
+    """Which ports are taken."""
+    programs: frozenset[str] | None = None
+    """Servers that the host has (`postgres`, `redis-server`, `docker`), None when they are not known."""
 
     @property
     def package_folder(self) -> Path:

@@ -15,18 +15,18 @@ Apps = dict[str, tuple[PlannedProcess, ...]]
 
 
 def units_of_stack(
-    stack: StackNames, apps: Apps, disabled: frozenset[str], timers: tuple[str, ...], facts: HostFacts
+    stack: StackNames, apps: Apps, disabled: frozenset[str], more: tuple[str, ...], facts: HostFacts
 ) -> Iterator[Unit]:
     """Yield the target and slice of a stack and, where an app is critical, what ends the stack.
 
-    The target starts `timers` too.
+    The target starts the units `more` too.
     """
     started = {name: processes for name, processes in apps.items() if name not in disabled}
     wanted_by = "default.target" if facts.is_user else "multi-user.target"
     target: dict[str, Value] = {
         "description": Literal(f"stack {stack.stack} of {stack.project}"),
         "wants": _lines(
-            [*(unit for name, processes in started.items() for unit in members(stack, name, processes)), *timers]
+            [*(unit for name, processes in started.items() for unit in members(stack, name, processes)), *more]
         ),
         "wanted_by": wanted_by,
     }
@@ -84,7 +84,11 @@ def units_of_app(stack: StackNames, app: str, processes: tuple[PlannedProcess, .
 
 def gate(stack: StackNames, app: str, processes: tuple[PlannedProcess, ...], facts: HostFacts) -> Unit:
     """Return the unit that opens when every process of `app` is active, for those that depend on it."""
-    services = [service for process in processes for service in process.services]
+    return gate_of(stack, app, [service for process in processes for service in process.services], facts)
+
+
+def gate_of(stack: StackNames, app: str, services: list[str], facts: HostFacts) -> Unit:
+    """Return the unit that opens when all of `services`, which are what `app` consists of, are active."""
     user = ("--user",) if facts.is_user else ()
     values: dict[str, Value] = {
         "description": Literal(f"{stack.stack}/{app} is healthy"),

@@ -93,7 +93,7 @@ def directives(process: PlannedProcess, facts: HostFacts) -> Directives:
     writable = [absolute(process.project, path) for path in process.paths.write]
     chosen["bind_read_only_paths"] = _bound(_reads(process, facts), facts.helpers, hidden, writable)
     binds: list[Value] = [Bind(str(p)) for p in writable if _below(p, hidden)]
-    if process.hosted and facts.is_user and process.hardening == "strict":
+    if process.told and facts.is_user and process.hardening == "strict":
         # A user's runtime directory is among what is hidden: the manager's ear, and the sockets of the stack.
         binds += ["%t/systemd/notify", f"%t/{posixpath.dirname(runtime_folder(*process.address))}"]
     chosen["bind_paths"] = tuple(binds) or None
@@ -109,10 +109,12 @@ def _reads(process: PlannedProcess, facts: HostFacts) -> list[Path]:
     paths = [process.project, process.folder, *process.program.reads]
     if process.probe:
         paths.append(facts.helpers)
-    if process.hosted:
+    if process.native or process.secrets:
+        paths.append(facts.package_folder / "omnitron")
+    if process.told:
         paths.append(facts.specs)
-        if process.hosted.jwt_key and not process.hosted.manager_reads_key:
-            paths.append(process.hosted.jwt_key)
+    if process.hosted and process.hosted.jwt_key and not process.hosted.manager_reads_key:
+        paths.append(process.hosted.jwt_key)
     return paths
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from omnitron.definition.loader import App, Ecosystem, absolute
 from omnitron.definition.modules import find_module, services_in
 from omnitron.definition.system import Auth, ConfigSource, Process, System, Tracing
 from omnitron.planner import checks
+from omnitron.planner.told import Told
 
 VERSION = 1
 JWT_CREDENTIAL = "jwt-key"
@@ -22,11 +22,9 @@ JWT_CREDENTIAL = "jwt-key"
 
 
 @dataclass(frozen=True)
-class Hosted:
+class Hosted(Told):
     """A process that the process host runs."""
 
-    spec: str
-    """Text of the file that it reads."""
     exposes: bool
     """Whether its services are offered to the other processes of the stack."""
     health_ms: tuple[int, int] | None
@@ -35,11 +33,6 @@ class Hosted:
     """File with the key of tokens."""
     manager_reads_key: bool
     """Whether systemd hands the key on, so that the process's user need not be able to read the file."""
-
-    @property
-    def digest(self) -> str:
-        """Tells one text from another: part of the file's name, so that a service starts with what it was made for."""
-        return hashlib.sha256(self.spec.encode()).hexdigest()[:12]
 
 
 def folders_of(app: App) -> tuple[Path, ...]:
@@ -75,11 +68,6 @@ class Providers:
         return self._known.get(service, only)
 
 
-def spec_name(stack_stem: str, app: str, process: str, told: Hosted) -> str:
-    """Return the name of the file for the host, below the folder of policies."""
-    return f"{stack_stem}.hosts/{names.unit_stem(app, process)}-{told.digest}.json"
-
-
 def runtime_folder(prefix: str, stack: str, app: str, process: str) -> str:
     """Return the folder with a process's own socket, below systemd's `%t`; an instance's has `@N` after it."""
     return "/".join((*map(names.unit_part, (prefix, stack)), names.unit_stem(app, process)))
@@ -98,8 +86,9 @@ def hosted(
     log_level: str,
     startup_timeout: int,
     stop_timeout: int,
+    secret: Mapping[str, str],
 ) -> Hosted:
-    """Return what the host is told of a process with a module."""
+    """Return what the host is told of a process with a module; `secret` are variables that refer to secrets."""
     system = app.system
     assert system is not None and process.module is not None
     health = checks.resolve(process.health or app.entry.health, ecosystem.config.monitoring.health_check)
@@ -132,6 +121,7 @@ def hosted(
         "logLevel": log_level,
         "metrics": _metrics(system, process),
         "tracing": _tracing(system),
+        "secrets": dict(secret) or None,
         "startupTimeout": startup_timeout,
         "stopTimeout": stop_timeout,
         "drain": system.shutdown.drain_connections,

@@ -52,10 +52,6 @@ class StackNames:
         """Decides whether a failure of a critical unit ends the stack."""
         return f"{self.stem}-critical-failure-check.service"
 
-    def record_of(self, is_pool: bool) -> str | None:
-        """Return the name of the record that a process shares; None for one of its own, as a pool's instances have."""
-        return None if is_pool else self.group_record
-
     def app_target(self, app: str) -> str:
         """Starts and stops an app of several processes."""
         return f"{names.unit_stem(self.prefix, self.stack, app)}.target"
@@ -71,7 +67,12 @@ class StackNames:
 
     def gate(self, app: str) -> str:
         """Opens when every process of an app is active."""
-        return f"{names.unit_stem(self.prefix, self.stack, app)}-ready.service"
+        return f"{names.unit_stem(self.prefix, self.stack, *names.app_parts(app))}-ready.service"
+
+    @property
+    def opener(self) -> str:
+        """Opens the secrets of a stack whose store is sealed."""
+        return f"{self.stem}-secrets.service"
 
     def is_gate(self, unit: str) -> bool:
         """Whether a unit of the stack is a gate: a process named `ready` is refused for apps that have one."""

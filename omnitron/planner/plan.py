@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,8 @@ from typing import Any
 from omnitron.definition.later import without_effect
 from omnitron.definition.loader import App, Ecosystem
 from omnitron.errors import DefinitionError, Problem
-from omnitron.planner import groups, journal, services, sweeps
+from omnitron.infra.resolved import Infra, resolve
+from omnitron.planner import groups, infra, journal, secrets, services, sweeps
 from omnitron.planner.facts import HostFacts
 from omnitron.planner.layout import StackNames
 from omnitron.planner.policy import compile_policy
@@ -27,6 +28,8 @@ class StackPlan:
 
     names: StackNames
     apps: groups.Apps
+    """Those that run here, servers of the stack among them."""
+    infra: Infra
     units: tuple[Unit, ...]
     policy: dict[str, Any]
     journal_settings: tuple[tuple[str, str], ...]
@@ -51,10 +54,17 @@ def make_plan(ecosystem: Ecosystem, facts: HostFacts, chosen: Iterable[str] | No
     selected = list(ecosystem.config.stacks if chosen is None else chosen)
     local = [name for name in selected if ecosystem.config.stacks[name].type == "local"]
     plans = [_stack(ecosystem, name, facts) for name in local]
-    problems = [problem for plan in plans for problem in _problems(ecosystem, plan, facts)]
+    others = {
+        stem: ports for stem, ports in facts.ports.remembered.items() if stem not in {p.names.stem for p in plans}
+    }
+    problems = []
+    for plan in plans:
+        problems += _problems(ecosystem, plan, facts, others)
+        others[plan.names.stem] = plan.infra.own_ports
     if problems:
         raise DefinitionError(problems)
     warnings = [str(problem) for problem in without_effect(ecosystem)]
+    warnings += [str(problem) for plan in plans for problem in plan.infra.warnings]
     warnings += [_not_local(ecosystem, name) for name in selected if name not in local]
     warnings += [line for plan in plans for line in _advice(ecosystem, plan, facts)]
     if plans and not facts.has_packaged_watcher:
@@ -77,20 +87,33 @@ def _stack(ecosystem: Ecosystem, stack: str, facts: HostFacts) -> StackPlan:
         None if config.supervision.strategy == "one_for_one" else plain.stem,
     )
     members = ecosystem.apps_of(stack)
-    apps = {app.name: of_app(ecosystem, stack, app, facts) for app in members}
+    resolved = resolve(ecosystem, stack, facts.programs, facts.ports.remembered.get(plain.stem, {}))
+    apps = dict(infra.processes(ecosystem, stack, resolved, facts))
+    servers = list(apps)
+    for app in members:
+        apps[app.name] = of_app(ecosystem, stack, app, facts, resolved.environment.get(app.name, {}))
     needed = frozenset(name for app in members for name in app.entry.depends_on if apps.get(name))
     disabled = frozenset(app.name for app in members if not app.entry.enabled)
-    units = list(groups.units_of_stack(names, apps, disabled, sweeps.timers(names, apps), facts))
+    gates = list(infra.gates_of_host_units(names, resolved, facts))
+    more = (*sweeps.timers(names, apps), *(unit.name for unit in gates))
+    units = list(groups.units_of_stack(names, apps, disabled, more, facts))
     units += sweeps.units(names, apps, facts)
+    units += secrets.opener(names, apps, facts)
+    for name in servers:
+        units.append(groups.gate(names, name, apps[name], facts))
+        for process in apps[name]:
+            units += services.units_of(process, names, tuple(infra.needs_of_server(names, resolved, name)), facts)
+    units += gates
     for app in members:
         units += groups.units_of_app(names, app.name, apps[app.name])
         if app.name in needed:
             units.append(groups.gate(names, app.name, apps[app.name], facts))
-        needs = _needs(names, app, apps)
+        needs = (*infra.needs(names, resolved, app.name), *_needs(names, app, apps))
         for process in apps[app.name]:
             units += services.units_of(process, names, needs, facts)
     settings = tuple(journal.namespace_settings(config.logging)) if with_namespace else ()
-    return StackPlan(names, apps, tuple(units), compile_policy(ecosystem, names, apps, needed), settings)
+    policy = compile_policy(ecosystem, names, apps, needed, resolved)
+    return StackPlan(names, apps, resolved, tuple(units), policy, settings)
 
 
 def _needs(names: StackNames, app: App, apps: groups.Apps) -> tuple[str, ...]:
@@ -106,9 +129,15 @@ def _needs(names: StackNames, app: App, apps: groups.Apps) -> tuple[str, ...]:
     return tuple(needs)
 
 
-def _problems(ecosystem: Ecosystem, plan: StackPlan, facts: HostFacts) -> list[Problem]:
-    problems = []
+def _problems(
+    ecosystem: Ecosystem, plan: StackPlan, facts: HostFacts, others: Mapping[str, Mapping[str, int]]
+) -> list[Problem]:
+    """Return what is wrong with one stack; `others` are the ports of others, by stem and `service.port`."""
+    problems = [*plan.infra.problems, *infra.problems(plan.names, plan.infra, plan.apps, facts, others)]
+    problems += secrets.problems(ecosystem, plan.names, plan.infra, facts)
     for name, processes in plan.apps.items():
+        if name not in ecosystem.by_name:
+            continue
         app = ecosystem.by_name[name]
         for process in processes:
             message = None if facts.is_user else _account_problem(process, app, facts)
@@ -116,7 +145,7 @@ def _problems(ecosystem: Ecosystem, plan: StackPlan, facts: HostFacts) -> list[P
                 problems.append(app.source.problem(("apps", app.index, *message[0]), message[1]))
     counts = Counter(unit.name for unit in plan.units)
     for unit in plan.units:
-        if counts[unit.name] > 1 and unit.app:
+        if counts[unit.name] > 1 and unit.app in ecosystem.by_name:
             app = ecosystem.by_name[unit.app]
             message_text = f"cannot name its units: {unit.name} would be there twice"
             problems.append(app.source.problem(("apps", app.index), message_text))

@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from omnitron.definition.loader import App, Ecosystem, absolute
+from omnitron.infra.resolved import Infra, Placed
+from omnitron.names import INFRA
 from omnitron.planner.groups import Apps
 from omnitron.planner.hosting import runtime_folder
 from omnitron.planner.layout import StackNames
@@ -19,10 +21,13 @@ from omnitron.planner.watching import watched
 VERSION = 1
 
 
-def compile_policy(ecosystem: Ecosystem, names: StackNames, apps: Apps, needed: frozenset[str]) -> dict[str, Any]:
-    """Return the policy of one stack; apps are in the order in which they start."""
+def compile_policy(
+    ecosystem: Ecosystem, names: StackNames, apps: Apps, needed: frozenset[str], infra: Infra
+) -> dict[str, Any]:
+    """Return the policy of one stack; apps are in the order in which they start, after the servers they use."""
     supervision, metrics = ecosystem.config.supervision, ecosystem.config.monitoring.metrics
-    order = start_order({name: ecosystem.by_name[name].entry.depends_on for name in apps})
+    members = {name: ecosystem.by_name[name] for name in apps if name in ecosystem.by_name}
+    order = start_order({name: app.entry.depends_on for name, app in members.items()})
     return {
         "version": VERSION,
         "project": names.project,
@@ -42,12 +47,16 @@ def compile_policy(ecosystem: Ecosystem, names: StackNames, apps: Apps, needed: 
             "retention": round(metrics.retention * 1000),
             "prometheus": _prometheus(ecosystem),
         },
+        "infra": [_service(placed, infra) for placed in infra.services],
         "apps": [
-            {
-                **_app(ecosystem.by_name[name], names, apps[name], name in needed),
-                "watch": watched(ecosystem, names.stack, ecosystem.by_name[name]),
-            }
-            for name in order
+            *(_server(name, names, apps[name]) for name in apps if name not in members),
+            *(
+                {
+                    **_app(members[name], names, apps[name], name in needed, infra),
+                    "watch": watched(ecosystem, names.stack, members[name]),
+                }
+                for name in order
+            ),
         ],
     }
 
@@ -60,13 +69,51 @@ def _prometheus(ecosystem: Ecosystem) -> dict[str, Any] | None:
     return {"host": host, "port": asked.port, "tokenFile": str(absolute(ecosystem.folder, asked.token_file))}
 
 
-def _app(app: App, names: StackNames, processes: tuple[PlannedProcess, ...], is_needed: bool) -> dict[str, Any]:
+def _service(placed: Placed, infra: Infra) -> dict[str, Any]:
+    """Return what is told of a service of the stack, whoever runs it."""
+    return {
+        "name": placed.name,
+        "kind": placed.service.kind,
+        "provider": placed.provider.name,
+        "why": placed.provider.why,
+        "host": placed.host,
+        "ports": dict(placed.ports),
+        "users": list(placed.service.users),
+        "app": INFRA + placed.name if placed.provider.name == "native" else None,
+        "unit": placed.service.requirement.bare_metal.systemd_unit
+        if placed.provider.name == "systemd" and placed.service.requirement.bare_metal
+        else None,
+        "databases": [one.name for one in infra.databases.get(placed.name, ())],
+        "password": infra.passwords.get(placed.name),
+    }
+
+
+def _server(name: str, names: StackNames, processes: tuple[PlannedProcess, ...]) -> dict[str, Any]:
+    """Return the policy of a server of the stack, which is an app like any other for who looks at it."""
+    return {
+        "name": name,
+        "mode": "infra",
+        "enabled": True,
+        "critical": False,
+        "dependsOn": [],
+        "priority": 0,
+        "target": None,
+        "gate": names.gate(name),
+        "processes": [_process(process, names) for process in processes],
+        "watch": None,
+    }
+
+
+def _app(
+    app: App, names: StackNames, processes: tuple[PlannedProcess, ...], is_needed: bool, infra: Infra
+) -> dict[str, Any]:
+    used = [one for one in infra.used_by(app.name) if one.is_waited_for and one.provider.name == "native"]
     return {
         "name": app.name,
         "mode": "bootstrap" if app.system else "classic",
         "enabled": app.entry.enabled,
         "critical": any(process.critical for process in processes),
-        "dependsOn": list(app.entry.depends_on),
+        "dependsOn": [*(INFRA + one.name for one in used), *app.entry.depends_on],
         "priority": processes[0].stop_priority if processes else 0,
         "target": names.app_target(app.name) if len(processes) > 1 else None,
         "gate": names.gate(app.name) if is_needed else None,
@@ -76,7 +123,7 @@ def _app(app: App, names: StackNames, processes: tuple[PlannedProcess, ...], is_
 
 def _process(process: PlannedProcess, names: StackNames) -> dict[str, Any]:
     policy = process.restarts
-    record = f"{names.prefix_part}/{names.record_of(process.pool is not None) or process.unit}.json"
+    record = f"{names.prefix_part}/{process.record(names.group_record) or process.unit}.json"
     return {
         "name": process.name,
         "unit": process.unit,
@@ -89,6 +136,7 @@ def _process(process: PlannedProcess, names: StackNames) -> dict[str, Any]:
         "stopTimeout": process.stop_timeout,
         "health": _health(process),
         "scaling": _scaling(process),
+        "secrets": list(process.secrets),
         "restarts": {
             "enabled": policy.enabled,
             "restart": policy.restart,

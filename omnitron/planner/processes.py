@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -15,9 +15,11 @@ from omnitron.definition.system import Process
 from omnitron.planner import checks, programs
 from omnitron.planner.development import in_development
 from omnitron.planner.facts import HostFacts
-from omnitron.planner.hosting import Hosted, hosted, socket_path, spec_name
+from omnitron.planner.hosting import Hosted, hosted, socket_path
 from omnitron.planner.programs import Program
 from omnitron.planner.restarts import Restarts, resolve
+from omnitron.planner.told import Told, spec_name
+from omnitron.secrets import references
 
 Hardening = Literal["strict", "standard", "off"]
 T = TypeVar("T")
@@ -65,6 +67,18 @@ class Probe:
 
 
 @dataclass(frozen=True)
+class Native(Told):
+    """A server of the distribution's, which a helper of ours prepares and becomes."""
+
+    setup: tuple[str, ...] | None
+    """What is run once it answers, before anybody may use it."""
+    stop_signal: str | None
+    """What asks it to end, None for SIGTERM."""
+    credentials: tuple[str, ...]
+    """Secrets that it and its setup read."""
+
+
+@dataclass(frozen=True)
 class PlannedProcess:
     """One process of an app in one stack. Times in milliseconds, paths absolute."""
 
@@ -99,16 +113,39 @@ class PlannedProcess:
     scaling: Scaling | None
     hosted: Hosted | None
     """What the process host is told of it; None for a program of its own."""
+    native: Native | None = None
+    """How a server of the stack's is run; None for an app's process."""
 
     @property
     def address(self) -> tuple[str, str, str, str]:
-        """Prefix, stack, app and name."""
+        """Prefix, stack, app and name, as they stand in the names of units."""
+        if self.native:
+            app, name = names.app_parts(self.app)
+            return self.prefix, self.stack, app, name
         return self.prefix, self.stack, self.app, self.name
+
+    def record(self, of_group: str | None) -> str | None:
+        """Return the name of the crash record that it shares with its group, `of_group`; None for one of its own.
+
+        A pool's instances and servers of the stack have their own: their crash restarts nobody else.
+        """
+        return None if self.pool is not None or self.native else of_group
+
+    @property
+    def told(self) -> Told | None:
+        """What is written for the program of ours that runs it, if one does."""
+        return self.hosted or self.native
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Names of the secrets that it is given."""
+        found = [name for _, value in self.environment for name in references.names_in(value)]
+        return tuple(dict.fromkeys([*(self.native.credentials if self.native else ()), *found]))
 
     @property
     def stem(self) -> str:
         """Unit name without suffix."""
-        return names.unit_stem(self.prefix, self.stack, self.app, self.name)
+        return names.unit_stem(*self.address)
 
     @property
     def unit(self) -> str:
@@ -137,12 +174,14 @@ class PlannedProcess:
         return tuple(f"{self.stem}-{listener.kind}.socket" for listener in activated)
 
 
-def of_app(ecosystem: Ecosystem, stack_name: str, app: App, facts: HostFacts) -> tuple[PlannedProcess, ...]:
-    """Return the processes of `app` in a stack."""
+def of_app(
+    ecosystem: Ecosystem, stack_name: str, app: App, facts: HostFacts, infra: Mapping[str, str]
+) -> tuple[PlannedProcess, ...]:
+    """Return the processes of `app` in a stack; `infra` are the variables that tell it of its services."""
     app = in_development(app) if facts.development else app
     sources = list(_settings(app))
     return tuple(
-        _process(ecosystem, stack_name, app, name, settings, program, facts, alone=len(sources) == 1)
+        _process(ecosystem, stack_name, app, name, settings, program, facts, infra, alone=len(sources) == 1)
         for name, settings, program in sources
     )
 
@@ -171,6 +210,7 @@ def _process(
     own: Process | None,
     program: Program | None,
     facts: HostFacts,
+    infra: Mapping[str, str],
     *,
     alone: bool,
 ) -> PlannedProcess:
@@ -183,9 +223,11 @@ def _process(
     startup_timeout = _first_set(levels, "startup_timeout", 30_000)
     health = checks.resolve(_first(levels, "health", None), ecosystem.config.monitoring.health_check)
     log_level = _log_level(ecosystem, stack, app, own)
+    environment = _environment(ecosystem, stack_name, stack, app, own, program, infra)
     told: Hosted | None = None
     if own and program is None:
-        told = hosted(ecosystem, stack_name, app, own, log_level, startup_timeout, shutdown.timeout)
+        secret = {variable: value for variable, value in environment if references.OPENING in value}
+        told = hosted(ecosystem, stack_name, app, own, log_level, startup_timeout, shutdown.timeout, secret)
         stem = names.unit_stem(ecosystem.config.unit_prefix, stack_name)
         spec = facts.specs / spec_name(stem, app.name, name, told)
         program = programs.host(
@@ -202,7 +244,7 @@ def _process(
         program=program,
         folder=app.working_directory,
         project=ecosystem.folder,
-        environment=_environment(ecosystem, stack_name, stack, app, own, program),
+        environment=environment,
         critical=any(level.critical for level in levels),
         restarts=resolve(ecosystem.config.supervision, [level.restart_policy for level in reversed(levels)]),
         startup_timeout=startup_timeout,
@@ -248,13 +290,20 @@ def _pool(app: App, own: Process | None, alone: bool) -> int | None:
 
 
 def _environment(
-    ecosystem: Ecosystem, stack_name: str, stack: Stack, app: App, own: Process | None, program: Program
+    ecosystem: Ecosystem,
+    stack_name: str,
+    stack: Stack,
+    app: App,
+    own: Process | None,
+    program: Program | None,
+    infra: Mapping[str, str],
 ) -> tuple[tuple[str, str], ...]:
-    merged = dict(program.environment)
+    merged = dict(program.environment if program else ())
     for level in (
         own.env if own else {},
         app.system.env if app.system else {},
         app.entry.env,
+        infra,
         stack.settings.env,
     ):
         merged.update(level)

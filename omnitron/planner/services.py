@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from omnitron import names
 from omnitron.definition.directives import raw_lines
 from omnitron.planner import hardening
-from omnitron.planner.environment import of_unit, with_own_variables
+from omnitron.planner.environment import of_unit, with_own_variables, with_secrets
 from omnitron.planner.facts import RESTART_MODE, HostFacts
 from omnitron.planner.hosting import JWT_CREDENTIAL, runtime_folder
 from omnitron.planner.layout import StackNames
@@ -42,18 +42,27 @@ def units_of(process: PlannedProcess, stack: StackNames, needs: tuple[str, ...],
 
 def _service(process: PlannedProcess, stack: StackNames, needs: tuple[str, ...], facts: HostFacts) -> Unit:
     gates = tuple(name for name in needs if stack.is_gate(name))
+    opener = stack.opener if process.secrets and facts.secrets.sealed else None
     values: dict[str, Value] = {
         "description": Literal(_description(process)),
         "source": stack.source,
         "part_of": stack.stack_target if process.alone else f"{stack.stack_target} {stack.app_target(process.app)}",
         "requires": _words((*gates, *process.socket_units)),
-        "after": _words((*(() if facts.is_user else ("network.target",)), *needs, *process.socket_units)),
+        "wants": opener,
+        "after": _words(
+            (
+                *(() if facts.is_user else ("network.target",)),
+                *needs,
+                *process.socket_units,
+                *([opener] if opener else []),
+            )
+        ),
         "sockets": _words(process.socket_units),
         "slice": process.slice,
         "on_failure": stack.critical_check if process.critical else None,
         "working_directory": Literal(str(process.folder)),
         "environment": _environment(process),
-        "exec_start": Command(with_own_variables(process, process.program.argv)),
+        "exec_start": Command(with_secrets(process, with_own_variables(process, process.program.argv), facts)),
         "log_level_max": SYSLOG_LEVELS.get(process.log_level),
         "log_namespace": None if facts.is_user else stack.log_namespace,
         "syslog_identifier": names.unit_stem(process.app, *([] if process.alone else [process.name])),
@@ -63,8 +72,10 @@ def _service(process: PlannedProcess, stack: StackNames, needs: tuple[str, ...],
         **_stop(process),
         **_limits(process),
         **_folders(process),
-        **_hosted(process, facts),
+        **_hosted(process),
         **hardening.directives(process, facts),
+        **_native(process),
+        **_credentials(process, stack, facts),
         **stack.identity(process.app, process.name),
     }
     raw = {"Unit": tuple(raw_lines(process.raw.unit)), "Service": tuple(raw_lines(process.raw.service))}
@@ -94,8 +105,11 @@ def _account(process: PlannedProcess, facts: HostFacts) -> dict[str, Value]:
 
 
 def _start(process: PlannedProcess, facts: HostFacts) -> dict[str, Value]:
-    kind = "notify" if process.hosted else "exec"
+    kind = "notify" if process.told else "exec"
     values: dict[str, Value] = {"type": kind, "timeout_start_sec": _seconds(process.startup_timeout)}
+    if process.native:
+        # It says itself when it answers; the probe is for later.
+        return values | {"exec_start_post": Command(process.native.setup) if process.native.setup else None}
     if process.probe is None:
         return values
     own = [facts.helper_python, "-I", "-S", facts.helpers / "probe.py"]
@@ -145,7 +159,7 @@ def _restart(process: PlannedProcess, stack: StackNames, facts: HostFacts) -> di
 
 
 def _helper(file: str, process: PlannedProcess, stack: StackNames, facts: HostFacts, flags: list[str]) -> Command:
-    record = Own(f"%t/omnitron/{stack.prefix_part}/{stack.record_of(process.pool is not None) or '%n'}.json")
+    record = Own(f"%t/omnitron/{stack.prefix_part}/{process.record(stack.group_record) or '%n'}.json")
     user = ("--user",) if facts.is_user else ()
     always = ("--restart", "always") if process.restarts.restart == "always" and file == "after_stop.sh" else ()
     options = (*user, "--record", record, *flags, "--backoff", process.restarts.backoff_text, *always)
@@ -189,20 +203,46 @@ def _folders(process: PlannedProcess) -> dict[str, Value]:
     return {"state_directory": folder(process.paths.state), "cache_directory": folder(process.paths.cache)}
 
 
-def _hosted(process: PlannedProcess, facts: HostFacts) -> dict[str, Value]:
+def _native(process: PlannedProcess) -> dict[str, Value]:
+    """Return what a server of the stack's has beside what all have."""
+    if process.native is None:
+        return {}
+    return {
+        "runtime_directory": _own_folder(process),
+        "kill_signal": process.native.stop_signal,
+        # It is the user of the distribution's own servers too: what one that was started by hand shares stays.
+        "remove_ipc": None,
+    }
+
+
+def _own_folder(process: PlannedProcess) -> str:
+    """Return the folder below systemd's `%t` that is the process's own."""
+    folder = runtime_folder(*process.address)
+    return f"{folder}@%i" if process.pool else folder
+
+
+def _credentials(process: PlannedProcess, stack: StackNames, facts: HostFacts) -> dict[str, Value]:
+    """Return what systemd hands to the process, and to nobody else."""
+    told, folder = process.hosted, facts.secrets.folder / stack.stem
+    key = Word(f"{JWT_CREDENTIAL}:{told.jwt_key}") if told and told.jwt_key and told.manager_reads_key else None
+    plain: list[Value] = [key] if key else []
+    if facts.secrets.sealed:
+        plain += [f"{name}:%t/omnitron/.secrets/{stack.stem}/{name}" for name in process.secrets]
+        return {"load_credential": tuple(plain) or None}
+    sealed = tuple(Word(f"{name}:{folder / name}.cred") for name in process.secrets)
+    return {"load_credential": tuple(plain) or None, "load_credential_encrypted": sealed or None}
+
+
+def _hosted(process: PlannedProcess) -> dict[str, Value]:
     """Return what a process of the process host has beside what all have."""
     told = process.hosted
     if told is None:
         return {}
-    folder = runtime_folder(*process.address)
     values: dict[str, Value] = {
         "exec_reload": "/bin/kill -HUP $MAINPID",
         # All instances share what is said of a socket: without this, each start makes it block in the others.
         "non_blocking": True if process.socket_units else None,
-        "runtime_directory": f"{folder}@%i" if process.pool else folder,
-        "load_credential": Word(f"{JWT_CREDENTIAL}:{told.jwt_key}")
-        if told.jwt_key and told.manager_reads_key
-        else None,
+        "runtime_directory": _own_folder(process),
     }
     if not process.restarts.has_delay:
         values["notify_access"] = "main"

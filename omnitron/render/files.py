@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from omnitron.planner.hosting import spec_name
 from omnitron.planner.plan import StackPlan
+from omnitron.planner.told import spec_name
 from omnitron.planner.values import Unit
 from omnitron.render.templates import fill, plain
 
@@ -32,9 +32,9 @@ def render(stack: StackPlan) -> tuple[File, ...]:
     policy = json.dumps(stack.policy, ensure_ascii=False) + "\n"
     files = [*map(render_unit, stack.units), File("policy", f"{stack.names.stem}.json", policy)]
     for process in (process for processes in stack.apps.values() for process in processes):
-        if process.hosted:
-            name = spec_name(stack.names.stem, process.app, process.name, process.hosted)
-            files.append(File("policy", name, process.hosted.spec))
+        if told := process.told:
+            name = spec_name(stack.names.stem, process.app, process.name, told)
+            files.append(File("policy", name, told.spec))
     if stack.journal_settings:
         source = stack.names.source.text
         files.append(File("journald", stack.names.stem, _journald(stack.journal_settings, source)))

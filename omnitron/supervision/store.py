@@ -1,4 +1,4 @@
-"""Small files below /run that root may trust: read, locked, and replaced as a whole.
+"""Small files that root may trust: read, locked, and replaced as a whole.
 
 Root writes here what everybody may read, so every folder on the way is opened without following a
 symlink and must belong to root or to this user.
@@ -81,16 +81,22 @@ def read_file(folder: int, name: str, limit: int) -> bytes:
     return data
 
 
-def replace_file(folder: int, name: str, data: bytes) -> None:
-    """Put `data` (0644) in the place of `name` in one step; call it under that name's lock."""
+def replace_file(folder: int, name: str, data: bytes, *, private: bool = False, lasting: bool = False) -> None:
+    """Put `data` in the place of `name` in one step; call it under that name's lock.
+
+    It is for everybody to read unless it is `private`; a `lasting` file is on the disk when this returns.
+    """
+    mode = 0o600 if private else 0o644
     temporary = f"{name}.new"
     remove_file(folder, temporary)
-    file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FILE, 0o644, dir_fd=folder)
+    file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FILE, mode, dir_fd=folder)
     try:
-        os.fchmod(file, 0o644)
+        os.fchmod(file, mode)
         written = os.write(file, data)
         if written != len(data):
             raise OSError(errno.ENOSPC, "no space left for", name)
+        if lasting:
+            os.fsync(file)
         os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
     except OSError:
         remove_file(folder, temporary)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from omnitron.observe.policies import AppPolicy, StackPolicy
+from omnitron.observe.policies import INFRA, AppPolicy, StackPolicy
 from omnitron.observe.readings import services_of
 from omnitron.supervision import strategy
 from omnitron.supervision.memory import Memory, Reason
@@ -73,12 +73,15 @@ class Job:
 
 
 def group_of(stack: StackPolicy, view: View) -> Group | None:
-    """Return the group that a stack's services are, added instances of pools too; None under one_for_one."""
+    """Return the group that a stack's services are, added instances of pools too; None under one_for_one.
+
+    The servers of a stack are nobody's siblings: a database that is back is no reason to restart apps.
+    """
     if stack.strategy not in ("one_for_all", "rest_for_one"):
         return None
     members: list[str] = []
     pools = []
-    for process in (process for app in stack.apps for process in app.processes):
+    for process in (process for app in stack.apps if app.mode != INFRA for process in app.processes):
         services = tuple(services_of(process, view.units))
         members += services
         if process.instances is not None:

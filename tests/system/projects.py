@@ -79,7 +79,8 @@ class Project:
             "sh",
             "-c",
             f"rm -rf /etc/systemd/system/{self.prefix}-* /etc/omnitron/{self.prefix}-*"
-            f" /var/lib/omnitron/.installed/{self.prefix}-* /run/omnitron/{self.prefix}",
+            f" /var/lib/omnitron/.installed/{self.prefix}-* /run/omnitron/{self.prefix}"
+            f" /etc/omnitron/secrets/{self.prefix}-* /var/lib/{self.prefix}",
         )
         self.machine.systemctl("daemon-reload")
         self.machine.systemctl("reset-failed", f"{self.prefix}-*", check=False)

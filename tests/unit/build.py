@@ -10,7 +10,7 @@ import yaml
 
 from omnitron.definition.loader import Ecosystem, load
 from omnitron.errors import DefinitionError
-from omnitron.planner.facts import HostFacts
+from omnitron.planner.facts import HostFacts, SecretPlaces
 from omnitron.planner.plan import Plan, make_plan
 from omnitron.planner.values import Unit
 
@@ -20,7 +20,7 @@ PYTHON = Path("/usr/bin/python3")
 
 
 def facts(version: int = 257, scope: Any = "system", accounts: frozenset[str] | None = None) -> HostFacts:
-    return HostFacts(version, scope, HELPERS, PYTHON, accounts)
+    return HostFacts(version, scope, HELPERS, PYTHON, accounts, secrets=SecretPlaces(sealed=scope == "user"))
 
 
 def shop(*apps: dict[str, Any], **more: Any) -> dict[str, Any]:

@@ -16,19 +16,23 @@ PACKAGE = ROOT / "omnitron"
 
 # Each part may import the parts named here, and itself. `errors`, `names` and `version` are free for all.
 MAY_IMPORT = {
-    "definition": set(),
-    "planner": {"definition"},
+    "secrets": {"supervision"},
+    "definition": {"secrets"},
+    "infra": {"definition", "secrets"},
+    "planner": {"definition", "infra", "secrets"},
     "render": {"planner"},
     "install": {"render", "planner"},
     "systemd": set(),
     "supervision": set(),
-    "host": {"supervision"},
+    "host": {"secrets", "supervision"},
     "observe": {"systemd", "supervision"},
     "control": {"observe", "planner", "systemd", "supervision"},
     "watcher": {"control", "observe", "systemd", "supervision"},
     "sandbox": set(),
     "cli": {
         "definition",
+        "infra",
+        "secrets",
         "planner",
         "render",
         "install",
@@ -59,7 +63,7 @@ FENCES = {
     "starlette": {"host"},
     "jwt": {"host"},
     "opentelemetry": {"host"},
-    "cryptography": {"host"},
+    "cryptography": {"host", "secrets"},
 }
 
 

@@ -10,9 +10,10 @@ import pytest
 
 from omnitron.definition.ecosystem import AppEntry, EcosystemConfig, Stack
 from omnitron.definition.fields import HOSTED, LATER, Model
+from omnitron.definition.infrastructure import BareMetalService, Infrastructure, LegacyDatabase, ServiceRequirement
 from omnitron.definition.later import without_effect
 from omnitron.definition.problems import _models_in
-from omnitron.definition.system import AppConfig, Process, System
+from omnitron.definition.system import Bucket, Process, System
 from tests.unit.build import bootstrap, loaded, planned, shop, write
 
 SETTINGS: dict[str, Any] = {
@@ -29,17 +30,24 @@ SETTINGS: dict[str, Any] = {
 }
 # An example of each, by the model that it is a part of.
 MARKED: dict[type[Model], dict[str, Any]] = {
-    EcosystemConfig: {"infrastructure": {}, "gateway": {}},
+    EcosystemConfig: {"gateway": {}},
     AppEntry: {**SETTINGS, "shutdown.drainConnections": False},
     Stack: {
         "nodes": [],
-        "infrastructure": {},
-        "settings.redisDbOffset": 0,
         "settings.containerPrefix": "x",
-        "settings.portOffsets": {},
         "settings.allowDegradedInfra": True,
-        "portRange": {"start": 1, "end": 2},
-        "serviceOverrides": {},
+    },
+    Infrastructure: {"gateway": {}, "tor": {}},
+    LegacyDatabase: {"migrate": True, "migrationDir": "x"},
+    ServiceRequirement: {"image": "x", "version": "1", "networkMode": "x"},
+    BareMetalService: {
+        "installCommand": "x",
+        "configFile": "x",
+        "configTemplate": "x",
+        "dataDir": "x",
+        "bindAddress": "x",
+        "validateCommand": "x",
+        "variants": {},
     },
     System: {
         "requires": {},
@@ -61,7 +69,15 @@ MARKED: dict[type[Model], dict[str, Any]] = {
         "auth.invocationWrapper": "m:f",
         "observability.metrics": True,
     },
-    AppConfig: {"database": True, "redis": True, "s3": True, "services": {}, "infrastructure": {}},
+    Bucket: {"quota": "1gb"},
+}
+# Where those that are a part of another are found in a definition.
+PLACES: dict[type[Model], str] = {
+    Infrastructure: "infrastructure.",
+    LegacyDatabase: "infrastructure.postgres.databases.d.",
+    ServiceRequirement: "infrastructure.services.s.",
+    BareMetalService: "infrastructure.services.s.bareMetal.",
+    Bucket: "omnitron.s3.",
 }
 
 
@@ -92,18 +108,18 @@ def setting(path: str, value: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("model", "path"), [(model, path) for model, paths in MARKED.items() for path in paths])
 def test_what_is_set_and_does_nothing_is_named(tmp_path: Path, model: type[Model], path: str) -> None:
-    said = setting(path, MARKED[model][path])
+    said = setting(PLACES.get(model, "").removeprefix("omnitron.") + path, MARKED[model][path])
     process = {"name": "b", "command": ["x"]} | (said if model is Process else {})
     if "auth" in process:
         del process["command"]
         process["module"] = "some.module"
     app: dict[str, Any] = {"name": "a"} | (said if model is AppEntry else {})
-    if model in (System, Process, AppConfig):
+    if model in (System, Process, Bucket):
         app["bootstrap"] = bootstrap(tmp_path, process, **(said if model is System else {}))
-        write(tmp_path / "config", {"omnitron": said if model is AppConfig else {}}, ".json", "default")
+        write(tmp_path / "config", {"omnitron": said if model is Bucket else {}}, ".json", "default")
     stack = {"type": "local"} | (said if model is Stack else {})
-    data = shop(app, stacks={"dev": stack}) | (said if model is EcosystemConfig else {})
-    where = {AppEntry: "apps.a.", Stack: "stacks.dev.", Process: "processes.b.", AppConfig: "omnitron."}
+    data = shop(app, stacks={"dev": stack}) | (said if model is EcosystemConfig or "infrastructure" in said else {})
+    where = {AppEntry: "apps.a.", Stack: "stacks.dev.", Process: "processes.b.", **PLACES}
     found = without_effect(loaded(tmp_path, data))
     of_modules = path in {*SETTINGS, "shutdown.drainConnections", "observability.metrics", "observability.tracing"}
     needs = "a module or a health probe" if path.startswith("health.") else "a module"

@@ -189,6 +189,7 @@ def test_the_policy_has_all_that_the_runtime_needs(tmp_path: Path) -> None:
         "maxRestarts": 2,
         "window": 3,
         "metrics": {"interval": 5000, "retention": 3_600_000, "prometheus": None},
+        "infra": [],
         "apps": [
             {
                 "name": "api",
@@ -212,6 +213,7 @@ def test_the_policy_has_all_that_the_runtime_needs(tmp_path: Path) -> None:
                         "stopTimeout": 1,
                         "health": None,
                         "scaling": None,
+                        "secrets": [],
                         "restarts": shared,
                     },
                     {
@@ -226,6 +228,7 @@ def test_the_policy_has_all_that_the_runtime_needs(tmp_path: Path) -> None:
                         "stopTimeout": 1,
                         "health": None,
                         "scaling": None,
+                        "secrets": [],
                         "restarts": own,
                     },
                 ],
@@ -258,6 +261,7 @@ def test_the_policy_has_all_that_the_runtime_needs(tmp_path: Path) -> None:
                         "stopTimeout": 10000,
                         "health": None,
                         "scaling": None,
+                        "secrets": [],
                         "restarts": restarts("fixed:0:0:2", "omnitron/omnitron-dev.json"),
                     }
                 ],

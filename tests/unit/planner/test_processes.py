@@ -149,7 +149,7 @@ def test_the_user_is_the_owner_of_the_definition_unless_that_is_root(
 ) -> None:
     ecosystem = loaded(tmp_path, shop({"name": "app"}, nobody=True))
     ecosystem = replace(ecosystem, owner=owner, owner_is_root=owner == "root")
-    (process,) = of_app(ecosystem, "dev", ecosystem.apps[0], facts())
+    (process,) = of_app(ecosystem, "dev", ecosystem.apps[0], facts(), {})
     assert process.user == meant
 
 

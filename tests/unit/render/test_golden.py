@@ -21,7 +21,7 @@ import pytest
 from omnitron.definition.loader import Ecosystem, find, load
 from omnitron.definition.source import Source
 from omnitron.errors import DefinitionError
-from omnitron.planner.facts import HostFacts
+from omnitron.planner.facts import HostFacts, SecretPlaces
 from omnitron.planner.plan import Plan, make_plan
 from omnitron.render.files import render
 from tests.unit.build import HELPERS, PYTHON
@@ -82,10 +82,16 @@ def moved(ecosystem: Ecosystem, to: Path, owner: str) -> Ecosystem:
     )
 
 
+def on(args: argparse.Namespace, version: int, python: Path) -> HostFacts:
+    """The host that a case is made for."""
+    scope = "user" if args.user else "system"
+    return HostFacts(version, scope, HELPERS, python, secrets=SecretPlaces(sealed=args.user))
+
+
 def made(project: Path, case: str) -> dict[str, str]:
     """Every file that a case makes, by its path in `expected/`; the policies so that a diff shows what changed."""
     args = arguments(case)
-    facts = HostFacts(args.systemd_version, "user" if args.user else "system", HELPERS, PYTHON)
+    facts = on(args, args.systemd_version, PYTHON)
     try:
         plan = make_plan(moved(load(find(None, project)), args.at, args.owner), facts)
     except DefinitionError as error:
@@ -121,7 +127,7 @@ def test_golden(case: str, project: Path, request: pytest.FixtureRequest) -> Non
 def planned_here(project: Path, case: str, version: int) -> Plan:
     args = arguments(case)
     ecosystem = replace(load(find(None, project)), owner=args.owner, owner_is_root=False)
-    facts = HostFacts(version, "user" if args.user else "system", HELPERS, Path(sys.executable))
+    facts = on(args, version, Path(sys.executable))
     return make_plan(ecosystem, facts)
 
 

@@ -12,7 +12,7 @@ from omnitron.planner.values import Literal, Unit
 from omnitron.render.files import render, render_unit
 from omnitron.render.templates import environment, fill
 from omnitron.render.unitfile import parse
-from tests.unit.build import bootstrap, facts, planned, shop
+from tests.unit.build import bootstrap, facts, planned, shop, write
 from tests.unit.render.reading import check, template_lines
 
 NAMES = [name.removesuffix(".j2") for name in environment().list_templates(["j2"])]
@@ -29,6 +29,7 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> list[Unit]:
     (folder / "key").touch()
     (folder / "m.py").write_text("from omnitron import service\n@service\nclass S: ...\n")
     module = {"name": "module", "module": "m.py", "topology": {"expose": True}, **jwt}
+    write(folder / "config", {"omnitron": {"database": True}}, ".json", "default")
     file = bootstrap(folder, pool, {"name": "one", "command": ["x"], "user": "dynamic", "group": "adm"}, module)
     rich = {
         "group": "adm",
@@ -37,6 +38,7 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> list[Unit]:
         "health": {"probe": {"type": "command", "command": ["x"]}},
         "systemd": {"unit": {"Documentation": "x:1"}, "service": {"Nice": 1}},
         "dependsOn": ["app"],
+        "env": {"KEY": "${secret:key}"},
     }
     data = shop(
         {"name": "app", "bootstrap": file},
@@ -55,7 +57,7 @@ def test_every_value_has_its_line_and_every_line_a_value(name: str, everything: 
     for unit in units:
         assert set(unit.values) <= variables, unit.name
     given = {key for unit in units for key, value in unit.values.items() if value is not None}
-    of_stack = ("stack-target", "critical-target", "critical-check", "health-timer", "health-sweep")
+    of_stack = ("stack-target", "critical-target", "critical-check", "health-timer", "health-sweep", "secrets")
     of_nothing = {"process"} if name in ("app-target", "gate", "slice", *of_stack) else set()
     of_nothing |= {"app"} if name in of_stack else set()
     of_nothing |= {"project", "stack", "app", "process", "source"} if name == "watcher" else set()

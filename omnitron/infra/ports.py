@@ -1,0 +1,83 @@
+"""On which ports the services of a stack listen: the same ones every time, and no two on one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from omnitron.definition.ecosystem import PortRange, Stack
+from omnitron.infra.services import Service
+
+BASES = {"postgres": 5432, "redis": 6379, "minio": 9000}
+CONSOLE = 9001
+OFFSETS = {"dev": 0, "test": 100, "staging": 200, "prod": 300}
+HIGHEST = 65_535
+
+Remembered = Mapping[str, int]
+"""Ports that were given out before, by `service.port`."""
+
+
+class NoPortError(Exception):
+    """A range has too few ports, or an offset leads beyond the last."""
+
+
+def offset_of(stack: str, settings: Stack, kind: str) -> int:
+    """Return what is added to a base port: as the stack says, else a number that follows from its name."""
+    if settings.settings.port_offsets is not None:
+        return int(getattr(settings.settings.port_offsets, kind, 0))
+    return OFFSETS.get(stack, (4 + name_hash(stack) % 12) * 100)
+
+
+def name_hash(text: str) -> int:
+    """Return the absolute value of the 32-bit hash that multiplies by 31 for each UTF-16 unit."""
+    value = 0
+    units = text.encode("utf-16-le")
+    for low, high in zip(units[::2], units[1::2], strict=True):
+        value = (value * 31 + low + (high << 8)) & 0xFFFFFFFF
+    return abs(value - (1 << 32) if value >= 1 << 31 else value)
+
+
+def declared(service: Service) -> dict[str, int]:
+    """Return the ports that a service has before anything is added."""
+    if service.requirement.ports:
+        return dict(service.requirement.ports)
+    if service.kind == "minio":
+        return {"main": BASES["minio"], "console": CONSOLE}
+    return {"main": BASES[service.kind]} if service.kind in BASES else {}
+
+
+def assign(stack: str, settings: Stack, services: Iterable[Service], before: Remembered) -> dict[str, dict[str, int]]:
+    """Return the ports of each service of ours, by service and name; NoPortError when there are too few."""
+    services = [service for service in services if not service.external]
+    if settings.port_range:
+        return _from_range(settings.port_range, services, before)
+    found: dict[str, dict[str, int]] = {}
+    dedicated: dict[str, int] = {}
+    for service in services:
+        offset = offset_of(stack, settings, service.kind)
+        if service.owner and not service.requirement.ports:
+            # One app's own server beside the shared one, and beside those of other apps.
+            dedicated[service.kind] = dedicated.get(service.kind, 0) + 1
+            offset += dedicated[service.kind]
+        found[service.name] = {name: _within(base + offset, service) for name, base in declared(service).items()}
+    return found
+
+
+def _within(port: int, service: Service) -> int:
+    if port > HIGHEST:
+        raise NoPortError(f"{service.name} would listen on port {port}: the last is {HIGHEST}")
+    return port
+
+
+def _from_range(given: PortRange, services: list[Service], before: Remembered) -> dict[str, dict[str, int]]:
+    """Give out ports of a range; who has had one keeps it, whatever comes or goes beside it."""
+    wanted = [(service.name, name) for service in services for name in declared(service)]
+    ports = range(given.start, given.end + 1)
+    kept = {key: before[label] for key in wanted if before.get(label := ".".join(key), 0) in ports}
+    free = (port for port in ports if port not in kept.values())
+    found: dict[str, dict[str, int]] = {service.name: {} for service in services}
+    for key in wanted:
+        port = kept.get(key) or next(free, None)
+        if port is None:
+            raise NoPortError(f"{len(wanted)} ports are needed, and the range has {len(ports)}")
+        found[key[0]][key[1]] = port
+    return found

@@ -1,0 +1,58 @@
+"""What runs a service: a server of the distribution's, a unit of the host, a container, or somebody else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from omnitron.infra.services import Kind, Service
+
+ProviderName = Literal["native", "docker", "systemd", "external"]
+NATIVE: dict[Kind, tuple[str, str]] = {
+    "postgres": ("postgres", "postgresql"),
+    "redis": ("redis-server", "redis-server"),
+}
+"""The program that serves a kind, and the Debian package that brings it."""
+
+
+class NoProviderError(Exception):
+    """Nothing can run a service: why, and what to do."""
+
+    def __init__(self, why: str, hint: str) -> None:
+        super().__init__(why)
+        self.hint = hint
+
+
+@dataclass(frozen=True)
+class Provider:
+    """Who runs a service, and why it is that one."""
+
+    name: ProviderName
+    why: str
+
+
+def choose(service: Service, programs: frozenset[str] | None) -> Provider:
+    """Return who runs a service; `programs` are those that the host has, None where that is not known.
+
+    Raises NoProviderError.
+    """
+    if service.external:
+        return Provider("external", f"the stack says that it runs on {service.external.host}")
+    bare_metal, docker = service.requirement.bare_metal, service.requirement.docker
+    if bare_metal and bare_metal.systemd_unit:
+        return Provider("systemd", f"the definition names {bare_metal.systemd_unit}")
+    if docker and not bare_metal:
+        return Provider("docker", "the definition describes a container")
+    program, package = NATIVE.get(service.kind, (None, None))
+    if program and (programs is None or program in programs):
+        return Provider("native", f"the host has {program}" if programs else "")
+    if service.kind == "custom":
+        raise NoProviderError("nothing is said of how", "give it docker, bareMetal.systemdUnit, or say external")
+    if programs is not None and "docker" in programs:
+        return Provider("docker", f"the host has docker, and no {program or f'server for {service.kind}'}")
+    if package:
+        raise NoProviderError(f"this host has no {program}", f"apt install {package}")
+    raise NoProviderError(
+        f"no Debian package has a server for {service.kind}",
+        f"say where one runs: stacks.*.serviceOverrides.{service.name}.external",
+    )

@@ -1,0 +1,217 @@
+"""Which services a stack has: declared ones, those that an app's needs imply, and what the stack changes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from omnitron.definition.infrastructure import (
+    BareMetalService,
+    DockerService,
+    ExternalService,
+    Infrastructure,
+    LegacyDatabase,
+    Secret,
+    ServiceOverride,
+    ServiceRequirement,
+)
+from omnitron.definition.loader import App, Ecosystem
+from omnitron.definition.source import KeyPath, Source
+from omnitron.infra.needs import Needs, needs_of
+
+Kind = Literal["postgres", "redis", "minio", "openresty", "tor", "custom"]
+
+KINDS_OF_NEEDS: tuple[Kind, ...] = ("postgres", "redis", "minio")
+"""What `database`, `redis` and `s3` of an app ask for."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """One service of a stack, before it is known where and how it runs."""
+
+    name: str
+    kind: Kind
+    requirement: ServiceRequirement
+    source: Source
+    at: KeyPath
+    """Where it is declared, or what implies it."""
+    owner: str | None = None
+    """The one app that it is for; None for all."""
+    external: ExternalService | None = None
+    """Where it runs, when that is elsewhere."""
+    users: tuple[str, ...] = ()
+    """Apps that use it."""
+    databases: Mapping[str, LegacyDatabase] = field(default_factory=dict)
+    """Databases to make beside those of apps."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a stack wants."""
+
+    services: tuple[Service, ...]
+    needs: Mapping[str, Needs]
+    """By app."""
+    serving: Mapping[tuple[str, Kind], str]
+    """The service of a kind that an app uses, by app and kind."""
+
+
+def wanted(ecosystem: Ecosystem, stack: str) -> Wanted:
+    """Return the services of a stack, declared ones first, and who uses which."""
+    apps = ecosystem.apps_of(stack)
+    needs = {app.name: needs_of(app) for app in apps}
+    found = {service.name: service for service in _declared(ecosystem, stack)}
+    serving: dict[tuple[str, Kind], str] = {}
+    for app in apps:
+        for service in _own(app, needs[app.name]):
+            found.setdefault(service.name, service)
+        for kind, name, service in _implied(needs[app.name], app.name, found):
+            found.setdefault(name, service)
+            serving[app.name, kind] = name
+    overrides = ecosystem.config.stacks[stack].service_overrides
+    services = [changed for name in found if (changed := _overridden(found[name], overrides))]
+    names = {service.name for service in services}
+    serving = {key: name for key, name in serving.items() if name in names}
+    return Wanted(tuple(replace(one, users=_users(one, apps, serving)) for one in services), needs, serving)
+
+
+def _users(service: Service, apps: tuple[App, ...], serving: Mapping[tuple[str, Kind], str]) -> tuple[str, ...]:
+    """Return who uses a service: who says so, or the app that it belongs to, or for a custom one everybody."""
+    if service.owner:
+        return (service.owner,)
+    if service.kind in KINDS_OF_NEEDS:
+        return tuple(dict.fromkeys(app for (app, _), name in serving.items() if name == service.name))
+    return tuple(app.name for app in apps) if service.kind == "custom" else ()
+
+
+def _declared(ecosystem: Ecosystem, stack: str) -> Iterator[Service]:
+    config = ecosystem.config
+    levels = [
+        (config.infrastructure, ("infrastructure",)),
+        (config.stacks[stack].infrastructure, ("stacks", stack, "infrastructure")),
+    ]
+    found: dict[str, Service] = {}
+    for level, at in levels:
+        for service in _of_level(level, ecosystem.source, at) if level else ():
+            found[service.name] = service
+    yield from found.values()
+
+
+def _of_level(level: Infrastructure, source: Source, at: KeyPath) -> Iterator[Service]:
+    if level.postgres:
+        yield Service(
+            "postgres",
+            "postgres",
+            ServiceRequirement(
+                preset="postgres",
+                image=level.postgres.image,
+                config=level.postgres.config,
+                ports={"main": level.postgres.port},
+                secrets=_secrets(password=level.postgres.password),
+                resources=level.postgres.resources,
+            ),
+            source,
+            (*at, "postgres"),
+            databases=level.postgres.databases,
+        )
+    if level.redis:
+        yield Service(
+            "redis",
+            "redis",
+            ServiceRequirement(
+                preset="redis",
+                image=level.redis.image,
+                config=level.redis.config,
+                ports={"main": level.redis.port},
+                secrets=_secrets(password=level.redis.password),
+                resources=level.redis.resources,
+            ),
+            source,
+            (*at, "redis"),
+        )
+    if level.minio:
+        yield Service(
+            "minio",
+            "minio",
+            ServiceRequirement(
+                preset="minio",
+                image=level.minio.image,
+                ports={"main": level.minio.ports.api, "console": level.minio.ports.console},
+                secrets=_secrets(accessKey=level.minio.access_key, secretKey=level.minio.secret_key),
+                resources=level.minio.resources,
+            ),
+            source,
+            (*at, "minio"),
+        )
+    for name, container in level.containers.items():
+        docker = DockerService(
+            image=container.image,
+            environment=container.environment,
+            volumes=container.volumes,
+            command=container.command,
+            health_check=container.health_check,
+            resources=container.resources,
+        )
+        requirement = ServiceRequirement(docker=docker, depends_on=container.depends_on)
+        yield Service(name, "custom", requirement, source, (*at, "containers", name))
+    for name, requirement in level.services.items():
+        yield Service(name, requirement.preset or "custom", requirement, source, (*at, "services", name))
+
+
+def _secrets(**given: Secret | None) -> dict[str, Secret]:
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _own(app: App, needs: Needs) -> Iterator[Service]:
+    for name, requirement in needs.own.items():
+        at = (*needs.at, "infrastructure", name)
+        yield Service(f"{app.name}-{name}", requirement.preset or "custom", requirement, needs.source, at, app.name)
+
+
+def _implied(needs: Needs, app: str, known: Mapping[str, Service]) -> Iterator[tuple[Kind, str, Service]]:
+    """Yield the service that serves each need: one of its own where it is dedicated, else the shared one."""
+    redis = needs.redis or (bool(needs.services) or None)
+    for kind, key, need in (
+        ("postgres", "database", needs.database),
+        ("redis", "redis", redis),
+        ("minio", "s3", needs.s3),
+    ):
+        if need is None:
+            continue
+        shared = next((one.name for one in known.values() if one.kind == kind and not one.owner), kind)
+        dedicated = bool(getattr(need, "dedicated", False))
+        name = f"{app}-{kind}" if dedicated else shared
+        preset = ServiceRequirement(preset=kind)  # type: ignore[arg-type] # all three are presets
+        yield kind, name, Service(name, kind, preset, needs.source, (*needs.at, key), app if dedicated else None)  # type: ignore[misc, arg-type]
+
+
+def _overridden(service: Service, overrides: Mapping[str, ServiceOverride]) -> Service | None:
+    """Return a service as the stack wants it, None where it does without; an app's own key wins over the general."""
+    own = service.name.removeprefix(f"{service.owner}-")
+    keys = [service.name, own, *([f"{service.owner}/{own}"] if service.owner else [])]
+    for key in dict.fromkeys(keys):
+        override = overrides.get(key)
+        if override is None:
+            continue
+        if override.disabled:
+            return None
+        requirement = service.requirement.model_copy(
+            update={
+                "docker": _merged(service.requirement.docker, override.docker),
+                "bare_metal": _merged(service.requirement.bare_metal, override.bare_metal),
+            }
+        )
+        service = replace(service, requirement=requirement, external=override.external or service.external)
+    return service
+
+
+def _merged(base: DockerService | BareMetalService | None, over: DockerService | BareMetalService | None):  # type: ignore[no-untyped-def]
+    """Return `base` with what `over` says: environment, port mappings and labels by key, the rest replaced."""
+    if base is None or over is None:
+        return over or base
+    update = {name: getattr(over, name) for name in over.model_fields_set}
+    for name in ("environment", "port_mappings", "labels"):
+        if name in update:
+            update[name] = {**getattr(base, name), **update[name]}
+    return base.model_copy(update=update)

@@ -1,0 +1,249 @@
+"""The services of a stack as processes like any other: the distribution's server, prepared and run by systemd."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from omnitron import names
+from omnitron.definition.loader import Ecosystem
+from omnitron.definition.process import Limits, Paths, RawUnit
+from omnitron.errors import Problem
+from omnitron.infra.resolved import Infra, Placed
+from omnitron.planner import groups
+from omnitron.planner.facts import HostFacts
+from omnitron.planner.layout import StackNames
+from omnitron.planner.processes import Listener, Native, PlannedProcess, Probe
+from omnitron.planner.programs import Program
+from omnitron.planner.restarts import resolve
+from omnitron.planner.told import spec_name
+from omnitron.planner.values import Unit
+
+ACCOUNTS = {"postgres": "postgres", "redis": "redis"}
+"""The users that the distribution's packages make."""
+STOP_SIGNALS = {"postgres": "SIGINT"}
+"""What asks for a quick and clean end where SIGTERM waits for every client to leave."""
+STOP_TIMEOUT_MS = 60_000
+DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "postgres": {
+        "max_connections": 200,
+        "shared_buffers": "256MB",
+        "idle_in_transaction_session_timeout": "60s",
+    },
+    "redis": {"appendonly": "yes", "maxmemory-policy": "allkeys-lru"},
+}
+OURS: Mapping[str, frozenset[str]] = {
+    "postgres": frozenset({"port", "listen_addresses", "unix_socket_directories", "hba_file", "ident_file"}),
+    "redis": frozenset({"port", "bind", "dir", "daemonize", "supervised", "requirepass", "logfile"}),
+}
+NOT_SETTINGS = ("databases",)
+"""Keys of a preset's `config` that mean something to us."""
+SETTING = re.compile(r"[a-z][a-z0-9_.-]{0,62}")
+HOST_UNIT = re.compile(r"[A-Za-z0-9:_.@-]+\.(service|socket|target)")
+LEAST_DATABASES = 16
+
+
+def processes(
+    ecosystem: Ecosystem, stack: str, infra: Infra, facts: HostFacts
+) -> Iterator[tuple[str, tuple[PlannedProcess, ...]]]:
+    """Yield the app and the process that each of our own servers is."""
+    for placed in infra.services:
+        if placed.provider.name == "native":
+            yield names.INFRA + placed.name, (_process(ecosystem, stack, infra, placed, facts),)
+
+
+def _process(ecosystem: Ecosystem, stack: str, infra: Infra, placed: Placed, facts: HostFacts) -> PlannedProcess:
+    kind, requirement = placed.service.kind, placed.service.requirement
+    app = names.INFRA + placed.name
+    helper = (str(facts.helper_python), "-I", "-S", str(facts.package_folder / f"omnitron/infra/native/{kind}.py"))
+    settings, credentials = _postgres(infra, placed) if kind == "postgres" else _redis(infra, placed)
+    text = json.dumps(settings, ensure_ascii=False, indent=1) + "\n"
+    told = Native(text, None, STOP_SIGNALS.get(kind), tuple(dict.fromkeys(filter(None, credentials))))
+    stem = names.unit_stem(ecosystem.config.unit_prefix, stack)
+    spec = str(facts.specs / spec_name(stem, app, names.SINGLE_PROCESS, told))
+    check, bare_metal = requirement.health_check, requirement.bare_metal
+    return PlannedProcess(
+        prefix=ecosystem.config.unit_prefix,
+        stack=stack,
+        app=app,
+        name=names.SINGLE_PROCESS,
+        alone=True,
+        pool=None,
+        program=Program((*helper, "run", spec)),
+        folder=Path("/"),
+        project=Path("/"),
+        environment=(),
+        critical=False,
+        # The order of a group is that of apps: a database that is back is no reason to restart them.
+        restarts=resolve(ecosystem.config.supervision.model_copy(update={"strategy": "one_for_one"}), ()),
+        startup_timeout=requirement.startup_timeout,
+        stop_timeout=STOP_TIMEOUT_MS,
+        stop_priority=0,
+        probe=Probe(
+            "command",
+            (*helper, "probe", str(placed.port)),
+            check.timeout if check else 10_000,
+            check.interval if check else 30_000,
+            check.retries if check else 5,
+        ),
+        listeners=(Listener("tcp", placed.host, placed.port, activated=False),),
+        user=(bare_metal.user if bare_metal else None) or ACCOUNTS[kind],
+        group=None,
+        paths=Paths(state=True),
+        limits=_limits(placed),
+        hardening="strict",
+        raw=RawUnit(),
+        log_level=ecosystem.config.logging.level,
+        scaling=None,
+        hosted=None,
+        native=replace(told, setup=(*helper, "provision", spec)) if kind == "postgres" else told,
+    )
+
+
+def _limits(placed: Placed) -> Limits:
+    resources = placed.service.requirement.resources
+    if resources is None:
+        return Limits()
+    cpus = f"{round(float(resources.cpus) * 100)}%" if resources.cpus else None
+    return Limits(memory_max=resources.memory, cpu_quota=cpus)
+
+
+def _postgres(infra: Infra, placed: Placed) -> tuple[dict[str, Any], list[str | None]]:
+    """Return what the server is told, and the secrets that it reads."""
+    databases = infra.databases[placed.name]
+    settings = {
+        "address": placed.host,
+        "port": placed.port,
+        "config": _config(placed, "_"),
+        "databases": [asdict(one) for one in databases],
+    }
+    return settings, [one.credential for one in databases]
+
+
+def _redis(infra: Infra, placed: Placed) -> tuple[dict[str, Any], list[str | None]]:
+    said = placed.service.requirement.config.get("databases")
+    used = [number + 1 for (app, _), number in infra.numbers.items() if app in placed.service.users]
+    password = infra.passwords.get(placed.name)
+    settings = {
+        "address": placed.host,
+        "port": placed.port,
+        "config": _config(placed, "-"),
+        "databases": said if isinstance(said, int) else max([LEAST_DATABASES, *used]),
+        "credential": password,
+    }
+    return settings, [password]
+
+
+def _config(placed: Placed, dash: str) -> dict[str, str]:
+    """Return the server's settings, with the names that it gives them: `maxConnections` is `max_connections`."""
+    said = {_setting(key, dash): value for key, value in placed.service.requirement.config.items()}
+    merged = {**DEFAULTS[placed.service.kind], **said}
+    return {key: _written(value) for key, value in merged.items() if key not in NOT_SETTINGS}
+
+
+def _setting(key: str, dash: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])([A-Z])", rf"{dash}\1", key).lower()
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
+
+
+def needs(stack: StackNames, infra: Infra, app: str) -> Iterator[str]:
+    """Yield what the processes of an app start after: the gates of what it waits for, and every service it uses."""
+    for placed in infra.used_by(app):
+        if placed.is_waited_for:
+            yield stack.gate(names.INFRA + placed.name)
+        if placed.provider.name == "native":
+            parts = names.app_parts(names.INFRA + placed.name)
+            yield f"{names.unit_stem(stack.prefix, stack.stack, *parts)}.service"
+
+
+def needs_of_server(stack: StackNames, infra: Infra, server: str) -> Iterator[str]:
+    """Yield the gates of the services that a server needs."""
+    for placed in infra.services:
+        if names.INFRA + placed.name == server:
+            known = {one.name for one in infra.services if one.is_waited_for}
+            yield from (stack.gate(names.INFRA + n) for n in placed.service.requirement.depends_on if n in known)
+
+
+def gates_of_host_units(stack: StackNames, infra: Infra, facts: HostFacts) -> Iterator[Unit]:
+    """Yield the gate of each service that a unit of the host runs: it starts that unit, and waits for it."""
+    for placed in infra.services:
+        bare_metal = placed.service.requirement.bare_metal
+        if placed.provider.name == "systemd" and bare_metal and bare_metal.systemd_unit:
+            yield groups.gate_of(stack, names.INFRA + placed.name, [bare_metal.systemd_unit], facts)
+
+
+def problems(
+    stack: StackNames, infra: Infra, apps: groups.Apps, facts: HostFacts, others: Mapping[str, Mapping[str, int]]
+) -> Iterator[Problem]:
+    """Yield what keeps the services of a stack from being run as they are declared.
+
+    `others` are the ports of other stacks, by stem and `service.port`.
+    """
+    taken: dict[int, str] = {}
+    for name, processes_ in apps.items():
+        for listener in (one for process in processes_ for one in process.listeners if one.port):
+            if not name.startswith(names.INFRA):
+                taken.setdefault(listener.port, name)
+    before = facts.ports.remembered.get(stack.stem, {})
+    elsewhere = {port: f"{label} of {stem}" for stem, ports in others.items() for label, port in ports.items()}
+    for placed in infra.services:
+        service = placed.service
+        if placed.provider.name == "systemd":
+            yield from _host_unit(placed, facts)
+        if placed.provider.name != "native":
+            continue
+        yield from _settings(placed)
+        user = service.requirement.bare_metal.user if service.requirement.bare_metal else None
+        account = user or ACCOUNTS[service.kind]
+        if not facts.is_user and facts.accounts is not None and account not in facts.accounts:
+            at = (*service.at, "bareMetal", "user") if user else service.at
+            message = f"cannot run {placed.name} as {account!r}: this host has no such user"
+            yield service.source.problem(at, message)
+        for label, port in placed.ports.items():
+            owner = taken.setdefault(port, placed.name)
+            held = elsewhere.get(port)
+            if owner != placed.name:
+                why = f"{owner} listens on it"
+            elif held:
+                why = f"it is that of {held}"
+            elif port in facts.ports.listening and before.get(f"{placed.name}.{label}") != port:
+                why = f"something on this host listens on it: ss -ltnp 'sport = :{port}'"
+            else:
+                continue
+            cure = f"set stacks.{stack.stack}.settings.portOffsets or portRange"
+            yield service.source.problem(service.at, f"cannot give {placed.name} port {port}: {why}", cure)
+
+
+def _host_unit(placed: Placed, facts: HostFacts) -> Iterator[Problem]:
+    service = placed.service
+    unit = service.requirement.bare_metal.systemd_unit if service.requirement.bare_metal else ""
+    at = (*service.at, "bareMetal", "systemdUnit")
+    if not HOST_UNIT.fullmatch(unit or ""):
+        yield service.source.problem(at, f"cannot use {unit!r}: it is no name of a service, such as redis.service")
+    elif facts.is_user:
+        yield service.source.problem(at, f"cannot use {unit}: a user's manager cannot wait for a unit of the system's")
+
+
+def _settings(placed: Placed) -> Iterator[Problem]:
+    """Yield what cannot be written into the configuration of a server."""
+    dash = "_" if placed.service.kind == "postgres" else "-"
+    for key, value in placed.service.requirement.config.items():
+        name = _setting(key, dash)
+        at = (*placed.service.at, "config", key)
+        if key in NOT_SETTINGS:
+            continue
+        if not SETTING.fullmatch(name):
+            yield placed.service.source.problem(at, f"cannot set {key!r}: that is no name of a setting")
+        elif name in OURS[placed.service.kind] or name.startswith("include"):
+            yield placed.service.source.problem(at, f"cannot set {name}: omnitron sets it itself")
+        elif not isinstance(value, str | int | float | bool) or not str(value).isprintable():
+            yield placed.service.source.problem(at, f"cannot set {name}: its value is no number and no line of text")

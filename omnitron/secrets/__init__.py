@@ -1,0 +1,1 @@
+"""Secrets of a stack: kept encrypted, referred to by name, and given to the processes that use them alone."""

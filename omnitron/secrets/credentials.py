@@ -1,0 +1,30 @@
+"""The credentials that systemd has put before a service: where a process finds its secrets.
+
+Standard library only: the wrapper around a program and the process host both read them.
+"""
+
+from __future__ import annotations
+
+import os
+
+from omnitron.secrets.references import fill
+
+
+class MissingError(Exception):
+    """A secret is not there, or is not text."""
+
+
+def read(name: str) -> str:
+    """Return the secret `name` that the service was given; MissingError when it was not."""
+    folder = os.environ.get("CREDENTIALS_DIRECTORY", "")
+    try:
+        with open(os.path.join(folder, name), encoding="utf-8", newline="") as file:  # noqa: PTH118, PTH123
+            return file.read()
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise MissingError(f"cannot read the secret {name!r}: {why}; is it set? omnitron secret list") from error
+
+
+def environment(templates: dict[str, str]) -> dict[str, str]:
+    """Return variables with their references filled in."""
+    return {variable: fill(template, read) for variable, template in templates.items()}

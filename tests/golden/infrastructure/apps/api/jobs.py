@@ -1,0 +1,5 @@
+from omnitron import service
+
+
+@service
+class Jobs: ...

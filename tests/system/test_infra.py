@@ -1,0 +1,206 @@
+"""Databases and caches of a stack: the real servers of the distribution, under the host's systemd."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from machines import Machine
+from projects import Make, Project
+
+BASE = 21000
+NEEDS = {"database": True, "redis": True}
+
+
+@pytest.fixture
+def machine(debian12: Machine) -> Machine:
+    """The machine that has the servers."""
+    return debian12
+
+
+def project(make: Make, number: int, needs: dict[str, Any], env: dict[str, str] | None = None, **more: Any) -> Project:
+    """A project whose one app, `app`, has these needs; `number` keeps its ports apart from those of others."""
+    offsets = {"postgres": BASE + number, "redis": BASE + number}
+    stack = {"type": "local", "watch": False, "settings": {"portOffsets": offsets}}
+    made = make([{"name": "app", "bootstrap": "app/bootstrap.json", "env": env or {}}], stacks={"dev": stack}, **more)
+    process = {"name": "main", "command": ["/bin/sleep", "infinity"]}
+    made.write("app/bootstrap.json", json.dumps({"name": "app", "processes": [process]}))
+    made.write("app/config/default.json", json.dumps({"omnitron": needs}))
+    return made
+
+
+def environment(project: Project) -> dict[str, str]:
+    """The variables that the app was started with."""
+    text = project.machine.read(f"/proc/{project.pid('app')}/environ")
+    return dict(pair.split("=", 1) for pair in text.split("\0") if pair)
+
+
+def sql(project: Project, text: str, check: bool = True) -> str:
+    """Run SQL as the app would."""
+    url = environment(project)["DATABASE_URL"]
+    return project.machine.run("psql", "-XqAt", url, "-c", text, check=check).stdout.strip()
+
+
+def redis(project: Project, *command: str) -> str:
+    """Run a command as the app would; redis-cli itself cannot read a URL with a password and no user."""
+    url = urlsplit(environment(project)["REDIS_URL"])
+    argv = ["env", f"REDISCLI_AUTH={url.password}", "redis-cli", "-p", str(url.port), "-n", url.path[1:], *command]
+    return project.machine.run(*argv).stdout.strip()
+
+
+def infra(project: Project, name: str) -> str:
+    return f"{project.prefix}-dev-infra-{name}.service"
+
+
+def test_an_app_gets_its_database_and_its_cache(machine: Machine, make: Make) -> None:
+    it = project(make, 1, {"database": {"extensions": ["pg_trgm"], "pool": {"max": 4}}, "redis": True})
+    it.omnitron("up")
+    assert sql(it, "CREATE TABLE t AS SELECT 1; SELECT current_user || similarity('a', 'a')") == "app1"
+    env = environment(it)
+    assert env["DATABASE_POOL_MAX"] == "4"
+    assert redis(it, "incr", "x") == "1"
+    assert "NOAUTH" in machine.run("redis-cli", "-p", str(6379 + BASE + 1), "get", "x", check=False).stdout
+    rows = {one["name"]: one for one in json.loads(it.omnitron("infra", "status", "--json").stdout)}
+    assert {name: (one["provider"], one["status"], one["users"]) for name, one in rows.items()} == {
+        name: ("native", "online", ["app"]) for name in ("postgres", "redis")
+    }
+    assert it.omnitron("infra", "psql", "-XqAtc", "SELECT count(*) FROM t").stdout == "1\n"
+    assert it.omnitron("infra", "redis-cli", "get", "x").stdout == "1\n"
+    assert "ready to accept connections" in it.omnitron("infra", "logs", "postgres", "-n", "all").stdout
+    # Again it is there already.
+    machine.systemctl("restart", infra(it, "postgres"))
+    said = [entry["MESSAGE"] for entry in machine.journal(infra(it, "postgres"))]
+    assert [line for line in said if line.startswith("provisioned")][1:] == ["provisioned: nothing to do"]
+    assert sql(it, "SELECT count(*) FROM t") == "1"
+
+
+def test_an_app_cannot_enter_the_database_of_another(machine: Machine, make: Make) -> None:
+    it = project(make, 2, NEEDS, infrastructure={"postgres": {"databases": {"other": {"password": "pw"}}}})
+    it.omnitron("up")
+    url = environment(it)["DATABASE_URL"]
+    done = machine.run("psql", "-XqAt", url.removesuffix("app") + "other", "-c", "SELECT 1", check=False)
+    assert "permission denied for database" in done.stderr
+    wrong = re.sub(r":[^:@]+@", ":wrong@", url)
+    assert "password authentication failed" in machine.run("psql", wrong, "-c", "SELECT 1", check=False).stderr
+    as_superuser = re.sub(r"//app:", "//postgres:", url)
+    assert "reject" in machine.run("psql", as_superuser, "-c", "SELECT 1", check=False).stderr
+
+
+def test_a_kill_of_the_server_loses_no_committed_row(machine: Machine, make: Make) -> None:
+    it = project(make, 3, NEEDS)
+    it.omnitron("up")
+    sql(it, "CREATE TABLE t (n int PRIMARY KEY)")
+    committed: list[int] = []
+    ended = threading.Event()
+
+    def write() -> None:
+        number = 0
+        while not ended.is_set():
+            number += 1
+            done = machine.run("psql", "-XqAt", url, "-c", f"INSERT INTO t VALUES ({number})", check=False)
+            if done.returncode == 0:
+                committed.append(number)
+
+    url = environment(it)["DATABASE_URL"]
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(3):
+            enough = len(committed) + 5
+            machine.wait(lambda enough=enough: len(committed) >= enough, 30, "rows are committed")
+            machine.systemctl("kill", "--signal=KILL", "--kill-who=main", infra(it, "postgres"))
+            machine.wait(lambda: machine.show(infra(it, "postgres"), "ActiveState") == "active", 30, "it is back")
+        enough = len(committed) + 5
+        machine.wait(lambda: len(committed) >= enough, 30, "rows are committed again")
+    finally:
+        ended.set()
+        writer.join()
+    found = {int(line) for line in sql(it, "SELECT n FROM t").split()}
+    assert set(committed) <= found
+    # A server's crash is its own affair: the app was not restarted for it.
+    assert it.status()["app"]["restarts"] == 0
+    assert machine.show(infra(it, "postgres"), "NRestarts") == "3"
+
+
+def test_two_stacks_of_one_project_run_side_by_side(machine: Machine, make: Make) -> None:
+    it = project(make, 4, NEEDS)
+    base = it.definition["stacks"]["dev"]
+    other = {**base, "settings": {"portOffsets": {"postgres": BASE + 5, "redis": BASE + 5}}}
+    it.definition["stacks"] = {"dev": base, "staging": other}
+    it.define([{"name": "app", "bootstrap": "app/bootstrap.json"}])
+    it.omnitron("up", "dev")
+    it.omnitron("up", "staging")
+    sql(it, "CREATE TABLE only_in_dev ()")
+    assert it.omnitron("infra", "psql", "--stack", "staging", "-XqAtc", "\\dt").stdout == ""
+    assert "only_in_dev" in it.omnitron("infra", "psql", "--stack", "dev", "-XqAtc", "\\dt").stdout
+    machine.systemctl("stop", f"{it.prefix}-staging.target")
+    assert sql(it, "SELECT 1") == "1"
+
+
+def test_a_port_that_somebody_has_is_found_before_anything_is_written(machine: Machine, make: Make) -> None:
+    it = project(make, 6, {"redis": True})
+    port = 6379 + BASE + 6
+    listener = [machine.python[-1], "-m", "http.server", "--bind", "127.0.0.1", str(port)]
+    machine.run("systemd-run", "--unit=somebody", "--quiet", "--", *listener)
+    machine.wait(lambda: str(port) in machine.run("ss", "-ltn").stdout, what="somebody listens")
+    try:
+        for verb in ("plan", "generate", "up"):
+            done = it.omnitron(verb, check=False)
+            assert done.returncode == 3
+            assert f"cannot give redis port {port}: something on this host listens on it" in done.stderr
+        assert machine.run("test", "-e", f"/etc/systemd/system/{it.target}", check=False).returncode
+    finally:
+        machine.systemctl("stop", "somebody")
+
+
+def test_a_server_without_its_data_is_made_anew_when_asked(machine: Machine, make: Make) -> None:
+    it = project(make, 7, NEEDS)
+    it.omnitron("up")
+    sql(it, "CREATE TABLE t ()")
+    refused = it.omnitron("infra", "reset", "postgres", check=False)
+    assert refused.returncode == 2 and "say --yes" in refused.stderr
+    assert sql(it, "SELECT count(*) FROM t") == "0"
+    it.omnitron("infra", "reset", "postgres", "--yes")
+    assert sql(it, "SELECT count(*) FROM pg_tables WHERE tablename = 't'") == "0"
+    # A stack that is removed leaves the data of its servers: it is not ours to throw away.
+    it.omnitron("down", "--remove")
+    machine.run("test", "-d", f"/var/lib/{it.prefix}/dev/infra-postgres/data")
+
+
+def test_a_database_that_hangs_is_ended_and_comes_back(machine: Machine, make: Make) -> None:
+    check = {"type": "tcp", "interval": "500ms", "timeout": "1500ms", "retries": 2}
+    services = {"cache": {"preset": "redis", "healthCheck": check}}
+    it = project(make, 8, {"redis": True}, infrastructure={"services": services})
+    it.omnitron("up")
+    pid = machine.show(infra(it, "cache"), "MainPID")
+    machine.systemctl("kill", "--signal=STOP", "--kill-who=main", infra(it, "cache"))
+
+    def is_back() -> bool:
+        shown = machine.show(infra(it, "cache"), "ActiveState,MainPID").split()
+        return "active" in shown and not {pid, "0"} & set(shown)
+
+    machine.wait(is_back, 30, "it was ended and is back")
+    assert redis(it, "ping") == "PONG"
+
+
+def test_dependents_wait_for_a_unit_of_the_host(machine: Machine, make: Make) -> None:
+    search = {"bareMetal": {"systemdUnit": "t-search.service"}, "ports": {"http": 9}, "env": {"SEARCH": "${host}"}}
+    machine.write(
+        "/etc/systemd/system/t-search.service",
+        "[Service]\nType=exec\nExecStartPre=/bin/sleep 1\nExecStart=/bin/sleep infinity\n",
+    )
+    machine.systemctl("daemon-reload")
+    it = project(make, 9, {"infrastructure": {"search": search}})
+    started = time.monotonic()
+    it.omnitron("up")
+    assert time.monotonic() - started > 1
+    assert machine.show("t-search.service", "ActiveState") == "active"
+    assert environment(it)["SEARCH"] == "127.0.0.1"
+    it.omnitron("down")
+    assert machine.show("t-search.service", "ActiveState") == "active"
+    machine.systemctl("stop", "t-search.service")

@@ -1,0 +1,207 @@
+"""What apps are told of their services, who runs those, and what cannot be."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from omnitron.errors import DefinitionError
+from omnitron.infra.resolved import Infra
+from omnitron.planner.facts import SecretPlaces
+from omnitron.planner.plan import Plan, make_plan
+from tests.unit.build import bootstrap, facts, loaded, shop, units, write
+
+DEDICATED = {"dedicated": True}
+
+
+def plan(folder: Path, needs: dict[str, Any], on: Any = None, **more: Any) -> Plan:
+    """The plan of one app, `api`, with these needs."""
+    write(folder / "config", {"omnitron": needs}, ".json", "default")
+    app = {"name": "api", "bootstrap": bootstrap(folder, {"name": "p", "command": ["x"]}), **more.pop("app", {})}
+    return make_plan(loaded(folder, shop(app, **more)), on or facts())
+
+
+def infra(folder: Path, needs: dict[str, Any], on: Any = None, **more: Any) -> Infra:
+    return plan(folder, needs, on, **more).stacks[0].infra
+
+
+def problem(folder: Path, needs: dict[str, Any], on: Any = None, **more: Any) -> str:
+    with pytest.raises(DefinitionError) as caught:
+        plan(folder, needs, on, **more)
+    return "\n".join(caught.value.lines()).replace(f"{folder}/", "")
+
+
+def stack(**said: Any) -> dict[str, Any]:
+    return {"dev": {"type": "local", **said}}
+
+
+def test_an_app_without_needs_is_told_nothing(tmp_path: Path) -> None:
+    found = infra(tmp_path, {"database": False, "redis": False})
+    assert (found.services, found.environment, found.generated) == ((), {"api": {}}, {})
+
+
+def test_what_an_app_is_told(tmp_path: Path) -> None:
+    found = infra(tmp_path, {"database": True, "redis": {"prefix": "a:"}, "services": {"notifications": True}})
+    assert found.environment["api"] == {
+        "APP_NAME": "api",
+        "STACK_NAME": "dev",
+        "JWT_SECRET": "${secret:infra-jwt}",
+        "DATABASE_URL": "postgresql://api:${secret:infra-postgres-api|url}@127.0.0.1:5432/api",
+        "REDIS_URL": "redis://:${secret:infra-redis|url}@127.0.0.1:6379/0",
+        "NOTIFICATIONS_REDIS_URL": "redis://:${secret:infra-redis|url}@127.0.0.1:6379/1",
+        "REDIS_PREFIX": "a:",
+    }
+    assert found.generated == {"infra-jwt": None, "infra-postgres-api": None, "infra-redis": None}
+
+
+def test_precedence(tmp_path: Path) -> None:
+    env = {"REDIS_URL": "own", "DATABASE_URL": "own", "OMNITRON_STACK": "own"}
+    stacks = stack(settings={"env": {"DATABASE_URL": "of the stack"}})
+    (process,) = (
+        plan(tmp_path, {"redis": True, "database": True}, app={"env": env}, stacks=stacks).stacks[0].apps["api"]
+    )
+    merged = dict(process.environment)
+    assert merged["REDIS_URL"].startswith("redis://:")
+    assert merged["DATABASE_URL"] == "of the stack"
+    assert merged["OMNITRON_STACK"] == "dev"
+
+
+def test_an_external_server_is_told_of_and_not_run(tmp_path: Path) -> None:
+    external = {"host": "db.example", "ports": {"main": 6000}, "secrets": {"user": "u", "password": {"secret": "pw"}}}
+    on = replace(facts(), programs=frozenset())
+    made = plan(tmp_path, {"database": True}, on, stacks=stack(serviceOverrides={"postgres": {"external": external}}))
+    found = made.stacks[0].infra
+    assert found.environment["api"]["DATABASE_URL"] == "postgresql://u:${secret:pw|url}@db.example:6000/api"
+    assert "pw" not in found.generated
+    assert not [name for name in units(made) if "-infra-" in name]
+
+
+def test_a_password_in_the_definition_becomes_a_secret(tmp_path: Path) -> None:
+    postgres = {"databases": {"api": {"user": "clerk", "password": "plain"}}}
+    made = plan(tmp_path, {"database": True}, infrastructure={"postgres": postgres})
+    found = made.stacks[0].infra
+    assert found.environment["api"]["DATABASE_URL"].startswith("postgresql://clerk:${secret:infra-postgres-api|url}@")
+    assert found.generated["infra-postgres-api"] == "plain"
+    assert "plain" not in str([unit.values for unit in made.stacks[0].units]) + str(made.stacks[0].policy)
+
+
+def test_a_service_that_is_disabled_is_not_there(tmp_path: Path) -> None:
+    found = infra(tmp_path, {"redis": True}, stacks=stack(serviceOverrides={"redis": {"disabled": True}}))
+    assert found.services == () and "REDIS_URL" not in found.environment["api"]
+
+
+def test_a_server_of_its_own(tmp_path: Path) -> None:
+    found = infra(tmp_path, {"redis": DEDICATED}, stacks=stack(settings={"redisDbOffset": 5}))
+    assert [(one.name, one.port) for one in found.services] == [("api-redis", 6380)]
+    assert found.environment["api"]["REDIS_URL"].endswith("@127.0.0.1:6380/0")
+
+
+def test_a_unit_of_the_host(tmp_path: Path) -> None:
+    search = {
+        "bareMetal": {"systemdUnit": "search.service"},
+        "ports": {"http": 9200},
+        "env": {"SEARCH": "http://${host}:${port:http}"},
+    }
+    made = plan(tmp_path, {"infrastructure": {"search": search}})
+    assert made.stacks[0].infra.environment["api"]["SEARCH"] == "http://127.0.0.1:9200"
+    gate = units(made)["omnitron-dev-infra-api_search-ready.service"].values
+    assert gate["wants"] == gate["after"] == ("search.service",)
+    assert "omnitron-dev-infra-api_search-ready.service" in str(
+        units(made)["omnitron-dev-api-p.service"].values["requires"]
+    )
+
+
+def test_who_runs_it_and_why(tmp_path: Path) -> None:
+    on = replace(facts(), programs=frozenset({"postgres"}))
+    (server,) = infra(tmp_path, {"database": True}, on).services
+    assert (server.provider.name, server.provider.why) == ("native", "the host has postgres")
+
+
+@pytest.mark.parametrize(
+    ("needs", "more", "said"),
+    [
+        (
+            {"database": True},
+            {},
+            "omnitron.database: cannot run postgres: this host has no postgres (apt install postg",
+        ),
+        ({"redis": True}, {}, "omnitron.redis: cannot run redis: this host has no redis-server (apt install redis-ser"),
+        ({"s3": True}, {}, "omnitron.s3: cannot run minio: no Debian package has a server for minio (say where one ru"),
+        (
+            {"infrastructure": {"x": {}}},
+            {},
+            "omnitron.infrastructure.x: cannot run api-x: nothing is said of how (give",
+        ),
+    ],
+)
+def test_nothing_can_run_it(tmp_path: Path, needs: dict[str, Any], more: dict[str, Any], said: str) -> None:
+    assert said in problem(tmp_path, needs, replace(facts(), programs=frozenset()), **more)
+
+
+@pytest.mark.parametrize(
+    ("needs", "more", "said"),
+    [
+        ({"database": {"dialect": "mysql"}}, {}, "omnitron.database.dialect: cannot provide a mysql database"),
+        (
+            {"database": True},
+            {"infrastructure": {"postgres": {"databases": {"api": {"user": "postgres"}}}}},
+            "cannot make the database api: its owner would be postgres, the server's own superuser",
+        ),
+        (
+            {"redis": True},
+            {"infrastructure": {"redis": {"config": {"databases": 4}}}, "stacks": stack(settings={"redisDbOffset": 4})},
+            "cannot use Redis database 4: redis has 4, numbered from 0 (lower stacks.*.settings.redisDbOffset",
+        ),
+        (
+            {"redis": True},
+            {"infrastructure": {"redis": {"config": {"requirepass": "x"}}}},
+            "infrastructure.redis.config.requirepass: cannot set requirepass: omnitron sets it itself",
+        ),
+        (
+            {"database": True},
+            {"infrastructure": {"postgres": {"config": {"x\n": 1}}}},
+            "cannot set 'x\\n': that is no name of a setting",
+        ),
+        (
+            {"database": True},
+            {"infrastructure": {"postgres": {"config": {"workMem": "1\nport = 1"}}}},
+            "cannot set work_mem: its value is no number and no line of text",
+        ),
+        (
+            {"infrastructure": {"x": {"bareMetal": {"systemdUnit": "a b\n[Service]"}}}},
+            {},
+            "cannot use 'a b\\n[Service]': it is no name of a service",
+        ),
+        (
+            {"infrastructure": {"x": {"bareMetal": {"systemdUnit": "a.service"}, "env": {"A": "${port:no}"}}}},
+            {},
+            "omnitron.infrastructure.x.env.A: cannot fill in A: it has no port 'no'",
+        ),
+    ],
+)
+def test_what_cannot_be(tmp_path: Path, needs: dict[str, Any], more: dict[str, Any], said: str) -> None:
+    assert said in problem(tmp_path, needs, **more)
+
+
+def test_a_missing_secret_is_named_where_it_is_used(tmp_path: Path) -> None:
+    on = replace(facts(), secrets=SecretPlaces(known={"omnitron-dev": frozenset({"there"})}))
+    env = {"A": "${secret:there}", "B": "x${secret:gone}"}
+    said = problem(tmp_path, {"database": True}, on, app={"env": env})
+    assert said.count("\n") == 0
+    assert "apps.api.env.B: cannot use the secret 'gone': the stack dev has none (omnitron secret set gone" in said
+
+
+def test_a_password_that_is_referred_to_must_be_there(tmp_path: Path) -> None:
+    on = replace(facts(), secrets=SecretPlaces(known={}))
+    postgres = {"databases": {"api": {"password": {"secret": "pw"}}}}
+    assert "cannot use the secret 'pw'" in problem(
+        tmp_path, {"database": True}, on, infrastructure={"postgres": postgres}
+    )
+
+
+def test_an_app_may_not_have_the_name_of_a_server(tmp_path: Path) -> None:
+    with pytest.raises(DefinitionError, match="cannot use the name 'infra-db'"):
+        loaded(tmp_path, shop({"name": "infra-db"}))
