@@ -73,3 +73,59 @@ def test_runtime_units_leave_nothing(machine: Machine, home: str) -> None:
     machine.omnitron("down", "--user", "--remove", user=USER, cwd=home)
     left = machine.run("find", f"/home/{USER}", "/run/user", "-name", "mine-dev*", check=False).stdout
     assert left == ""
+
+
+def test_a_sealed_secret_reaches_its_process_alone(machine: Machine, home: str) -> None:
+    text = DEFINITION.replace("    paths: {state: true}\n", '    env: {KEY: "a ${secret:key}"}\n')
+    machine.write(f"{home}/omnitron.config.yaml", text, owner=USER)
+
+    def omnitron(*args: str, input: str | None = None, check: bool = True) -> str:
+        done = machine.omnitron(*args, input=input, check=check, user=USER, cwd=home)
+        return done.stdout + done.stderr
+
+    assert "cannot use the secret 'key'" in omnitron("up", "--user", check=False)
+    omnitron("secret", "set", "key", "--user", input="pä$%\n")
+    omnitron("up", "--user")
+
+    def key() -> str:
+        pid = machine.run("systemctl", "--user", "show", "-P", "MainPID", "mine-dev-web-main", user=USER).stdout.strip()
+        text = machine.read(f"/proc/{pid}/environ")
+        return dict(pair.split("=", 1) for pair in text.split("\0") if pair)["KEY"]
+
+    assert key() == "a pä$%"
+    omnitron("secret", "rotate", "key", "--stdin", "--user", input="new")
+    assert key() == "a new"
+    uid = machine.run("id", "-u", USER).stdout.strip()
+    opened = f"/run/user/{uid}/omnitron/.secrets/mine-dev"
+    assert machine.run("ls", opened).stdout == "key\n"
+    for path in (f"{opened}/key", f"/home/{USER}/.config/omnitron/secrets/mine-dev.sealed"):
+        assert machine.run("stat", "-c", "%a %U", path).stdout == f"600 {USER}\n"
+    omnitron("down", "--user", "--remove")
+    # What was opened is gone with the stack.
+    assert machine.run("ls", opened, check=False).returncode
+    omnitron("secret", "delete", "key", "--user")
+    assert "has no secrets" in omnitron("secret", "list", "--user")
+
+
+def test_servers_of_a_users_own(debian12: Machine) -> None:
+    machine = debian12
+    machine.sandbox.user_manager(USER)
+    folder = f"/home/{USER}/servers"
+    app = {"name": "app", "bootstrap": "app/bootstrap.json"}
+    offsets = {"postgres": 22000, "redis": 22000}
+    stacks = {"dev": {"type": "local", "settings": {"portOffsets": offsets}}}
+    definition = {"project": "servers", "unitPrefix": "servers", "apps": [app], "stacks": stacks}
+    process = {"name": "main", "command": ["/bin/sleep", "infinity"]}
+    needs = {"omnitron": {"database": True, "redis": True}}
+    machine.run("install", "-d", "-o", USER, folder, f"{folder}/app", f"{folder}/app/config")
+    machine.write(f"{folder}/omnitron.config.json", json.dumps(definition), owner=USER)
+    machine.write(f"{folder}/app/bootstrap.json", json.dumps({"name": "app", "processes": [process]}), owner=USER)
+    machine.write(f"{folder}/app/config/default.json", json.dumps(needs), owner=USER)
+    try:
+        machine.omnitron("up", "--user", user=USER, cwd=folder)
+        asked = machine.omnitron("infra", "psql", "--user", "-XqAtc", "SELECT 1 FROM pg_roles WHERE rolname = 'app'",
+                                 user=USER, cwd=folder)  # fmt: skip
+        assert asked.stdout == "1\n"
+        assert machine.omnitron("infra", "redis-cli", "--user", "ping", user=USER, cwd=folder).stdout == "PONG\n"
+    finally:
+        machine.omnitron("down", "--user", "--remove", check=False, user=USER, cwd=folder)
