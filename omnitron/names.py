@@ -11,6 +11,7 @@ MAX_LENGTH = 40
 NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?")
 LONGEST_ADDRESS = 4 * MAX_LENGTH
 RESERVED_APPS = frozenset({"infra", "gateway", "health"})
+GATEWAY = "gateway"
 INFRA = "infra-"
 """Begins the names of the apps that a stack's databases, caches and other services are for the verbs."""
 ADDRESS = re.compile(r"(?:(?P<stack>[^/:@]+)/)?(?P<app>[^/:@]+)(?::(?P<process>[^/:@]+))?(?:@(?P<instance>\d{1,9}))?")
@@ -44,6 +45,11 @@ def unit_part(name: str) -> str:
 def app_parts(app: str) -> tuple[str, ...]:
     """Return what stands for an app in unit names: `api`, or `infra` and `postgres` for a service of the stack."""
     return (INFRA.rstrip("-"), app.removeprefix(INFRA)) if app.startswith(INFRA) else (app,)
+
+
+def is_own(app: str) -> bool:
+    """Whether an app is one of ours: a server of the stack, or its gateway."""
+    return app == GATEWAY or app.startswith(INFRA)
 
 
 def unit_stem(*parts: str) -> str:

@@ -46,6 +46,7 @@ VERBS = {
     "graph": "graph",
     "secret": "secret",
     "infra": "infra",
+    "maintenance": "maintenance",
     "enable": "enable",
     "disable": "disable",
     "doctor": "doctor",

@@ -13,6 +13,7 @@ from omnitron.cli.arguments import Config, Debug, Json, OptionalStack, Runtime, 
 from omnitron.cli.context import load_ecosystem, make_plan, make_scope, one_stack
 from omnitron.cli.generate import install
 from omnitron.cli.stacks import installed, reports, surplus
+from omnitron.errors import OmnitronError
 from omnitron.names import WATCHER
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from omnitron.observe.policies import StackPolicy
     from omnitron.observe.report import ServiceReport, StackReport
     from omnitron.planner.plan import Plan
-    from omnitron.systemd.manager import Manager
+    from omnitron.systemd.manager import JobEnd, Manager
 
 Timeout = Annotated[float, typer.Option("--timeout", help="Longest time to wait until it is healthy, in seconds.")]
 
@@ -102,6 +103,27 @@ async def _apply(plan: Plan, prepared: list[Prepared], policy: StackPolicy, scop
         await _say(manager, restart_steps(policy, stale.__contains__))
         await asyncio.gather(*(manager.reset_failed(service) for service in policy.services))
         await perform(manager, [Step("start", (policy.target, WATCHER), "the stack starts")])
+        if gateway := _stale_gateway(policy, scope):
+            step = Step("reload", (gateway,), "what it serves has changed")
+            if await _say(manager, [step]):
+                raise OmnitronError(
+                    "cannot use the gateway's new configuration: it runs on with the one before",
+                    hint=f"nginx says why: journalctl -e -u {gateway}",
+                )
+
+
+def _stale_gateway(policy: StackPolicy, scope: Scope) -> str | None:
+    """Return the unit of a gateway that runs with another configuration than what is installed now."""
+    from omnitron.names import GATEWAY, unit_part
+    from omnitron.systemd.host import runtime_folder
+
+    own = (unit_part(policy.prefix), unit_part(policy.stack), GATEWAY, "nginx.conf")
+    try:
+        used = runtime_folder(scope.name == "user").joinpath(*own).read_bytes()
+        installed_now = (policy.path.parent / f"{policy.stem}.gateway/nginx.conf").read_bytes()
+    except OSError:
+        return None
+    return f"{policy.stem}-{GATEWAY}.service" if used != installed_now else None
 
 
 def _surplus(policy: StackPolicy, is_user: bool) -> list[str]:
@@ -110,13 +132,14 @@ def _surplus(policy: StackPolicy, is_user: bool) -> list[str]:
     return surplus([Target(policy, app, None, None) for app in policy.apps], is_user=is_user)
 
 
-async def _say(manager: Manager, steps: list[Step]) -> None:
+async def _say(manager: Manager, steps: list[Step]) -> list[JobEnd]:
+    """Carry out steps and tell of them; return the jobs that did not end well."""
     from omnitron.control.perform import perform
 
     for step in steps:
         for unit in step.units if not output.wants_json() else ():
             output.progress(f"  {step.verb} {unit}: {step.reason}")
-    await perform(manager, steps)
+    return await perform(manager, steps)
 
 
 async def _running(manager: Manager, units: list[str]) -> list[str]:

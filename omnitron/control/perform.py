@@ -29,7 +29,9 @@ async def perform(manager: Manager, steps: Iterable[Step]) -> list[JobEnd]:
 
 
 async def _perform(manager: Manager, step: Step) -> list[JobEnd]:
-    queue = {"start": manager.start, "stop": manager.stop, "restart": manager.restart}[step.verb]
+    queue = {"start": manager.start, "stop": manager.stop, "restart": manager.restart, "reload": manager.reload_unit}[
+        step.verb
+    ]
     ends = await asyncio.gather(*(_one(queue, unit) for unit in step.units))
     return [end for end in ends if end.result not in ("done", "skipped")]
 

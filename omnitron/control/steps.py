@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
 
+from omnitron.names import GATEWAY
 from omnitron.observe.policies import AppPolicy, ProcessPolicy, StackPolicy, Target
 from omnitron.planner.order import start_order, stop_order
 
-Verb = Literal["start", "stop", "restart"]
+Verb = Literal["start", "stop", "restart", "reload"]
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,9 @@ def reload_steps(targets: Iterable[Target], running: Collection[str]) -> list[St
             # Instances that `scale` has added are among those that run.
             added = {name for name in running if name.startswith(f"{stem}@") and name.endswith(f".{suffix}")}
             mine = [*services, *sorted(added - set(services))] if target.instance is None else list(services)
-            steps += [Step("restart", (name,), "reload") for name in mine if name in running]
+            # nginx takes over a new configuration as it runs.
+            verb: Verb = "reload" if target.app.name == GATEWAY else "restart"
+            steps += [Step(verb, (name,), "reload") for name in mine if name in running]
     return steps
 
 

@@ -145,15 +145,60 @@ class Stack(Model):
     """Changes to services, by `service` or `app/service`."""
 
 
+class Tls(Model):
+    """A certificate; both files are PEM, and read by systemd, so that the gateway's user need not be able to."""
+
+    certificate: Text
+    """File with the certificate, and those between it and the root."""
+    key: Text
+    """File with its key."""
+
+
+class RateLimit(Model):
+    """How much one client may ask. What is beyond that is answered with 429."""
+
+    rate: Annotated[int, Field(ge=1, le=1_000_000)]
+    """Requests per second for each IP address."""
+    burst: Annotated[int, Field(ge=0, le=10_000_000)] | None = None
+    """Requests that may come at once; twice the rate if omitted."""
+
+
+class Maintenance(Model):
+    """What is answered while `omnitron maintenance on` holds: 503."""
+
+    page: Text | None = None
+    """HTML file that is shown; `maintenance.html` of `configDir` if it is there and this is omitted."""
+    allow: list[Text] = []
+    """IP addresses and networks that are served as ever."""
+    retry_after: Seconds = 60
+    """`Retry-After`, in seconds."""
+
+
 class Gateway(Model):
-    """The reverse proxy in front of a stack."""
+    """The reverse proxy in front of a stack: `/api/APP/` and `/ws/APP/` of every app with such a transport."""
 
     port: Port = 8080
     """Port."""
+    host: Text = "0.0.0.0"
+    """IP address to listen on."""
+    user: Text = "www-data"
+    """Its user."""
     config_dir: Text | None = None
-    """The project's own files."""
-    image: Text = "openresty/openresty:alpine"
+    """The project's own files: `http/*.conf` and `server/*.conf` are included there, `lua/` is where modules are."""
+    image: Text = later("openresty/openresty:alpine")
     """Image, in a container."""
+    tls: Tls | None = None
+    """Serve HTTPS with this certificate."""
+    rate_limit: RateLimit | None = None
+    """Bound on what one client may ask; none if omitted."""
+    max_body_size: Size = 10 << 20
+    """Largest body of a request."""
+    cors: bool | list[Text] = False
+    """Origins that browsers may call from, `true` for all; the apps decide if false."""
+    access_log: bool = False
+    """Whether each request is a line of the journal."""
+    maintenance: Maintenance = Maintenance()
+    """What is answered in maintenance."""
 
 
 class Supervision(Model):
@@ -235,7 +280,7 @@ class EcosystemConfig(Model):
     """Environments by name; one local `dev` if omitted."""
     infrastructure: Infrastructure | None = None
     """Services that apps share."""
-    gateway: Gateway | None = later()
+    gateway: Gateway | None = None
     """Reverse proxy of each stack."""
     supervision: Supervision = Supervision()
     """Restart policy."""

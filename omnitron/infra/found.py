@@ -9,6 +9,9 @@ from pathlib import Path
 PROGRAMS = {
     "postgres": "/usr/lib/postgresql/*/bin/postgres",
     "redis-server": "/usr/bin/redis-server",
+    "nginx": "/usr/sbin/nginx",
+    "nginx-lua": "/usr/lib/nginx/modules/ngx_http_lua_module.so",
+    "lua-nginx-redis": "/usr/share/lua/5.1/nginx/redis.lua",
     "docker": "/usr/bin/docker",
 }
 LISTEN = "0A"
@@ -17,15 +20,15 @@ LISTEN = "0A"
 
 def programs() -> frozenset[str]:
     """Return which of the servers that we know are installed."""
-    return frozenset(name for name, pattern in PROGRAMS.items() if any(map(_is_program, _matches(pattern))))
+    return frozenset(name for name, pattern in PROGRAMS.items() if any(map(_is_there, _matches(pattern))))
 
 
 def _matches(pattern: str) -> Iterator[Path]:
     return Path("/").glob(pattern.lstrip("/"))
 
 
-def _is_program(path: Path) -> bool:
-    return os.access(path, os.X_OK)
+def _is_there(path: Path) -> bool:
+    return os.access(path, os.R_OK)
 
 
 def listening() -> frozenset[int]:

@@ -11,6 +11,8 @@ from omnitron.infra.ports import OFFSETS, name_hash
 DEFAULT_LIMIT = 16
 RANGE = 5
 STARTS = {name: RANGE * position for position, name in enumerate(OFFSETS)}
+GATEWAY = ("gateway", "maintenance")
+"""The use of the stack's gateway."""
 SHARED = ("discovery", "notifications", "priceverse")
 """Services that have a database of their own for each app that wants them, after those of the apps."""
 

@@ -18,7 +18,10 @@ from omnitron.secrets import references
 LOCAL = "127.0.0.1"
 PLACEHOLDER = re.compile(r"\$\{(host|port:([^}]*)|secret:([^}|]*)((?:\|url)?))\}")
 
+MAIN = "main"
+"""The app that is told where the gateway's maintenance mode is kept."""
 SUPERUSER = "postgres"
+VARIABLES = {"redis": "REDIS_URL", "maintenance": "GATEWAY_REDIS_URL"}
 JWT_SECRET = "infra-jwt"
 """The key that the apps of a stack share."""
 
@@ -85,6 +88,11 @@ class Infra:
         native = [placed for placed in self.services if placed.provider.name == "native"]
         return {f"{placed.name}.{name}": port for placed in native for name, port in placed.ports.items()}
 
+    @property
+    def shared_redis(self) -> Placed | None:
+        """The Redis server that is for the whole stack."""
+        return next((one for one in self.services if one.service.kind == "redis" and not one.service.owner), None)
+
     def used_by(self, app: str) -> list[Placed]:
         """Return the services that an app uses."""
         return [placed for placed in self.services if app in placed.service.users]
@@ -126,7 +134,10 @@ def resolve(ecosystem: Ecosystem, stack: str, programs: frozenset[str] | None, r
         users = [app for app in asked.needs if asked.serving.get((app, "redis")) == one.name]
         # A server of one app's own has nobody to share the numbers with.
         first = 0 if one.service.owner else redis_numbers.first_of(stack, ecosystem.config.stacks[stack])
-        numbers |= redis_numbers.assign(first, asked.needs, users)
+        mine = redis_numbers.assign(first, asked.needs, users)
+        if ecosystem.config.gateway and one.service.kind == "redis" and not one.service.owner:
+            mine[redis_numbers.GATEWAY] = first + len(mine)
+        numbers |= mine
     problems += _beyond_limit(placed, numbers, asked)
     told = _Telling(stack, asked, {one.name: one for one in placed}, numbers)
     environment = {app: dict(told.variables(app)) for app in asked.needs}
@@ -259,8 +270,8 @@ class _Telling:
         secret = f":{references.to(password, references.URL)}@" if password else ""
         need = self.asked.needs[app].redis
         for (user, purpose), number in self.numbers.items():
-            if user == app:
-                variable = "REDIS_URL" if purpose == "redis" else f"{purpose.upper()}_REDIS_URL"
+            if user == app or (app == MAIN and (user, purpose) == redis_numbers.GATEWAY):
+                variable = VARIABLES.get(purpose) or f"{purpose.upper()}_REDIS_URL"
                 yield variable, f"redis://{secret}{server.host}:{server.port}/{number}"
         if need and need.prefix:
             yield "REDIS_PREFIX", need.prefix

@@ -160,6 +160,17 @@ class ServicePolicy:
 
 
 @dataclass(frozen=True)
+class MaintenancePolicy:
+    """The Redis database in which a gateway's maintenance mode is kept."""
+
+    host: str
+    port: int
+    database: int
+    credential: str | None
+    """Secret that is its password."""
+
+
+@dataclass(frozen=True)
 class StackPolicy:
     """One installed stack; its apps are in the order in which they start."""
 
@@ -188,6 +199,8 @@ class StackPolicy:
     apps: tuple[AppPolicy, ...]
     infra: tuple[ServicePolicy, ...] = ()
     """Its databases, caches and other services, whoever runs them."""
+    maintenance: MaintenancePolicy | None = None
+    """Where its gateway reads whether it is in maintenance; None without a gateway, or a Redis for it."""
 
     @property
     def ports(self) -> dict[str, int]:
@@ -313,7 +326,13 @@ def _stack(path: Path, data: Mapping[str, Any]) -> StackPolicy:
         prometheus=_optional(_port, data.get("metrics", {}).get("prometheus")),
         apps=tuple(_app(app) for app in data["apps"]),
         infra=tuple(_service(service) for service in data.get("infra", ())),
+        maintenance=_optional(_maintenance, data.get("maintenance")),
     )
+
+
+def _maintenance(data: Mapping[str, Any]) -> MaintenancePolicy:
+    credential = _optional(str, data["credential"])
+    return MaintenancePolicy(str(data["host"]), int(data["port"]), int(data["database"]), credential)
 
 
 def _service(data: Mapping[str, Any]) -> ServicePolicy:

@@ -68,9 +68,9 @@ class Providers:
         return self._known.get(service, only)
 
 
-def runtime_folder(prefix: str, stack: str, app: str, process: str) -> str:
+def runtime_folder(prefix: str, stack: str, *process: str) -> str:
     """Return the folder with a process's own socket, below systemd's `%t`; an instance's has `@N` after it."""
-    return "/".join((*map(names.unit_part, (prefix, stack)), names.unit_stem(app, process)))
+    return "/".join((*map(names.unit_part, (prefix, stack)), names.unit_stem(*process)))
 
 
 def socket_path(prefix: str, stack: str, app: str, process: str) -> str:

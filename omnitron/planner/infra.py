@@ -126,7 +126,8 @@ def _postgres(infra: Infra, placed: Placed) -> tuple[dict[str, Any], list[str | 
 
 def _redis(infra: Infra, placed: Placed) -> tuple[dict[str, Any], list[str | None]]:
     said = placed.service.requirement.config.get("databases")
-    used = [number + 1 for (app, _), number in infra.numbers.items() if app in placed.service.users]
+    mine = {*placed.service.users, *([names.GATEWAY] if placed == infra.shared_redis else [])}
+    used = [number + 1 for (app, _), number in infra.numbers.items() if app in mine]
     password = infra.passwords.get(placed.name)
     settings = {
         "address": placed.host,
@@ -191,7 +192,7 @@ def problems(
     taken: dict[int, str] = {}
     for name, processes_ in apps.items():
         for listener in (one for process in processes_ for one in process.listeners if one.port):
-            if not name.startswith(names.INFRA):
+            if not name.startswith(names.INFRA):  # the gateway's too
                 taken.setdefault(listener.port, name)
     before = facts.ports.remembered.get(stack.stem, {})
     elsewhere = {port: f"{label} of {stem}" for stem, ports in others.items() for label, port in ports.items()}

@@ -11,8 +11,10 @@ from typing import Any
 from omnitron.definition.later import without_effect
 from omnitron.definition.loader import App, Ecosystem
 from omnitron.errors import DefinitionError, Problem
+from omnitron.gateway.routes import Site
 from omnitron.infra.resolved import Infra, resolve
-from omnitron.planner import groups, infra, journal, secrets, services, sweeps
+from omnitron.names import GATEWAY
+from omnitron.planner import gateway, groups, infra, journal, secrets, services, sweeps
 from omnitron.planner.facts import HostFacts
 from omnitron.planner.layout import StackNames
 from omnitron.planner.policy import compile_policy
@@ -30,6 +32,8 @@ class StackPlan:
     apps: groups.Apps
     """Those that run here, servers of the stack among them."""
     infra: Infra
+    site: Site | None
+    """What its gateway serves, None without one."""
     units: tuple[Unit, ...]
     policy: dict[str, Any]
     journal_settings: tuple[tuple[str, str], ...]
@@ -92,6 +96,9 @@ def _stack(ecosystem: Ecosystem, stack: str, facts: HostFacts) -> StackPlan:
     servers = list(apps)
     for app in members:
         apps[app.name] = of_app(ecosystem, stack, app, facts, resolved.environment.get(app.name, {}))
+    site = gateway.site_of(ecosystem, resolved, apps, facts)
+    if site:
+        apps[GATEWAY] = (gateway.process_of(ecosystem, stack, site, facts),)
     needed = frozenset(name for app in members for name in app.entry.depends_on if apps.get(name))
     disabled = frozenset(app.name for app in members if not app.entry.enabled)
     gates = list(infra.gates_of_host_units(names, resolved, facts))
@@ -104,6 +111,8 @@ def _stack(ecosystem: Ecosystem, stack: str, facts: HostFacts) -> StackPlan:
         for process in apps[name]:
             units += services.units_of(process, names, tuple(infra.needs_of_server(names, resolved, name)), facts)
     units += gates
+    for process in apps[GATEWAY] if site else ():
+        units += services.units_of(process, names, (), facts)
     for app in members:
         units += groups.units_of_app(names, app.name, apps[app.name])
         if app.name in needed:
@@ -112,8 +121,8 @@ def _stack(ecosystem: Ecosystem, stack: str, facts: HostFacts) -> StackPlan:
         for process in apps[app.name]:
             units += services.units_of(process, names, needs, facts)
     settings = tuple(journal.namespace_settings(config.logging)) if with_namespace else ()
-    policy = compile_policy(ecosystem, names, apps, needed, resolved)
-    return StackPlan(names, apps, resolved, tuple(units), policy, settings)
+    policy = compile_policy(ecosystem, names, apps, needed, resolved, site)
+    return StackPlan(names, apps, resolved, site, tuple(units), policy, settings)
 
 
 def _needs(names: StackNames, app: App, apps: groups.Apps) -> tuple[str, ...]:
@@ -135,6 +144,8 @@ def _problems(
     """Return what is wrong with one stack; `others` are the ports of others, by stem and `service.port`."""
     problems = [*plan.infra.problems, *infra.problems(plan.names, plan.infra, plan.apps, facts, others)]
     problems += secrets.problems(ecosystem, plan.names, plan.infra, facts)
+    if plan.site:
+        problems += gateway.wrong(ecosystem, plan.site, plan.apps, facts)
     for name, processes in plan.apps.items():
         if name not in ecosystem.by_name:
             continue

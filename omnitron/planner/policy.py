@@ -6,11 +6,13 @@ nothing else of a definition. Times are in milliseconds.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from omnitron.definition.loader import App, Ecosystem, absolute
+from omnitron.gateway.routes import Site
 from omnitron.infra.resolved import Infra, Placed
-from omnitron.names import INFRA
+from omnitron.names import GATEWAY, INFRA
 from omnitron.planner.groups import Apps
 from omnitron.planner.hosting import runtime_folder
 from omnitron.planner.layout import StackNames
@@ -22,7 +24,7 @@ VERSION = 1
 
 
 def compile_policy(
-    ecosystem: Ecosystem, names: StackNames, apps: Apps, needed: frozenset[str], infra: Infra
+    ecosystem: Ecosystem, names: StackNames, apps: Apps, needed: frozenset[str], infra: Infra, site: Site | None
 ) -> dict[str, Any]:
     """Return the policy of one stack; apps are in the order in which they start, after the servers they use."""
     supervision, metrics = ecosystem.config.supervision, ecosystem.config.monitoring.metrics
@@ -48,6 +50,7 @@ def compile_policy(
             "prometheus": _prometheus(ecosystem),
         },
         "infra": [_service(placed, infra) for placed in infra.services],
+        "maintenance": asdict(site.redis) if site and site.redis else None,
         "apps": [
             *(_server(name, names, apps[name]) for name in apps if name not in members),
             *(
@@ -98,7 +101,7 @@ def _server(name: str, names: StackNames, processes: tuple[PlannedProcess, ...])
         "dependsOn": [],
         "priority": 0,
         "target": None,
-        "gate": names.gate(name),
+        "gate": names.gate(name) if name != GATEWAY else None,
         "processes": [_process(process, names) for process in processes],
         "watch": None,
     }

@@ -76,6 +76,12 @@ class Native(Told):
     """What asks it to end, None for SIGTERM."""
     credentials: tuple[str, ...]
     """Secrets that it and its setup read."""
+    reload: tuple[str, ...] | None = None
+    """What makes it read its configuration anew; None where only a restart does."""
+    files: tuple[tuple[str, Path], ...] = ()
+    """What systemd hands to it of the files of others, by the name of the credential."""
+    notifies: bool = True
+    """Whether it says itself when it answers."""
 
 
 @dataclass(frozen=True)
@@ -117,12 +123,10 @@ class PlannedProcess:
     """How a server of the stack's is run; None for an app's process."""
 
     @property
-    def address(self) -> tuple[str, str, str, str]:
+    def address(self) -> tuple[str, ...]:
         """Prefix, stack, app and name, as they stand in the names of units."""
-        if self.native:
-            app, name = names.app_parts(self.app)
-            return self.prefix, self.stack, app, name
-        return self.prefix, self.stack, self.app, self.name
+        parts = names.app_parts(self.app) if self.native else (self.app, self.name)
+        return self.prefix, self.stack, *parts
 
     def record(self, of_group: str | None) -> str | None:
         """Return the name of the crash record that it shares with its group, `of_group`; None for one of its own.

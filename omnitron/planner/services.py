@@ -105,9 +105,9 @@ def _account(process: PlannedProcess, facts: HostFacts) -> dict[str, Value]:
 
 
 def _start(process: PlannedProcess, facts: HostFacts) -> dict[str, Value]:
-    kind = "notify" if process.told else "exec"
+    kind = "notify" if process.hosted or (process.native and process.native.notifies) else "exec"
     values: dict[str, Value] = {"type": kind, "timeout_start_sec": _seconds(process.startup_timeout)}
-    if process.native:
+    if process.native and process.native.notifies:
         # It says itself when it answers; the probe is for later.
         return values | {"exec_start_post": Command(process.native.setup) if process.native.setup else None}
     if process.probe is None:
@@ -210,6 +210,7 @@ def _native(process: PlannedProcess) -> dict[str, Value]:
     return {
         "runtime_directory": _own_folder(process),
         "kill_signal": process.native.stop_signal,
+        "exec_reload": Command(process.native.reload) if process.native.reload else None,
         # It is the user of the distribution's own servers too: what one that was started by hand shares stays.
         "remove_ipc": None,
     }
@@ -226,6 +227,7 @@ def _credentials(process: PlannedProcess, stack: StackNames, facts: HostFacts) -
     told, folder = process.hosted, facts.secrets.folder / stack.stem
     key = Word(f"{JWT_CREDENTIAL}:{told.jwt_key}") if told and told.jwt_key and told.manager_reads_key else None
     plain: list[Value] = [key] if key else []
+    plain += [Word(f"{name}:{path}") for name, path in (process.native.files if process.native else ())]
     if facts.secrets.sealed:
         plain += [f"{name}:%t/omnitron/.secrets/{stack.stem}/{name}" for name in process.secrets]
         return {"load_credential": tuple(plain) or None}

@@ -8,9 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from omnitron.planner.gateway import config_name
 from omnitron.planner.plan import StackPlan
 from omnitron.planner.told import spec_name
 from omnitron.planner.values import Unit
+from omnitron.render.gateway import nginx_configuration
 from omnitron.render.templates import fill, plain
 
 Place = Literal["units", "policy", "journald", "bus", "sysusers"]
@@ -35,6 +37,9 @@ def render(stack: StackPlan) -> tuple[File, ...]:
         if told := process.told:
             name = spec_name(stack.names.stem, process.app, process.name, told)
             files.append(File("policy", name, told.spec))
+    if stack.site:
+        text = nginx_configuration(stack.site, stack.names.source.text)
+        files.append(File("policy", config_name(stack.names.stem), text))
     if stack.journal_settings:
         source = stack.names.source.text
         files.append(File("journald", stack.names.stem, _journald(stack.journal_settings, source)))

@@ -146,6 +146,10 @@ class Manager:
         """Queue a restart job; starts a unit that is not active."""
         return await self._job("restart", "RestartUnit", unit)
 
+    async def reload_unit(self, unit: str) -> asyncio.Future[JobEnd]:
+        """Queue a job in which a running unit reads its configuration anew."""
+        return await self._job("reload", "ReloadUnit", unit)
+
     async def reset_failed(self, unit: str) -> None:
         """Forget that a unit failed; one that is not loaded has nothing to forget."""
         try:

@@ -1,4 +1,4 @@
-"""A load on one HTTP port, from inside a machine: `load.py PORT REQUESTS CLIENTS keep|new`; prints JSON.
+"""A load on one HTTP port, from inside a machine: `load.py PORT REQUESTS CLIENTS keep|new [PATH]`; prints JSON.
 
 Clients send one call after the other, each over one connection or over a new one each time, until all of them
 together have REQUESTS answers. A failure is anything but a status of 200.
@@ -13,7 +13,8 @@ import time
 PORT, REQUESTS, CLIENTS, KEEP = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4] == "keep"
 BODY = b'{"jsonrpc":"2.0","id":1,"method":"Shop.who"}'
 END = b"\r\n" if KEEP else b"connection: close\r\n\r\n"
-MESSAGE = b"POST /rpc HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n%s" % (len(BODY), END) + BODY
+PATH = (sys.argv[5] if len(sys.argv) > 5 else "/rpc").encode()
+MESSAGE = b"POST %s HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n%s" % (PATH, len(BODY), END) + BODY
 
 instances = collections.Counter()
 failures = collections.Counter()

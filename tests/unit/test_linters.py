@@ -19,8 +19,9 @@ MAY_IMPORT = {
     "secrets": {"supervision"},
     "definition": {"secrets"},
     "infra": {"definition", "secrets"},
-    "planner": {"definition", "infra", "secrets"},
-    "render": {"planner"},
+    "gateway": {"definition", "infra", "secrets"},
+    "planner": {"definition", "gateway", "infra", "secrets"},
+    "render": {"gateway", "planner"},
     "install": {"render", "planner"},
     "systemd": set(),
     "supervision": set(),
@@ -31,6 +32,7 @@ MAY_IMPORT = {
     "sandbox": set(),
     "cli": {
         "definition",
+        "gateway",
         "infra",
         "secrets",
         "planner",
@@ -64,6 +66,7 @@ FENCES = {
     "jwt": {"host"},
     "opentelemetry": {"host"},
     "cryptography": {"host", "secrets"},
+    "redis": {"gateway"},
 }
 
 

@@ -46,7 +46,14 @@ TABLE: list[tuple[type[Model], str]] = [
     (ecosystem.Prometheus, "port! tokenFile! + host=127.0.0.1"),
     (ecosystem.Metrics, "interval=5000 retention=3600 + prometheus"),
     (ecosystem.Logging, "level=info maxSize=52428800 maxFiles=10 compress=true + journal"),
-    (ecosystem.Gateway, "port=8080 configDir image=openresty/openresty:alpine"),
+    (
+        ecosystem.Gateway,
+        "port=8080 configDir image=openresty/openresty:alpine + host=0.0.0.0 user=www-data tls rateLimit "
+        "maxBodySize=10485760 cors=false accessLog=false maintenance=…",
+    ),
+    (ecosystem.Tls, "+ certificate! key!"),
+    (ecosystem.RateLimit, "+ rate! burst"),
+    (ecosystem.Maintenance, "+ page allow=[] retryAfter=60"),
     (
         system.System,
         "name! version processes! requires auth config shutdown=… hooks omnitronConfig env={} cwd dev observability",

@@ -30,7 +30,7 @@ SETTINGS: dict[str, Any] = {
 }
 # An example of each, by the model that it is a part of.
 MARKED: dict[type[Model], dict[str, Any]] = {
-    EcosystemConfig: {"gateway": {}},
+    EcosystemConfig: {"gateway.image": "x"},
     AppEntry: {**SETTINGS, "shutdown.drainConnections": False},
     Stack: {
         "nodes": [],
@@ -141,7 +141,9 @@ def test_nothing_is_said_of_what_is_not_set(tmp_path: Path) -> None:
 
 
 def test_an_ecosystem_without_apps_is_warned_about_too(tmp_path: Path) -> None:
-    assert [problem.path for problem in without_effect(loaded(tmp_path, shop(gateway={})))] == ["gateway"]
+    assert [problem.path for problem in without_effect(loaded(tmp_path, shop(gateway={"image": "x"})))] == [
+        "gateway.image"
+    ]
 
 
 def test_a_plan_says_each_once_in_one_line(tmp_path: Path) -> None:
@@ -149,7 +151,7 @@ def test_a_plan_says_each_once_in_one_line(tmp_path: Path) -> None:
     file = bootstrap(tmp_path, {"name": "b", "command": ["x"]}, version="1", requires={})
     apps = [{"name": name, "bootstrap": file} for name in ("a", "b")]
     stacks = {name: {"type": "local"} for name in ("dev", "test")}
-    assert planned(tmp_path, shop(*apps, gateway={"port": 80}, stacks=stacks)).warnings == (
+    assert planned(tmp_path, shop(*apps, gateway={"image": "x"}, stacks=stacks)).warnings == (
         f"{file}:7: requires: has no effect in this version",
-        f"{tmp_path}/omnitron.config.yaml:9: gateway: has no effect in this version",
+        f"{tmp_path}/omnitron.config.yaml:10: gateway.image: has no effect in this version",
     )

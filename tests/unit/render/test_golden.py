@@ -100,7 +100,7 @@ def made(project: Path, case: str) -> dict[str, str]:
     for stack in plan.stacks:
         # Files that are the same whatever the definition are their own golden copy.
         for file in (file for file in render(stack) if file.place not in ("bus", "sysusers")):
-            files[f"{file.place}/{file.name}"] = pretty(file.text) if file.place == "policy" else file.text
+            files[f"{file.place}/{file.name}"] = pretty(file.text) if file.name.endswith(".json") else file.text
     return files
 
 

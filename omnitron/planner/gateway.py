@@ -1,0 +1,168 @@
+"""The gateway of a stack as a process: nginx, with a configuration made from what the stack's apps serve."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from omnitron import names
+from omnitron.definition.loader import Ecosystem
+from omnitron.definition.process import Limits, Paths, RawUnit
+from omnitron.errors import Problem
+from omnitron.gateway.routes import Redis, Route, Site, Upstream, files, problems
+from omnitron.infra.redis_numbers import GATEWAY
+from omnitron.infra.resolved import Infra
+from omnitron.planner.facts import HostFacts
+from omnitron.planner.groups import Apps
+from omnitron.planner.processes import Listener, Native, PlannedProcess, Probe
+from omnitron.planner.programs import Program
+from omnitron.planner.restarts import resolve
+from omnitron.planner.told import spec_name
+
+PACKAGES = {
+    "nginx": "nginx",
+    "nginx-lua": "libnginx-mod-http-lua",
+    "lua-nginx-redis": "lua-nginx-redis",
+}
+"""The Debian package that brings each part; the last two are for maintenance mode."""
+ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+STOP_TIMEOUT_MS = 30_000
+
+
+def site_of(ecosystem: Ecosystem, infra: Infra, apps: Apps, facts: HostFacts) -> Site | None:
+    """Return what the gateway of a stack serves, None where the definition has none."""
+    gateway = ecosystem.config.gateway
+    if gateway is None:
+        return None
+    upstreams, http, websocket = [], [], []
+    for app, processes in apps.items():
+        for process in processes if not names.is_own(app) else ():
+            for listener in (one for one in process.listeners if one.kind in ("http", "websocket") and not one.path):
+                name = "_".join((*map(names.unit_part, (app, process.name)), listener.kind)).replace(".", "_")
+                host = ANYWHERE.get(listener.host, listener.host)
+                upstreams.append(Upstream(name, Listener("", host, listener.port, False).address))
+                if listener.kind == "http":
+                    http.append(Route(app, name))
+                else:
+                    websocket.append(Route(app, name, _path(ecosystem, app, process.name)))
+    folder, page, certificate, key = files(ecosystem)
+    lua = facts.package_folder / "omnitron/gateway"
+    return Site(
+        gateway, tuple(upstreams), _first(http), _first(websocket), _redis(infra), folder, page, certificate, key, lua
+    )
+
+
+def _first(routes: list[Route]) -> tuple[Route, ...]:
+    """Return the first of each app: it has one path."""
+    return tuple({route.app: route for route in reversed(routes)}.values())[::-1]
+
+
+def _path(ecosystem: Ecosystem, app: str, name: str) -> str:
+    of_app = ecosystem.by_name[app]
+    own = [one for one in of_app.system.processes if one.name == name] if of_app.system else []
+    transports = (own[0] if own else of_app.entry).transports
+    return transports.websocket.path if transports and transports.websocket else "/"
+
+
+def _redis(infra: Infra) -> Redis | None:
+    """Return where maintenance mode is read: nginx asks addresses alone, no names."""
+    server = infra.shared_redis
+    if server is None or not _is_address(server.host):
+        return None
+    password = infra.passwords.get(server.name)
+    return Redis(server.host, server.port, infra.numbers[GATEWAY], password)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def config_name(stack_stem: str) -> str:
+    """Return the name of nginx's configuration, below the folder of policies."""
+    return f"{stack_stem}.gateway/nginx.conf"
+
+
+def process_of(ecosystem: Ecosystem, stack: str, site: Site, facts: HostFacts) -> PlannedProcess:
+    """Return the process of a gateway."""
+    stem = names.unit_stem(ecosystem.config.unit_prefix, stack)
+    helper = (str(facts.helper_python), "-I", "-S", str(facts.package_folder / "omnitron/gateway/serve.py"))
+    credential = site.redis.credential if site.redis else None
+    settings = {
+        "config": str(facts.specs / config_name(stem)),
+        "credential": credential,
+        "tls": site.certificate is not None,
+    }
+    handed = (("tls-certificate", site.certificate), ("tls-key", site.key))
+    told = Native(
+        json.dumps(settings, indent=1) + "\n",
+        setup=None,
+        stop_signal="SIGQUIT",
+        credentials=(credential,) if credential else (),
+        files=tuple((name, path) for name, path in handed if path),
+        notifies=False,
+    )
+    spec = str(facts.specs / spec_name(stem, names.GATEWAY, names.SINGLE_PROCESS, told))
+    told = Native(**{**vars(told), "reload": (*helper, "reload", spec)})
+    asked = ANYWHERE.get(site.gateway.host, site.gateway.host)
+    listener = Listener("tcp", site.gateway.host, site.gateway.port, activated=False)
+    address = Listener("", asked, site.gateway.port, activated=False).address
+    # Over HTTPS the certificate is for a name that the probe does not know: that it listens will do.
+    probe = ("tcp", address) if site.certificate else ("http", f"http://{address}/health")
+    return PlannedProcess(
+        prefix=ecosystem.config.unit_prefix,
+        stack=stack,
+        app=names.GATEWAY,
+        name=names.SINGLE_PROCESS,
+        alone=True,
+        pool=None,
+        program=Program((*helper, "run", spec), tuple(path for path in (site.folder, site.page) if path)),
+        folder=Path("/"),
+        project=Path("/"),
+        environment=(),
+        critical=False,
+        restarts=resolve(ecosystem.config.supervision.model_copy(update={"strategy": "one_for_one"}), ()),
+        startup_timeout=30_000,
+        stop_timeout=STOP_TIMEOUT_MS,
+        stop_priority=0,
+        probe=Probe(probe[0], (probe[1],), 5_000, 15_000, 3),  # type: ignore[arg-type] # one of the two
+        listeners=(listener,),
+        user=site.gateway.user,
+        group=None,
+        paths=Paths(cache=True),
+        limits=Limits(),
+        hardening="strict",
+        raw=RawUnit(),
+        log_level=ecosystem.config.logging.level,
+        scaling=None,
+        hosted=None,
+        native=told,
+    )
+
+
+def wrong(ecosystem: Ecosystem, site: Site, apps: Apps, facts: HostFacts) -> Iterator[Problem]:
+    """Yield what keeps a gateway from being run as it is declared."""
+    source = ecosystem.source
+    for at, message, cure in problems(site):
+        yield source.problem(("gateway", *at), message, cure)
+    if facts.programs is not None:
+        needed = [name for name in PACKAGES if name == "nginx" or site.redis]
+        missing = [PACKAGES[name] for name in needed if name not in facts.programs]
+        if missing:
+            message = f"cannot run the gateway: this host has no {' '.join(missing)}"
+            yield source.problem(("gateway",), message, f"apt install {' '.join(missing)}")
+    if not facts.is_user and facts.accounts is not None and site.gateway.user not in facts.accounts:
+        message = f"cannot run as {site.gateway.user!r}: this host has no such user"
+        yield source.problem(("gateway", "user"), message)
+    if facts.accounts is not None and not ecosystem.owner_is_root and site.gateway.user in ("root", "0"):
+        message = "cannot run as root: a file that defines it belongs to another user; chown it to root"
+        yield source.problem(("gateway", "user"), message)
+    for app, processes in apps.items():
+        taken = {listener.port for process in processes for listener in process.listeners if not names.is_own(app)}
+        if site.gateway.port in taken:
+            yield source.problem(("gateway", "port"), f"cannot listen on port {site.gateway.port}: {app} does")
