@@ -96,6 +96,8 @@ class PortOffsets(Model):
     """Redis."""
     minio: Annotated[int, Field(ge=0, le=60_000)] = 0
     """MinIO."""
+    gateway: Annotated[int, Field(ge=0, le=60_000)] = 0
+    """The gateway."""
 
 
 class StackSettings(Model):

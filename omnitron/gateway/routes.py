@@ -53,6 +53,8 @@ class Site:
     """The gateway of a stack."""
 
     gateway: Gateway
+    port: int
+    """Where it listens in this stack: the offset of the stack added."""
     upstreams: tuple[Upstream, ...]
     http: tuple[Route, ...]
     websocket: tuple[Route, ...]
@@ -71,7 +73,7 @@ class Site:
     def listen(self) -> str:
         """Where it listens."""
         host = self.gateway.host
-        return f"[{host}]:{self.gateway.port}" if ":" in host else f"{host}:{self.gateway.port}"
+        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
 
     @property
     def burst(self) -> int:

@@ -83,12 +83,6 @@ class Infra:
     warnings: tuple[Problem, ...] = ()
 
     @property
-    def own_ports(self) -> dict[str, int]:
-        """The ports of its own servers, by `service.port`."""
-        native = [placed for placed in self.services if placed.provider.name == "native"]
-        return {f"{placed.name}.{name}": port for placed in native for name, port in placed.ports.items()}
-
-    @property
     def shared_redis(self) -> Placed | None:
         """The Redis server that is for the whole stack."""
         return next((one for one in self.services if one.service.kind == "redis" and not one.service.owner), None)

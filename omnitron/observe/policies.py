@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -199,13 +199,10 @@ class StackPolicy:
     apps: tuple[AppPolicy, ...]
     infra: tuple[ServicePolicy, ...] = ()
     """Its databases, caches and other services, whoever runs them."""
+    ports: Mapping[str, int] = field(default_factory=dict)
+    """The ports of its own servers and its gateway, by `service.port` and `gateway`."""
     maintenance: MaintenancePolicy | None = None
     """Where its gateway reads whether it is in maintenance; None without a gateway, or a Redis for it."""
-
-    @property
-    def ports(self) -> dict[str, int]:
-        """The ports of its own servers, by `service.port`."""
-        return {f"{one.name}.{name}": port for one in self.infra if one.app for name, port in one.ports.items()}
 
     @property
     def prefix_part(self) -> str:
@@ -326,6 +323,7 @@ def _stack(path: Path, data: Mapping[str, Any]) -> StackPolicy:
         prometheus=_optional(_port, data.get("metrics", {}).get("prometheus")),
         apps=tuple(_app(app) for app in data["apps"]),
         infra=tuple(_service(service) for service in data.get("infra", ())),
+        ports={str(label): int(port) for label, port in data.get("ports", {}).items()},
         maintenance=_optional(_maintenance, data.get("maintenance")),
     )
 

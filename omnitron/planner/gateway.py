@@ -12,6 +12,7 @@ from omnitron.definition.loader import Ecosystem
 from omnitron.definition.process import Limits, Paths, RawUnit
 from omnitron.errors import Problem
 from omnitron.gateway.routes import Redis, Route, Site, Upstream, files, problems
+from omnitron.infra.ports import offset_of
 from omnitron.infra.redis_numbers import GATEWAY
 from omnitron.infra.resolved import Infra
 from omnitron.planner.facts import HostFacts
@@ -31,7 +32,7 @@ ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 STOP_TIMEOUT_MS = 30_000
 
 
-def site_of(ecosystem: Ecosystem, infra: Infra, apps: Apps, facts: HostFacts) -> Site | None:
+def site_of(ecosystem: Ecosystem, stack: str, infra: Infra, apps: Apps, facts: HostFacts) -> Site | None:
     """Return what the gateway of a stack serves, None where the definition has none."""
     gateway = ecosystem.config.gateway
     if gateway is None:
@@ -49,8 +50,19 @@ def site_of(ecosystem: Ecosystem, infra: Infra, apps: Apps, facts: HostFacts) ->
                     websocket.append(Route(app, name, _path(ecosystem, app, process.name)))
     folder, page, certificate, key = files(ecosystem)
     lua = facts.package_folder / "omnitron/gateway"
+    port = gateway.port + offset_of(stack, ecosystem.config.stacks[stack], names.GATEWAY)
     return Site(
-        gateway, tuple(upstreams), _first(http), _first(websocket), _redis(infra), folder, page, certificate, key, lua
+        gateway,
+        port,
+        tuple(upstreams),
+        _first(http),
+        _first(websocket),
+        _redis(infra),
+        folder,
+        page,
+        certificate,
+        key,
+        lua,
     )
 
 
@@ -110,8 +122,8 @@ def process_of(ecosystem: Ecosystem, stack: str, site: Site, facts: HostFacts) -
     spec = str(facts.specs / spec_name(stem, names.GATEWAY, names.SINGLE_PROCESS, told))
     told = Native(**{**vars(told), "reload": (*helper, "reload", spec)})
     asked = ANYWHERE.get(site.gateway.host, site.gateway.host)
-    listener = Listener("tcp", site.gateway.host, site.gateway.port, activated=False)
-    address = Listener("", asked, site.gateway.port, activated=False).address
+    listener = Listener("tcp", site.gateway.host, site.port, activated=False)
+    address = Listener("", asked, site.port, activated=False).address
     # Over HTTPS the certificate is for a name that the probe does not know: that it listens will do.
     probe = ("tcp", address) if site.certificate else ("http", f"http://{address}/health")
     return PlannedProcess(
@@ -145,7 +157,7 @@ def process_of(ecosystem: Ecosystem, stack: str, site: Site, facts: HostFacts) -
     )
 
 
-def wrong(ecosystem: Ecosystem, site: Site, apps: Apps, facts: HostFacts) -> Iterator[Problem]:
+def wrong(ecosystem: Ecosystem, site: Site, facts: HostFacts) -> Iterator[Problem]:
     """Yield what keeps a gateway from being run as it is declared."""
     source = ecosystem.source
     for at, message, cure in problems(site):
@@ -162,7 +174,3 @@ def wrong(ecosystem: Ecosystem, site: Site, apps: Apps, facts: HostFacts) -> Ite
     if facts.accounts is not None and not ecosystem.owner_is_root and site.gateway.user in ("root", "0"):
         message = "cannot run as root: a file that defines it belongs to another user; chown it to root"
         yield source.problem(("gateway", "user"), message)
-    for app, processes in apps.items():
-        taken = {listener.port for process in processes for listener in process.listeners if not names.is_own(app)}
-        if site.gateway.port in taken:
-            yield source.problem(("gateway", "port"), f"cannot listen on port {site.gateway.port}: {app} does")

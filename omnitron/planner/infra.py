@@ -182,20 +182,8 @@ def gates_of_host_units(stack: StackNames, infra: Infra, facts: HostFacts) -> It
             yield groups.gate_of(stack, names.INFRA + placed.name, [bare_metal.systemd_unit], facts)
 
 
-def problems(
-    stack: StackNames, infra: Infra, apps: groups.Apps, facts: HostFacts, others: Mapping[str, Mapping[str, int]]
-) -> Iterator[Problem]:
-    """Yield what keeps the services of a stack from being run as they are declared.
-
-    `others` are the ports of other stacks, by stem and `service.port`.
-    """
-    taken: dict[int, str] = {}
-    for name, processes_ in apps.items():
-        for listener in (one for process in processes_ for one in process.listeners if one.port):
-            if not name.startswith(names.INFRA):  # the gateway's too
-                taken.setdefault(listener.port, name)
-    before = facts.ports.remembered.get(stack.stem, {})
-    elsewhere = {port: f"{label} of {stem}" for stem, ports in others.items() for label, port in ports.items()}
+def problems(infra: Infra, facts: HostFacts) -> Iterator[Problem]:
+    """Yield what keeps the services of a stack from being run as they are declared."""
     for placed in infra.services:
         service = placed.service
         if placed.provider.name == "systemd":
@@ -209,19 +197,6 @@ def problems(
             at = (*service.at, "bareMetal", "user") if user else service.at
             message = f"cannot run {placed.name} as {account!r}: this host has no such user"
             yield service.source.problem(at, message)
-        for label, port in placed.ports.items():
-            owner = taken.setdefault(port, placed.name)
-            held = elsewhere.get(port)
-            if owner != placed.name:
-                why = f"{owner} listens on it"
-            elif held:
-                why = f"it is that of {held}"
-            elif port in facts.ports.listening and before.get(f"{placed.name}.{label}") != port:
-                why = f"something on this host listens on it: ss -ltnp 'sport = :{port}'"
-            else:
-                continue
-            cure = f"set stacks.{stack.stack}.settings.portOffsets or portRange"
-            yield service.source.problem(service.at, f"cannot give {placed.name} port {port}: {why}", cure)
 
 
 def _host_unit(placed: Placed, facts: HostFacts) -> Iterator[Problem]:

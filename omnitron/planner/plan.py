@@ -14,7 +14,7 @@ from omnitron.errors import DefinitionError, Problem
 from omnitron.gateway.routes import Site
 from omnitron.infra.resolved import Infra, resolve
 from omnitron.names import GATEWAY
-from omnitron.planner import gateway, groups, infra, journal, secrets, services, sweeps
+from omnitron.planner import gateway, groups, infra, journal, ports, secrets, services, sweeps
 from omnitron.planner.facts import HostFacts
 from omnitron.planner.layout import StackNames
 from omnitron.planner.policy import compile_policy
@@ -34,6 +34,8 @@ class StackPlan:
     infra: Infra
     site: Site | None
     """What its gateway serves, None without one."""
+    claims: tuple[ports.Claim, ...]
+    """The ports of its servers and its gateway."""
     units: tuple[Unit, ...]
     policy: dict[str, Any]
     journal_settings: tuple[tuple[str, str], ...]
@@ -64,7 +66,7 @@ def make_plan(ecosystem: Ecosystem, facts: HostFacts, chosen: Iterable[str] | No
     problems = []
     for plan in plans:
         problems += _problems(ecosystem, plan, facts, others)
-        others[plan.names.stem] = plan.infra.own_ports
+        others[plan.names.stem] = {claim.label: claim.port for claim in plan.claims}
     if problems:
         raise DefinitionError(problems)
     warnings = [str(problem) for problem in without_effect(ecosystem)]
@@ -96,7 +98,7 @@ def _stack(ecosystem: Ecosystem, stack: str, facts: HostFacts) -> StackPlan:
     servers = list(apps)
     for app in members:
         apps[app.name] = of_app(ecosystem, stack, app, facts, resolved.environment.get(app.name, {}))
-    site = gateway.site_of(ecosystem, resolved, apps, facts)
+    site = gateway.site_of(ecosystem, stack, resolved, apps, facts)
     if site:
         apps[GATEWAY] = (gateway.process_of(ecosystem, stack, site, facts),)
     needed = frozenset(name for app in members for name in app.entry.depends_on if apps.get(name))
@@ -121,8 +123,10 @@ def _stack(ecosystem: Ecosystem, stack: str, facts: HostFacts) -> StackPlan:
         for process in apps[app.name]:
             units += services.units_of(process, names, needs, facts)
     settings = tuple(journal.namespace_settings(config.logging)) if with_namespace else ()
-    policy = compile_policy(ecosystem, names, apps, needed, resolved, site)
-    return StackPlan(names, apps, resolved, site, tuple(units), policy, settings)
+    at_gateway = ports.Claim(GATEWAY, site.port, ecosystem.source, ("gateway", "port")) if site else None
+    claims = ports.claims(resolved, at_gateway)
+    policy = compile_policy(ecosystem, names, apps, needed, resolved, site, claims)
+    return StackPlan(names, apps, resolved, site, claims, tuple(units), policy, settings)
 
 
 def _needs(names: StackNames, app: App, apps: groups.Apps) -> tuple[str, ...]:
@@ -142,10 +146,11 @@ def _problems(
     ecosystem: Ecosystem, plan: StackPlan, facts: HostFacts, others: Mapping[str, Mapping[str, int]]
 ) -> list[Problem]:
     """Return what is wrong with one stack; `others` are the ports of others, by stem and `service.port`."""
-    problems = [*plan.infra.problems, *infra.problems(plan.names, plan.infra, plan.apps, facts, others)]
+    problems = [*plan.infra.problems, *infra.problems(plan.infra, facts)]
+    problems += ports.problems(plan.names, plan.claims, plan.apps, facts.ports, others)
     problems += secrets.problems(ecosystem, plan.names, plan.infra, facts)
     if plan.site:
-        problems += gateway.wrong(ecosystem, plan.site, plan.apps, facts)
+        problems += gateway.wrong(ecosystem, plan.site, facts)
     for name, processes in plan.apps.items():
         if name not in ecosystem.by_name:
             continue

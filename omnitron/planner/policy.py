@@ -17,6 +17,7 @@ from omnitron.planner.groups import Apps
 from omnitron.planner.hosting import runtime_folder
 from omnitron.planner.layout import StackNames
 from omnitron.planner.order import start_order
+from omnitron.planner.ports import Claim
 from omnitron.planner.processes import PlannedProcess
 from omnitron.planner.watching import watched
 
@@ -24,7 +25,13 @@ VERSION = 1
 
 
 def compile_policy(
-    ecosystem: Ecosystem, names: StackNames, apps: Apps, needed: frozenset[str], infra: Infra, site: Site | None
+    ecosystem: Ecosystem,
+    names: StackNames,
+    apps: Apps,
+    needed: frozenset[str],
+    infra: Infra,
+    site: Site | None,
+    claims: tuple[Claim, ...],
 ) -> dict[str, Any]:
     """Return the policy of one stack; apps are in the order in which they start, after the servers they use."""
     supervision, metrics = ecosystem.config.supervision, ecosystem.config.monitoring.metrics
@@ -50,6 +57,7 @@ def compile_policy(
             "prometheus": _prometheus(ecosystem),
         },
         "infra": [_service(placed, infra) for placed in infra.services],
+        "ports": {claim.label: claim.port for claim in claims},
         "maintenance": asdict(site.redis) if site and site.redis else None,
         "apps": [
             *(_server(name, names, apps[name]) for name in apps if name not in members),

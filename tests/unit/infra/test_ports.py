@@ -103,3 +103,12 @@ def test_two_stacks_on_one_port_are_refused(tmp_path: Path) -> None:
         DefinitionError, match=r"cannot give postgres port 5432: it is that of postgres\.main of omnitron-"
     ):
         make_plan(loaded(tmp_path, data), facts())
+
+
+def test_the_gateway_of_each_stack_has_a_port_of_its_own(tmp_path: Path) -> None:
+    data = shop({"name": "a"}, gateway={"port": 8000}, stacks={name: {"type": "local"} for name in ("dev", "test")})
+    plan = make_plan(loaded(tmp_path, data), facts())
+    assert [stack.site and stack.site.port for stack in plan.stacks] == [8000, 8100]
+    app = {"name": "a", "transports": {"http": {"port": 8100}}}
+    with pytest.raises(DefinitionError, match=r"gateway\.port: cannot give gateway port 8100: a listens on it"):
+        make_plan(loaded(tmp_path, {**data, "apps": [{**data["apps"][0], **app}]}), facts())
