@@ -5,7 +5,7 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 omnitron=$here/../.venv/bin/omnitron
 omnitron=$(cd "$(dirname "$omnitron")" && pwd)/omnitron
-page=http://127.0.0.1:8480/
+page=http://127.0.0.1:8480/ gateway=http://127.0.0.1:8488
 
 if [ "$(id -u)" = 0 ]; then
     place=sandbox
@@ -41,6 +41,8 @@ up() {
     show systemctl $(user_flag) start omnitron-dev.target
     show "$omnitron" status
     show curl -s $page
+    show curl -s -d "3 apples" $gateway/api/web/
+    show curl -s $gateway/api/web/
     victim=$(inside systemctl $(user_flag) show -P MainPID omnitron-dev-prices-main.service)
     show kill -9 "$victim"
     echo "waiting for systemd to start it again (the first delay is one second)"
@@ -69,7 +71,10 @@ $enter
   curl -d '3 apples' $page
   omnitron scale$flag orders 5
   omnitron exec$flag web Shop order bread 2
-The page is at $page; \`make demo-down\` ends the demo.
+  omnitron infra$flag status; omnitron infra psql$flag -c 'SELECT * FROM goods'
+  omnitron maintenance on$flag; curl -i $gateway/api/web/
+The page is at $page and, through the gateway, at $gateway/api/web/;
+\`make demo-down\` ends the demo.
 TEXT
 }
 
@@ -82,6 +87,8 @@ down() {
         # What the shop has written is the demo's too; most services have nothing to clean.
         for unit in $units; do systemctl --user clean --what=all "$unit" 2>/dev/null || true; done
         "$omnitron" down --remove
+        rm -f "${XDG_CONFIG_HOME:-$HOME/.config}"/omnitron/secrets/omnitron-dev.* "${XDG_CONFIG_HOME:-$HOME/.config}"/omnitron/secrets/.omnitron-dev.*
+        rmdir "${XDG_CONFIG_HOME:-$HOME/.config}/omnitron/secrets" 2>/dev/null || true
         for folder in "${XDG_CONFIG_HOME:-$HOME/.config}" "${XDG_STATE_HOME:-$HOME/.local/state}"; do
             rmdir "$folder/omnitron/dev" "$folder/omnitron" 2>/dev/null || true
         done

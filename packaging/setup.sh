@@ -39,9 +39,9 @@ elif [ -n "$missing" ]; then
     echo "not installed, and only root can:$missing" >&2
 fi
 
-stamp=.venv/.complete extras=[run,host] without_run=[host]
+stamp=.venv/.complete extras=[run,host,demo] without_run=[host,demo]
 if [ "${1:-}" = test ]; then
-    stamp=.venv/.complete-test extras=[run,host,tracing,dev] without_run=[host,tracing,dev]
+    stamp=.venv/.complete-test extras=[run,host,demo,tracing,dev] without_run=[host,demo,tracing,dev]
 elif [ .venv/.complete-test -nt pyproject.toml ]; then
     stamp=.venv/.complete-test
 fi

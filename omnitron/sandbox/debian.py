@@ -26,7 +26,9 @@ PACKAGES = (
     *("python3-typer", "python3-yaml", "python3-redis"),
     *("python3-httptools", "python3-jwt", "python3-cryptography", "python3-msgspec", "python3-starlette"),
     *("python3-uvicorn", "python3-websockets", "python3-pathspec"),
+    *("python3-psycopg", "python3-psycopg-pool"),
     *("curl", "iproute2", "nodejs", "procps"),
+    *("postgresql", "redis-server", "nginx", "libnginx-mod-http-lua", "lua-nginx-redis"),
 )
 
 
@@ -95,7 +97,7 @@ def _failure(suite: str, said: str) -> OmnitronError:
 def _remove_others(root: Path) -> None:
     used = [record.options.root for name in machines() if (record := RunDirectory(name).running())]
     for other in root.parent.glob(f"{root.name.rpartition('-')[0]}-*"):
-        if other != root and str(other.resolve()) not in used:
+        if other.is_dir() and other != root and str(other.resolve()) not in used:
             shutil.rmtree(other)
 
 

@@ -388,8 +388,10 @@ def test_debian_root_with_other_packages_replaces_the_former(calls: Path, tmp_pa
     cache = tmp_path / "cache"
     first, other = debian_root("sid", ["a"], cache), debian_root("trixie", ["a"], cache)
     (cache / ".build-killed").mkdir()
+    image = cache / f"{first.name}.img"
+    image.touch()
     second = debian_root("sid", ["a", "b"], cache)
-    assert sorted(cache.iterdir()) == sorted([second, other])
+    assert sorted(cache.iterdir()) == sorted([second, other, image])
     assert first != second
 
 

@@ -5,18 +5,11 @@ from __future__ import annotations
 import json
 import shlex
 
-import pytest
 from machines import Machine
 from projects import USER, Make, Project
 
 SECRET = "s3cr3t-$x%n\"'\\-pä"
 SHOWS = ["/bin/sh", "-c", 'printf "%s" "$KEY" | sha256sum >"$STATE_DIRECTORY/seen"; exec sleep infinity']
-
-
-@pytest.fixture
-def machine(debian12: Machine) -> Machine:
-    """The host's systemd."""
-    return debian12
 
 
 def project(make: Make) -> Project:

@@ -11,6 +11,7 @@ from machines import Machine
 
 SHOP = "/srv/shop"
 PAGE = "http://127.0.0.1:8480/"
+GATEWAY = "http://127.0.0.1:8488/api/web/"
 LISTEN = """\
 import json, subprocess
 from websockets.sync.client import connect
@@ -27,7 +28,7 @@ def shop(machine: Machine) -> Iterator[Machine]:
     machine.run("cp", "-r", str(machine.code / "examples/shop"), SHOP)
     yield machine
     machine.omnitron("down", "--remove", cwd=SHOP, check=False)
-    machine.run("rm", "-rf", SHOP)
+    machine.run("rm", "-rf", SHOP, "/var/lib/omnitron/dev", "/etc/omnitron/secrets/omnitron-dev")
 
 
 def test_the_shop_sells(shop: Machine) -> None:
@@ -45,3 +46,9 @@ def test_the_shop_sells(shop: Machine) -> None:
         answer = shop.run("curl", "-si", "-X", "POST", "-H", f"Authorization: Bearer {token}", delivery).stdout
         assert status in answer.splitlines()[0]
     assert "apple     42 left" in shop.run("curl", "-s", PAGE).stdout
+    # Through the gateway to a worker of the pool, its database and back; what is sold outlives a crash of that.
+    assert "has packed it" in shop.run("curl", "-s", "-d", "2 apples", GATEWAY).stdout
+    shop.systemctl("kill", "--signal=KILL", "omnitron-dev-infra-postgres.service")
+    shop.wait(lambda: "apple     40 left" in shop.run("curl", "-s", GATEWAY).stdout, 20, "the database is back")
+    visitors = [shop.run("curl", "-s", GATEWAY).stdout.partition("visitor ")[2].partition(",")[0] for _ in range(2)]
+    assert int(visitors[1]) == int(visitors[0]) + 1

@@ -6,6 +6,7 @@ import os
 import urllib.request
 from typing import Annotated, Any
 
+from redis.asyncio import Redis
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
@@ -40,14 +41,19 @@ def prices_now() -> dict[str, int]:
 
 
 def setup(context: Context) -> None:
-    global shop, instance
+    global shop, instance, cache
     shop, instance = context.services["Shop"], context.instance
+    # omnitron has given the app a database of the stack's Redis, and put its address here.
+    cache = Redis.from_url(os.environ["REDIS_URL"])
 
 
 async def page(request: Request) -> Response:
     goods = await shop.goods()
+    visitor = await cache.incr(os.environ["REDIS_PREFIX"] + "visitors")
     lines = [f"{good:8} {it['left']:3} left at {(it['price'] or 0) / 100:.2f}" for good, it in goods.items()]
-    return PlainTextResponse("\n".join([os.environ["SHOP_NAME"], "", *lines, "", f"served by instance {instance}", ""]))
+    return PlainTextResponse(
+        "\n".join([os.environ["SHOP_NAME"], "", *lines, "", f"visitor {visitor}, served by instance {instance}", ""])
+    )
 
 
 async def order(request: Request) -> Response:
