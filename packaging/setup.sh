@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 packages="python3-venv python3-dev gcc pkg-config libsystemd-dev systemd systemd-container dbus nodejs curl procps"
 # What the demo's shop keeps its data in.
 packages="$packages postgresql redis-server nginx libnginx-mod-http-lua lua-nginx-redis"
-[ "${1:-}" = test ] && packages="$packages mmdebstrap libpam-systemd dbus-user-session iproute2 passwd user-mode-linux e2fsprogs"
+[ "${1:-}" = test ] && packages="$packages mmdebstrap libpam-systemd dbus-user-session iproute2 passwd user-mode-linux e2fsprogs docker.io busybox-static openssl"
 
 missing=""
 for package in $packages; do
@@ -28,9 +28,9 @@ if [ -n "$missing" ] && [ "$(id -u)" = 0 ]; then
     apt-get -qq update
     # shellcheck disable=SC2086 # a list of words
     apt-get -qq install -y --no-install-recommends $missing >/dev/null
-    for server in redis-server nginx; do
+    for server in redis-server nginx docker.io; do
         case "$missing " in
-        *" $server "*) [ ! -d /run/systemd/system ] || systemctl --quiet disable --now $server.service ;;
+        *" $server "*) [ ! -d /run/systemd/system ] || systemctl --quiet disable --now ${server%.io}.service ;;
         esac
     done
     rm -f /etc/postgresql-common/createcluster.d/omnitron.conf

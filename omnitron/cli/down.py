@@ -15,19 +15,24 @@ from omnitron.names import WATCHER
 if TYPE_CHECKING:
     from omnitron.observe.policies import StackPolicy
 
-Remove = Annotated[bool, typer.Option("--remove", help="Remove its units too.")]
+Remove = Annotated[bool, typer.Option("--remove", help="Remove its units and its containers too.")]
+Volumes = Annotated[
+    bool, typer.Option("--volumes", help="With --remove: remove the data in the volumes of its containers too.")
+]
 
 
 def down_command(
     stack: OptionalStack = None,
     remove: Remove = False,
+    volumes: Volumes = False,
     user: User = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Stop every app of a stack: lower `shutdown.priority` first, dependents before what they need.
 
-    The units stay installed, unless --remove is given: `systemctl start` starts the stack again.
+    The units stay installed, unless --remove is given: `systemctl start` starts the stack again. What its servers
+    keep, and its secrets, stay in any case.
     """
     from omnitron.control.steps import stop_steps
 
@@ -38,9 +43,24 @@ def down_command(
         output.line(f"stopping {policy.stack} of {policy.project}")
     failed = jobs.carry_out(steps, is_user=is_user)
     if remove and not failed:
+        _remove_containers(policy, volumes=volumes)
         _remove(policy, is_user=is_user)
     done = [] if failed else [f"{policy.stack} of {policy.project}"]
     jobs.finish("stopped", done, failed, [policy], is_user=is_user)
+
+
+def _remove_containers(policy: StackPolicy, *, volumes: bool) -> None:
+    """Remove the containers of a stack that has stopped; volumes only when asked."""
+    described = [one.container for one in policy.infra if one.container]
+    if not described:
+        return
+    from omnitron.infra.containers.engine import CannotError, Container, EngineDownError
+
+    for one in described:
+        try:
+            Container(dict(one), {}).remove(volumes=volumes)
+        except (CannotError, EngineDownError) as error:
+            output.warn(f"the container {one['name']} is left: {error}")
 
 
 def _remove(policy: StackPolicy, *, is_user: bool) -> None:

@@ -105,7 +105,7 @@ class StackSettings(Model):
 
     redis_db_offset: Annotated[int, Field(ge=0)] | None = None
     """First Redis database of the stack."""
-    container_prefix: Text | None = later()
+    container_prefix: Name | None = None
     """Prefix of container names; `<project>-<stack>` if omitted."""
     env: Environment = {}
     """Environment of every process of the stack."""

@@ -58,10 +58,10 @@ class ServiceHealthCheck(Model):
     """Deadline of one."""
     retries: Annotated[int, Field(ge=1)] = 5
     """Failures in a row before it is unhealthy."""
-    start_period: Duration = 30_000
+    start_period: Duration = later(30_000)
     """Time in which failures do not count."""
-    jsonrpc: JsonRpcCheck | None = None
-    """For type jsonrpc."""
+    jsonrpc: JsonRpcCheck | None = later()
+    """For type jsonrpc; such a check asks for a TCP connection as yet."""
 
 
 class ContainerHealthCheck(Model):
@@ -140,7 +140,7 @@ class DockerService(Model):
     """More names."""
     labels: dict[Text, Text] = {}
     """Labels."""
-    variants: dict[Name, Any] = {}
+    variants: dict[Name, Any] = later(dict)
     """Overrides by network mode."""
 
 

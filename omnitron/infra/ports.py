@@ -39,7 +39,9 @@ def name_hash(text: str) -> int:
 def declared(service: Service) -> dict[str, int]:
     """Return the ports that a service has before anything is added."""
     if service.requirement.ports:
-        return dict(service.requirement.ports)
+        docker = service.requirement.docker
+        mapped = docker.port_mappings if docker else {}
+        return {name: mapped.get(str(port), port) for name, port in service.requirement.ports.items()}
     if service.kind == "minio":
         return {"main": BASES["minio"], "console": CONSOLE}
     return {"main": BASES[service.kind]} if service.kind in BASES else {}

@@ -42,14 +42,16 @@ def choose(service: Service, programs: frozenset[str] | None) -> Provider:
     if bare_metal and bare_metal.systemd_unit:
         return Provider("systemd", f"the definition names {bare_metal.systemd_unit}")
     if docker and not bare_metal:
+        if programs is not None and "docker" not in programs:
+            raise NoProviderError(
+                "this host has no docker, and the definition describes a container", "apt install docker.io"
+            )
         return Provider("docker", "the definition describes a container")
     program, package = NATIVE.get(service.kind, (None, None))
     if program and (programs is None or program in programs):
         return Provider("native", f"the host has {program}" if programs else "")
     if service.kind == "custom":
         raise NoProviderError("nothing is said of how", "give it docker, bareMetal.systemdUnit, or say external")
-    if programs is not None and "docker" in programs:
-        return Provider("docker", f"the host has docker, and no {program or f'server for {service.kind}'}")
     if package:
         raise NoProviderError(f"this host has no {program}", f"apt install {package}")
     raise NoProviderError(

@@ -48,7 +48,12 @@ class Placed:
     @property
     def is_waited_for(self) -> bool:
         """Whether apps start only when it is healthy."""
-        return self.service.requirement.critical and self.provider.name in ("native", "systemd")
+        return self.service.requirement.critical and self.provider.name != "external"
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether a unit of the stack runs it."""
+        return self.provider.name in ("native", "docker")
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,8 @@ class Infra:
     """Redis databases by app and purpose."""
     databases: Mapping[str, tuple[DatabaseToMake, ...]] = field(default_factory=dict)
     """By server of ours."""
+    containers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """The environment of each container, by service; values may refer to secrets."""
     passwords: Mapping[str, str] = field(default_factory=dict)
     """The secret that clients of a server of ours give as its password, by server."""
     problems: tuple[Problem, ...] = ()
@@ -107,8 +114,8 @@ def resolve(ecosystem: Ecosystem, stack: str, programs: frozenset[str] | None, r
         except NoProviderError as error:
             problems.append(service.source.problem(service.at, f"cannot run {service.name}: {error}", error.hint))
             continue
-        if provider.name == "docker" or service.kind in ("openresty", "tor"):
-            warnings.append(service.source.problem(service.at, "has no effect in this version: it needs a container"))
+        if service.kind in ("openresty", "tor") and provider.name != "docker":
+            warnings.append(service.source.problem(service.at, "has no effect in this version: describe its container"))
         else:
             providers[service.name] = provider
     problems += _unsupported(asked)
@@ -136,6 +143,7 @@ def resolve(ecosystem: Ecosystem, stack: str, programs: frozenset[str] | None, r
     told = _Telling(stack, asked, {one.name: one for one in placed}, numbers)
     environment = {app: dict(told.variables(app)) for app in asked.needs}
     databases = {one.name: tuple(told.databases(one)) for one in placed if one.provider.name == "native"}
+    containers = {one.name: dict(told.inside(one)) for one in placed if one.provider.name == "docker"}
     caches = [one for one in placed if one.service.kind == "redis" and one.provider.name == "native"]
     passwords = {one.name: name for one in caches if (name := told.secret(one, "password"))}
     return Infra(
@@ -145,6 +153,7 @@ def resolve(ecosystem: Ecosystem, stack: str, programs: frozenset[str] | None, r
         asked.needs,
         numbers,
         databases,
+        containers,
         passwords,
         (*problems, *told.problems),
         tuple(warnings),
@@ -158,7 +167,7 @@ def _ports(
     providers: Mapping[str, Provider],
     remembered: Mapping[str, int],
 ) -> dict[str, dict[str, int]]:
-    ours = [service for service in services if providers[service.name].name == "native"]
+    ours = [service for service in services if providers[service.name].name in ("native", "docker")]
     given = ports.assign(stack, ecosystem.config.stacks[stack], ours, remembered)
     for service in services:
         elsewhere = dict(service.external.ports) if service.external else {}
@@ -287,6 +296,12 @@ class _Telling:
         for name, value in values.items():
             yield f"APP_STORAGE__S3__{renamed.get(name, name)}", value
         yield "APP_STORAGE__S3__FORCE_PATH_STYLE", "true"
+
+    def inside(self, one: Placed) -> Iterator[tuple[str, str]]:
+        """Yield the environment of a container."""
+        docker = one.service.requirement.docker
+        for variable, template in (docker.environment if docker else {}).items():
+            yield variable, self._filled(one, variable, template)
 
     def _plain(self, server: Placed, key: str) -> str | None:
         value = self._said(server, key)

@@ -157,6 +157,8 @@ class ServicePolicy:
     databases: tuple[str, ...]
     password: str | None
     """Name of the secret that its clients give, None for a service that has one for each or none."""
+    container: Mapping[str, Any] | None = None
+    """Name and volumes of its container, None where there is none."""
 
 
 @dataclass(frozen=True)
@@ -346,6 +348,7 @@ def _service(data: Mapping[str, Any]) -> ServicePolicy:
         unit=_optional(str, data["unit"]),
         databases=tuple(data["databases"]),
         password=_optional(str, data["password"]),
+        container=data.get("container"),
     )
 
 

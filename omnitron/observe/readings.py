@@ -82,7 +82,7 @@ def take(stacks: Iterable[StackPolicy], *, is_user: bool, records: Path, listens
     remembered = {stack.target: memory.read(memory.path_of(records, stack.prefix_part, stack.stem)) for stack in stacks}
     known = {target: found for target, found in remembered.items() if found}
     checks = {unit: result for stack in stacks for unit, result in checks_of(stack, records).items()}
-    said = _said(stacks, units, is_user=is_user) if listens else {}
+    said = _said(stacks, units, is_user=is_user, listens=listens)
     return Readings(boot_time, monotonic, units, usage, crashed, recent, known, checks, said)
 
 
@@ -104,9 +104,16 @@ def _counted_by_systemd(
     return found
 
 
-def _said(stacks: Iterable[StackPolicy], units: dict[str, Listed], *, is_user: bool) -> dict[str, str]:
-    processes = [process for stack in stacks for app in stack.apps for process in app.processes if process.control]
-    services = [service for process in processes for service in services_of(process, units) if service in units]
+def _said(stacks: Iterable[StackPolicy], units: dict[str, Listed], *, is_user: bool, listens: bool) -> dict[str, str]:
+    """Return what services say of themselves: those that start and, when it `listens`, all process hosts."""
+    services = [
+        service
+        for stack in stacks
+        for app in stack.apps
+        for process in app.processes
+        for service in services_of(process, units)
+        if service in units and (units[service].active == "activating" or (listens and process.control))
+    ]
     return {
         unit: shown.get("StatusText", "") for unit, shown in show(services, ["StatusText"], is_user=is_user).items()
     }

@@ -226,10 +226,10 @@ def _note(process: ProcessPolicy, unit: str, status: Status, kept_down: KeptDown
     check = readings.checks.get(unit)
     if status == "online" and process.retries and check and check.failures:
         return f"{check.failures} of {process.retries} health checks failed: {check.message}"
-    state, _, message = readings.said.get(unit, "").partition(": ")
+    # Its own words, for somebody's terminal.
+    said = "".join(character if character.isprintable() else "?" for character in readings.said.get(unit, ""))
+    state, _, plain = said.partition(": ")
     if status == "online" and state in ("degraded", "unhealthy"):
-        # Its own words, for somebody's terminal.
-        plain = "".join(character if character.isprintable() else "?" for character in message)
         return f"says that it is {state}" + (f": {plain}" if plain else "")
     if status == "stopped" and kept_down:
         return kept_down.note
@@ -240,4 +240,4 @@ def _note(process: ProcessPolicy, unit: str, status: Status, kept_down: KeptDown
     if wait is not None:
         left = _budget_left(process, unit, status, readings)
         return f"crashed; next start in {wait:.0f} s, {left} more until it is given up"
-    return ""
+    return said if status == "starting" else ""

@@ -14,7 +14,7 @@ from omnitron.definition.loader import Ecosystem
 from omnitron.definition.process import Limits, Paths, RawUnit
 from omnitron.errors import Problem
 from omnitron.infra.resolved import Infra, Placed
-from omnitron.planner import groups
+from omnitron.planner import containers, groups
 from omnitron.planner.facts import HostFacts
 from omnitron.planner.layout import StackNames
 from omnitron.planner.processes import Listener, Native, PlannedProcess, Probe
@@ -54,6 +54,8 @@ def processes(
     for placed in infra.services:
         if placed.provider.name == "native":
             yield names.INFRA + placed.name, (_process(ecosystem, stack, infra, placed, facts),)
+        elif placed.provider.name == "docker":
+            yield names.INFRA + placed.name, (containers.process(ecosystem, stack, infra, placed, facts),)
 
 
 def _process(ecosystem: Ecosystem, stack: str, infra: Infra, placed: Placed, facts: HostFacts) -> PlannedProcess:
@@ -161,7 +163,7 @@ def needs(stack: StackNames, infra: Infra, app: str) -> Iterator[str]:
     for placed in infra.used_by(app):
         if placed.is_waited_for:
             yield stack.gate(names.INFRA + placed.name)
-        if placed.provider.name == "native":
+        if placed.is_ours:
             parts = names.app_parts(names.INFRA + placed.name)
             yield f"{names.unit_stem(stack.prefix, stack.stack, *parts)}.service"
 
@@ -182,12 +184,14 @@ def gates_of_host_units(stack: StackNames, infra: Infra, facts: HostFacts) -> It
             yield groups.gate_of(stack, names.INFRA + placed.name, [bare_metal.systemd_unit], facts)
 
 
-def problems(infra: Infra, facts: HostFacts) -> Iterator[Problem]:
+def problems(ecosystem: Ecosystem, infra: Infra, facts: HostFacts) -> Iterator[Problem]:
     """Yield what keeps the services of a stack from being run as they are declared."""
     for placed in infra.services:
         service = placed.service
         if placed.provider.name == "systemd":
             yield from _host_unit(placed, facts)
+        if placed.provider.name == "docker":
+            yield from containers.problems(ecosystem, placed, facts)
         if placed.provider.name != "native":
             continue
         yield from _settings(placed)

@@ -146,7 +146,7 @@ def _problems(
     ecosystem: Ecosystem, plan: StackPlan, facts: HostFacts, others: Mapping[str, Mapping[str, int]]
 ) -> list[Problem]:
     """Return what is wrong with one stack; `others` are the ports of others, by stem and `service.port`."""
-    problems = [*plan.infra.problems, *infra.problems(plan.infra, facts)]
+    problems = [*plan.infra.problems, *infra.problems(ecosystem, plan.infra, facts)]
     problems += ports.problems(plan.names, plan.claims, plan.apps, facts.ports, others)
     problems += secrets.problems(ecosystem, plan.names, plan.infra, facts)
     if plan.site:

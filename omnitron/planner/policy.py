@@ -6,6 +6,7 @@ nothing else of a definition. Times are in milliseconds.
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from typing import Any
 
@@ -56,7 +57,9 @@ def compile_policy(
             "retention": round(metrics.retention * 1000),
             "prometheus": _prometheus(ecosystem),
         },
-        "infra": [_service(placed, infra) for placed in infra.services],
+        "infra": [
+            _service(placed, infra, next(iter(apps.get(INFRA + placed.name, ())), None)) for placed in infra.services
+        ],
         "ports": {claim.label: claim.port for claim in claims},
         "maintenance": asdict(site.redis) if site and site.redis else None,
         "apps": [
@@ -80,8 +83,12 @@ def _prometheus(ecosystem: Ecosystem) -> dict[str, Any] | None:
     return {"host": host, "port": asked.port, "tokenFile": str(absolute(ecosystem.folder, asked.token_file))}
 
 
-def _service(placed: Placed, infra: Infra) -> dict[str, Any]:
+def _service(placed: Placed, infra: Infra, server: PlannedProcess | None) -> dict[str, Any]:
     """Return what is told of a service of the stack, whoever runs it."""
+    container = None
+    if placed.provider.name == "docker" and server and server.native:
+        told = json.loads(server.native.spec)
+        container = {key: told[key] for key in ("name", "volumes")}
     return {
         "name": placed.name,
         "kind": placed.service.kind,
@@ -90,12 +97,13 @@ def _service(placed: Placed, infra: Infra) -> dict[str, Any]:
         "host": placed.host,
         "ports": dict(placed.ports),
         "users": list(placed.service.users),
-        "app": INFRA + placed.name if placed.provider.name == "native" else None,
+        "app": INFRA + placed.name if placed.is_ours else None,
         "unit": placed.service.requirement.bare_metal.systemd_unit
         if placed.provider.name == "systemd" and placed.service.requirement.bare_metal
         else None,
         "databases": [one.name for one in infra.databases.get(placed.name, ())],
         "password": infra.passwords.get(placed.name),
+        "container": container,
     }
 
 
@@ -118,7 +126,7 @@ def _server(name: str, names: StackNames, processes: tuple[PlannedProcess, ...])
 def _app(
     app: App, names: StackNames, processes: tuple[PlannedProcess, ...], is_needed: bool, infra: Infra
 ) -> dict[str, Any]:
-    used = [one for one in infra.used_by(app.name) if one.is_waited_for and one.provider.name == "native"]
+    used = [one for one in infra.used_by(app.name) if one.is_waited_for and one.is_ours]
     return {
         "name": app.name,
         "mode": "bootstrap" if app.system else "classic",

@@ -28,10 +28,10 @@ class Claim:
 
 def claims(infra: Infra, gateway: Claim | None) -> tuple[Claim, ...]:
     """Return the ports that a stack takes beside those of its apps."""
-    native = [placed for placed in infra.services if placed.provider.name == "native"]
     found = [
         Claim(f"{placed.name}.{name}", port, placed.service.source, placed.service.at)
-        for placed in native
+        for placed in infra.services
+        if placed.is_ours
         for name, port in placed.ports.items()
     ]
     return (*found, *([gateway] if gateway else []))

@@ -81,7 +81,9 @@ class Native(Told):
     files: tuple[tuple[str, Path], ...] = ()
     """What systemd hands to it of the files of others, by the name of the credential."""
     notifies: bool = True
-    """Whether it says itself when it answers."""
+    """Whether it says itself when it runs."""
+    asks: bool = False
+    """Whether its probe, too, must pass before anybody may use it."""
 
 
 @dataclass(frozen=True)

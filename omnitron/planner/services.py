@@ -107,7 +107,7 @@ def _account(process: PlannedProcess, facts: HostFacts) -> dict[str, Value]:
 def _start(process: PlannedProcess, facts: HostFacts) -> dict[str, Value]:
     kind = "notify" if process.hosted or (process.native and process.native.notifies) else "exec"
     values: dict[str, Value] = {"type": kind, "timeout_start_sec": _seconds(process.startup_timeout)}
-    if process.native and process.native.notifies:
+    if process.native and process.native.notifies and not process.native.asks:
         # It says itself when it answers; the probe is for later.
         return values | {"exec_start_post": Command(process.native.setup) if process.native.setup else None}
     if process.probe is None:

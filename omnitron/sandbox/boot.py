@@ -28,6 +28,7 @@ _NSPAWN = (
     "--link-journal=no",  # the host's journal directory stays the host's
     "--console=read-only",  # `pipe` hides what systemd says while it boots
     "--notify-ready=yes",
+    "--system-call-filter=bpf keyctl add_key",  # what it takes to run containers in it
 )
 # `is-system-running` fails on `degraded` too; behind the bus's socket there may be nobody yet.
 _SETTLE = """

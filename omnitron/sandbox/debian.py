@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "dbus-user-session", "libpam-systemd", "passwd"),
     *("python3", "python3-dbus-fast", "python3-jinja2", "python3-pydantic", "python3-pystemd"),
-    *("python3-typer", "python3-yaml", "python3-redis"),
+    *("python3-typer", "python3-yaml", "python3-redis", "python3-docker"),
     *("python3-httptools", "python3-jwt", "python3-cryptography", "python3-msgspec", "python3-starlette"),
     *("python3-uvicorn", "python3-websockets", "python3-pathspec"),
     *("python3-psycopg", "python3-psycopg-pool"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import compiling, hosting, peers, restarting, starting, status, watching
+from tests.bench import compiling, hosting, infrastructure, peers, restarting, starting, status, watching
 from tests.bench.table import Row, show
 
 BENCHES = {
@@ -18,6 +18,7 @@ BENCHES = {
     "starting": starting.measure,
     "hosting": hosting.measure,
     "watching": watching.measure,
+    "infrastructure": infrastructure.measure,
     "peers": peers.measure,
 }
 

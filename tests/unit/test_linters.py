@@ -18,7 +18,7 @@ PACKAGE = ROOT / "omnitron"
 MAY_IMPORT = {
     "secrets": {"supervision"},
     "definition": {"secrets"},
-    "infra": {"definition", "secrets"},
+    "infra": {"definition", "secrets", "supervision"},
     "gateway": {"definition", "infra", "secrets"},
     "planner": {"definition", "gateway", "infra", "secrets"},
     "render": {"gateway", "planner"},
@@ -67,6 +67,7 @@ FENCES = {
     "opentelemetry": {"host"},
     "cryptography": {"host", "secrets"},
     "redis": {"gateway"},
+    "docker": {"infra"},
 }
 
 

@@ -10,7 +10,14 @@ import pytest
 
 from omnitron.definition.ecosystem import AppEntry, EcosystemConfig, Stack
 from omnitron.definition.fields import HOSTED, LATER, Model
-from omnitron.definition.infrastructure import BareMetalService, Infrastructure, LegacyDatabase, ServiceRequirement
+from omnitron.definition.infrastructure import (
+    BareMetalService,
+    DockerService,
+    Infrastructure,
+    LegacyDatabase,
+    ServiceHealthCheck,
+    ServiceRequirement,
+)
 from omnitron.definition.later import without_effect
 from omnitron.definition.problems import _models_in
 from omnitron.definition.system import Bucket, Process, System
@@ -32,9 +39,10 @@ SETTINGS: dict[str, Any] = {
 MARKED: dict[type[Model], dict[str, Any]] = {
     EcosystemConfig: {"gateway.image": "x"},
     AppEntry: {**SETTINGS, "shutdown.drainConnections": False},
+    DockerService: {"variants": {}},
+    ServiceHealthCheck: {"jsonrpc": {"port": 1, "method": "x"}, "startPeriod": 1},
     Stack: {
         "nodes": [],
-        "settings.containerPrefix": "x",
         "settings.allowDegradedInfra": True,
     },
     Infrastructure: {"gateway": {}, "tor": {}},
@@ -78,6 +86,8 @@ PLACES: dict[type[Model], str] = {
     ServiceRequirement: "infrastructure.services.s.",
     BareMetalService: "infrastructure.services.s.bareMetal.",
     Bucket: "omnitron.s3.",
+    DockerService: "infrastructure.services.s.docker.",
+    ServiceHealthCheck: "infrastructure.services.s.healthCheck.",
 }
 
 
@@ -101,6 +111,9 @@ def setting(path: str, value: Any) -> dict[str, Any]:
     """A mapping that sets one field, and what must be beside it."""
     for key in reversed(path.split(".")):
         value = {key: value}
+    for service in value.get("infrastructure", {}).get("services", {}).values():
+        if "healthCheck" in service:
+            service["healthCheck"]["type"] = "tcp"
     for transport in value.get("transports", {}).values():
         transport["port"] = 1
     return value

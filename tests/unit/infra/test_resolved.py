@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -205,3 +206,34 @@ def test_a_password_that_is_referred_to_must_be_there(tmp_path: Path) -> None:
 def test_an_app_may_not_have_the_name_of_a_server(tmp_path: Path) -> None:
     with pytest.raises(DefinitionError, match="cannot use the name 'infra-db'"):
         loaded(tmp_path, shop({"name": "infra-db"}))
+
+
+def test_a_container_is_described_for_the_engine(tmp_path: Path) -> None:
+    files = {
+        "ports": {"http": 80},
+        "secrets": {"key": {"secret": "k"}},
+        "resources": {"memory": "64mb", "cpus": 0.5},
+        "docker": {
+            "image": "files:1",
+            "portMappings": {"80": 8080, "53/udp": 5353},
+            "environment": {"KEY": "${secret:key}"},
+            "volumes": ["data:/data", "./conf:/etc/x:ro", "/srv:/srv"],
+            "healthCheck": {"test": "true", "interval": "2s"},
+            "labels": {"team": "a"},
+        },
+    }
+    made = plan(tmp_path, {"infrastructure": {"files": files}}, stacks=stack(settings={"containerPrefix": "mine"}))
+    (process,) = made.stacks[0].apps["infra-api-files"]
+    told = json.loads(process.told.spec if process.told else "")
+    assert (told["name"], told["network"], told["slice"]) == ("mine-api-files", "mine_default", "omnitron-dev.slice")
+    assert told["ports"] == {"80/tcp": ["127.0.0.1", 8080], "53/udp": ["127.0.0.1", 5353]}
+    assert told["environment"] == {"KEY": "${secret:k}"} and process.secrets == ("k",)
+    assert [(one["source"], one["target"], one["mode"]) for one in told["volumes"]] == [
+        ("mine-api-files-data", "/data", "rw"),
+        (f"{tmp_path}/conf", "/etc/x", "ro"),
+        ("/srv", "/srv", "rw"),
+    ]
+    assert told["health"]["test"] == ["CMD-SHELL", "true"] and told["health"]["interval"] == 2_000_000_000
+    assert (told["memory"], told["nanoCpus"]) == (64 << 20, 500_000_000)
+    assert told["labels"]["team"] == "a" and told["labels"]["omnitron.managed"] == "true"
+    assert (process.user, process.restarts.restart) == ("root", "always")

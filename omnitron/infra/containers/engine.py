@@ -1,0 +1,188 @@
+"""One container on the engine: made as its settings say, looked at, stopped. The only user of the docker library."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+import docker
+from docker.errors import APIError, BuildError, DockerException, ImageNotFound, NotFound
+from requests.exceptions import RequestException
+
+DIGEST = "omnitron.digest"
+MANAGED = "omnitron.managed"
+PATIENCE_S = 15
+
+
+class EngineDownError(Exception):
+    """The engine does not answer."""
+
+
+class CannotError(Exception):
+    """The engine refuses, or something is in the way: one line for the journal."""
+
+
+class State(NamedTuple):
+    """How a container is."""
+
+    status: str
+    """`created`, `running`, `exited`, … or `gone`."""
+    health: str
+    """`healthy`, `unhealthy`, `starting`; empty for one without a check."""
+    exit_code: int
+    error: str
+
+
+class Container:
+    """The container that `settings` describe, with the values of its environment filled in."""
+
+    def __init__(self, settings: dict[str, Any], environment: dict[str, str]) -> None:
+        self.settings = settings
+        self.name: str = settings["name"]
+        self._environment = environment
+        made_of = json.dumps([settings, environment], sort_keys=True)
+        self._digest = hashlib.sha256(made_of.encode()).hexdigest()[:24]
+        self._client: Any = None
+
+    def start(self) -> None:
+        """Have it run: as it is if it is up to date, else made anew; its volumes stay."""
+        with self._engine() as client:
+            self._network(client)
+            image = self._image(client)
+            found = self._find(client)
+            if found is not None and (found.labels.get(DIGEST) != self._digest or found.image.id != image):
+                found.remove(force=True)
+                found = None
+            found = found or self._create(client)
+            if found.status != "running":
+                found.start()
+
+    def state(self) -> State:
+        """Return how it is."""
+        with self._engine() as client:
+            found = self._find(client)
+            if found is None:
+                return State("gone", "", 0, "")
+            state = found.attrs["State"]
+            health = (state.get("Health") or {}).get("Status", "")
+            return State(state["Status"], health, int(state.get("ExitCode", 0)), str(state.get("Error", "")))
+
+    def log(self, since: float) -> Iterator[bytes]:
+        """Yield what it writes from a moment on, until it ends."""
+        with self._engine() as client:
+            found = self._find(client)
+            if found is not None:
+                yield from found.logs(stream=True, follow=True, since=since)
+
+    def stop(self) -> None:
+        """Stop it, and wait until it has."""
+        with self._engine() as client:
+            found = self._find(client)
+            if found is not None:
+                found.stop(timeout=max(1, round(self.settings["stopTimeout"] / 1000)))
+
+    def kill(self) -> None:
+        """End it at once."""
+        with self._engine() as client:
+            found = self._find(client)
+            if found is not None and found.status == "running":
+                found.kill()
+
+    def remove(self, *, volumes: bool) -> None:
+        """Remove it and, when asked, the volumes that were made for it."""
+        with self._engine() as client:
+            if (found := self._find(client)) is not None:
+                found.remove(force=True)
+            for volume in self.settings["volumes"] if volumes else ():
+                if volume["named"]:
+                    with suppress(NotFound):
+                        client.volumes.get(volume["source"]).remove()
+
+    def _engine(self) -> _Engine:
+        return _Engine(self)
+
+    def _find(self, client: Any) -> Any:
+        try:
+            found = client.containers.get(self.name)
+        except NotFound:
+            return None
+        if found.labels.get(MANAGED) != "true":
+            raise CannotError(f"cannot use the container {self.name}: somebody else made it; rename or remove it")
+        return found
+
+    def _network(self, client: Any) -> None:
+        name = self.settings["network"]
+        if name not in ("bridge", "host", "none") and not client.networks.list(names=[name]):
+            labels = {key: value for key, value in self.settings["labels"].items() if key != "omnitron.service"}
+            client.networks.create(name, driver="bridge", labels=labels, check_duplicate=True)
+
+    def _image(self, client: Any) -> str:
+        name, build = self.settings["image"], self.settings["build"]
+        try:
+            if build:
+                # The engine's cache makes this short when nothing has changed.
+                image, _ = client.images.build(tag=name, rm=True, **{k: v for k, v in build.items() if v is not None})
+                return str(image.id)
+            return str(client.images.get(name).id)
+        except ImageNotFound:
+            return str(client.images.pull(name).id)
+        except (BuildError, TypeError) as error:
+            raise CannotError(f"cannot build the image {name}: {error}") from error
+
+    def _create(self, client: Any) -> Any:
+        told = self.settings
+        optional = {
+            "command": told["command"],
+            "entrypoint": told["entrypoint"],
+            "user": told["user"],
+            "healthcheck": told["health"],
+            "mem_limit": told["memory"],
+            "mem_reservation": told["memoryReservation"],
+            "nano_cpus": told["nanoCpus"],
+            "shm_size": told["shmSize"],
+        }
+        return client.containers.create(
+            told["image"],
+            name=self.name,
+            hostname=self.name.rpartition("-")[2],
+            environment=self._environment,
+            ports={inside: tuple(outside) for inside, outside in told["ports"].items()},
+            volumes={one["source"]: {"bind": one["target"], "mode": one["mode"]} for one in told["volumes"]},
+            network=told["network"],
+            extra_hosts=dict(text.split(":", 1) for text in told["extraHosts"]),
+            labels={**told["labels"], DIGEST: self._digest},
+            cgroup_parent=self._parent(client),
+            # Restarts are systemd's affair.
+            restart_policy={"Name": "no"},
+            **{key: value for key, value in optional.items() if value is not None},
+        )
+
+    def _parent(self, client: Any) -> str | None:
+        """Return the stack's slice, where the engine can put a container into one."""
+        return self.settings["slice"] if client.info().get("CgroupDriver") == "systemd" else None
+
+
+class _Engine:
+    """The engine for the length of one question; what goes wrong is told apart by whose fault it is."""
+
+    def __init__(self, owner: Container) -> None:
+        self._owner = owner
+
+    def __enter__(self) -> Any:
+        if self._owner._client is None:
+            try:
+                self._owner._client = docker.from_env(timeout=PATIENCE_S)
+            except DockerException as error:
+                raise EngineDownError(str(error)) from error
+        return self._owner._client
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, APIError):
+            why = error.explanation or str(error)
+            raise CannotError(f"cannot run the container {self._owner.name}: {why}") from error
+        if isinstance(error, RequestException | ConnectionError | TimeoutError):
+            self._owner._client = None
+            raise EngineDownError(str(error)) from error

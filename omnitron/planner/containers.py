@@ -1,0 +1,122 @@
+"""A service in a container as a process: a program of ours stays in the foreground of its unit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from omnitron import names
+from omnitron.definition.loader import Ecosystem
+from omnitron.definition.process import Limits, Paths, RawUnit
+from omnitron.errors import Problem
+from omnitron.infra.containers.recipe import Place, recipe
+from omnitron.infra.resolved import Infra, Placed
+from omnitron.planner.facts import HostFacts
+from omnitron.planner.processes import Listener, Native, PlannedProcess, Probe, join_port
+from omnitron.planner.programs import Program
+from omnitron.planner.restarts import Restarts, resolve
+from omnitron.planner.told import spec_name
+from omnitron.secrets import references
+
+STOP_TIMEOUT_MS = 10_000
+SPARE_MS = 10_000
+"""What stopping may take beside the container's own time."""
+RESTARTS: dict[str, Literal["on-failure", "always"]] = {
+    "always": "always",
+    "unless-stopped": "always",
+    "on-failure": "on-failure",
+}
+"""The engine's restart policies, which systemd carries out."""
+
+
+def process(ecosystem: Ecosystem, stack: str, infra: Infra, placed: Placed, facts: HostFacts) -> PlannedProcess:
+    """Return the process of a container."""
+    config, app = ecosystem.config, names.INFRA + placed.name
+    stem = names.unit_stem(config.unit_prefix, stack)
+    prefix = config.stacks[stack].settings.container_prefix or f"{config.project}-{stack}"
+    place = Place(config.project, stack, prefix, f"{stem}.slice", ecosystem.folder)
+    environment = dict(infra.containers[placed.name])
+    settings = recipe(placed, environment, place, STOP_TIMEOUT_MS)
+    credentials = [name for value in environment.values() for name in references.names_in(value)]
+    told = Native(
+        json.dumps(settings, ensure_ascii=False, indent=1) + "\n",
+        setup=None,
+        stop_signal=None,
+        credentials=tuple(dict.fromkeys(credentials)),
+        asks=placed.service.requirement.health_check is not None,
+    )
+    spec = facts.specs / spec_name(stem, app, names.SINGLE_PROCESS, told)
+    python = facts.host_python
+    context = [Path(settings["build"]["path"])] if settings["build"] else []
+    reads = (python.parent.parent, python.resolve().parent.parent, facts.package_folder / "omnitron", *context)
+    argv = (str(python), "-P", "-m", "omnitron.infra.containers", "run", str(spec))
+    return PlannedProcess(
+        prefix=config.unit_prefix,
+        stack=stack,
+        app=app,
+        name=names.SINGLE_PROCESS,
+        alone=True,
+        pool=None,
+        program=Program(argv, reads),
+        folder=Path("/"),
+        project=Path("/"),
+        environment=(("PYTHONUNBUFFERED", "1"),),
+        critical=False,
+        restarts=_restarts(ecosystem, placed),
+        startup_timeout=placed.service.requirement.startup_timeout,
+        stop_timeout=STOP_TIMEOUT_MS + SPARE_MS,
+        stop_priority=0,
+        probe=_probe(placed),
+        listeners=tuple(Listener("tcp", placed.host, port, activated=False) for port in placed.ports.values()),
+        # Who may talk to the engine is as good as root.
+        user="root",
+        group=None,
+        paths=Paths(),
+        limits=Limits(),
+        hardening="strict",
+        raw=RawUnit(),
+        log_level=config.logging.level,
+        scaling=None,
+        hosted=None,
+        native=told,
+    )
+
+
+def _restarts(ecosystem: Ecosystem, placed: Placed) -> Restarts:
+    supervision = ecosystem.config.supervision.model_copy(update={"strategy": "one_for_one"})
+    said = placed.service.requirement.docker.restart if placed.service.requirement.docker else "unless-stopped"
+    found = resolve(supervision, ())
+    wanted = RESTARTS.get(said.partition(":")[0])
+    return replace(found, restart=wanted) if wanted else replace(found, enabled=False)
+
+
+def _probe(placed: Placed) -> Probe | None:
+    """Return how it is asked from outside; the engine's own check of it is the engine's affair."""
+    check = placed.service.requirement.health_check
+    if check is None:
+        return None
+    rules = check.timeout, check.interval, check.retries
+    address = join_port(placed.host, placed.port)
+    target = check.target or "/"
+    if check.type == "command":
+        return Probe("command", ("/bin/sh", "-c", target), *rules)
+    if check.type == "http":
+        return Probe("http", (f"http://{address}{target}" if target.startswith("/") else target,), *rules)
+    return Probe("tcp", (address if target.startswith("/") else target,), *rules)
+
+
+def problems(ecosystem: Ecosystem, placed: Placed, facts: HostFacts) -> Iterator[Problem]:
+    """Yield what keeps a container from being run as it is declared."""
+    service = placed.service
+    docker = service.requirement.docker
+    if docker is None or not (docker.image or docker.build):
+        yield service.source.problem((*service.at, "docker"), "cannot run a container: neither image nor build is said")
+    if facts.accounts is not None and not facts.is_user:
+        owners = {ecosystem.source.path.stat().st_uid, service.source.path.stat().st_uid}
+        if owners != {0}:
+            message = "cannot run a container: a file that defines it belongs to another user than root, who could \
+start anything as root with it; chown it to root"
+            yield service.source.problem((*service.at, "docker"), message)
