@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omnitron.errors import UsageError
-from omnitron.names import unit_stem
+from omnitron.errors import NotPermittedError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from omnitron.definition.loader import Ecosystem
     from omnitron.install.scope import Scope
     from omnitron.planner.facts import HostFacts, PortFacts, SecretPlaces
@@ -103,24 +104,35 @@ def _secrets(scope: Scope, ecosystem: Ecosystem | None) -> SecretPlaces:
     from omnitron.planner.facts import SecretPlaces
 
     sealed = scope.name == "user"
-    known = None
+    known: Callable[[str], frozenset[str] | None] | None = None
     if ecosystem and scope.is_live:
-        config = ecosystem.config
-        stems = [unit_stem(config.unit_prefix, stack) for stack in config.stacks]
-        known = {stem: frozenset(kept.name for kept in secret_store(scope, stem).list()) for stem in stems}
-    return SecretPlaces(replace(scope, root=None).secrets, sealed, known)
+        project = ecosystem.config.project
+
+        def known(stem: str) -> frozenset[str] | None:
+            try:
+                return frozenset(kept.name for kept in secret_store(scope, stem, project).list())
+            except NotPermittedError:
+                return None  # whoever may not look is not told that they are missing
+
+    given = passphrase_file() if sealed else None
+    return SecretPlaces(replace(scope, root=None).secrets, sealed, known, given)
 
 
-def secret_store(scope: Scope, stem: str) -> SecretStore:
-    """Return the secrets of a stack: `stem` is `omnitron-dev`."""
+def passphrase_file() -> Path | None:
+    """Return the file with the passphrase of sealed secrets, where the environment names one."""
+    given = os.environ.get("OMNITRON_SECRETS_PASSPHRASE_FILE")
+    return Path(given).absolute() if given else None
+
+
+def secret_store(scope: Scope, stem: str, project: str) -> SecretStore:
+    """Return the secrets of a stack of a project: `stem` is `omnitron-dev`."""
     if scope.name == "user":
         from omnitron.secrets.sealed import SealedStore
 
-        given = os.environ.get("OMNITRON_SECRETS_PASSPHRASE_FILE")
-        return SealedStore(scope.secrets / f"{stem}.sealed", Path(given) if given else None)
+        return SealedStore(scope.secrets / f"{stem}.sealed", passphrase_file())
     from omnitron.secrets.systemd import CredentialStore
 
-    return CredentialStore(scope.secrets / stem)
+    return CredentialStore(scope.secrets / stem, project)
 
 
 def _ports(scope: Scope, *, checks: bool) -> PortFacts:
@@ -133,7 +145,8 @@ def _ports(scope: Scope, *, checks: bool) -> PortFacts:
     # One that is damaged is written anew, and remembers nothing.
     installed = read_policies([scope.policies, replace(scope, runtime=not scope.runtime).policies], lambda _: None)
     remembered = {policy.stem: policy.ports for policy in installed if policy.ports}
-    return PortFacts(remembered, found.listening() if checks else frozenset())
+    numbers = {policy.stem: policy.redis_numbers for policy in installed if policy.redis_numbers}
+    return PortFacts(remembered, numbers, found.listening() if checks else frozenset())
 
 
 def version_or_oldest() -> int:

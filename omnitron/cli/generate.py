@@ -53,29 +53,21 @@ def install(plan: Plan, scope: Scope, *, dry_run: bool = False) -> list[Prepared
     if scope.is_live and not host.bus_path(scope.name == "user").exists():
         raise host.unreachable(scope.name == "user", "there is no bus")
     store = Store(scope)
-    if scope.is_live:
-        make_secrets(plan, scope)
     with store.locked(lambda: changes.reload_manager(scope), changes.say_waiting):
         prepared = prepare(plan, scope, changes.running_units(scope, plan))
+        if scope.is_live:
+            _make_passwords(plan, scope)
         commit(prepared, store, lambda: changes.reload_manager(scope))
     return prepared
 
 
-def make_secrets(plan: Plan, scope: Scope) -> None:
-    """Make the secrets that nobody needs to know: passwords between a stack's apps and its services."""
-    from omnitron.secrets.kept import random_value
+def _make_passwords(plan: Plan, scope: Scope) -> None:
+    """Make the secrets that nobody needs to know: passwords between a stack's apps and its servers."""
+    from omnitron.install.passwords import make
 
     for stack in plan.stacks:
-        generated = stack.infra.generated
-        if not generated:
-            continue
-        store = secret_store(scope, stack.names.stem)
-        known = {kept.name for kept in store.list()}
-        for name, given in generated.items():
-            if given is None and name not in known:
-                store.set(name, random_value())
-            elif given is not None and store.get(name) != given:
-                store.set(name, given)
+        if stack.infra.generated:
+            make(stack.infra.generated, secret_store(scope, stack.names.stem, stack.names.project))
 
 
 def report(plan: Plan, prepared: list[Prepared], *, dry_run: bool) -> None:

@@ -126,7 +126,9 @@ def redis_cli(
     is_user = is_user_scope(user)
     policy = one_installed(stack, is_user=is_user)
     server = _of_kind(policy, "redis", service)
-    password = secret_store(scopes(is_user)[0], policy.stem).get(server.password) if server.password else None
+    password = (
+        secret_store(scopes(is_user)[0], policy.stem, policy.project).get(server.password) if server.password else None
+    )
     argv = ["redis-cli", "-h", server.host, "-p", str(_port(server)), *(arguments or [])]
     _become(argv, "redis-tools", {"REDISCLI_AUTH": password} if password else {})
 
@@ -155,6 +157,8 @@ def reset(
     unit = next(one for one in policy.apps if one.name == server.app).services[0]
     failed = jobs.carry_out([Step("stop", (unit,), "its data is removed")], is_user=is_user)
     if not failed:
+        # systemd cleans nothing that counts as failed.
+        jobs.reset([unit], is_user=is_user)
         argv = ["systemctl", *(["--user"] if is_user else []), "clean", "--what=state", unit]
         done = subprocess.run(argv, capture_output=True, text=True)
         if done.returncode:

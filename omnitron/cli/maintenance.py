@@ -64,6 +64,6 @@ def _switch(stack: str | None, user: bool) -> tuple[str, Switch]:
             f"cannot switch maintenance mode of {policy.stack}: it has no gateway with a Redis that keeps it",
             hint="declare `gateway`, and redis under `infrastructure.services`",
         )
-    store = secret_store(scopes(is_user)[0], policy.stem)
+    store = secret_store(scopes(is_user)[0], policy.stem, policy.project)
     password = store.get(place.credential) if place.credential else None
     return policy.stack, Switch(place.host, place.port, place.database, password)

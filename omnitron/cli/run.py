@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from omnitron import names
-from omnitron.cli import output
+from omnitron.cli import jobs, output
 from omnitron.cli.arguments import App, Config, Debug, User
 from omnitron.cli.context import make_plan, make_scope
 from omnitron.cli.planned import find_process
 from omnitron.errors import OmnitronError, UsageError
 
 if TYPE_CHECKING:
+    from omnitron.planner.facts import HostFacts
     from omnitron.planner.processes import PlannedProcess
     from omnitron.planner.values import Unit
     from omnitron.systemd.transient import Outcome, TransientUnit
@@ -34,6 +35,7 @@ FAILED_BEFORE = {
     217: "its user is not known here",
     226: "its sandbox cannot be set up",
     238: "its state directory cannot be made",
+    243: "its secrets cannot be read: see omnitron secret list",
 }
 """Statuses of systemd.exec(5), for what fails before the program runs."""
 
@@ -47,6 +49,7 @@ def run_command(app: App, command: Command, user: User = False, config: Config =
     these streams. Ctrl-C stops it; what does not listen in a terminal, Ctrl-] three times. The exit status
     is the command's, 128 + N after signal N.
     """
+    from omnitron.control.steps import Step
     from omnitron.systemd.foreground import run
     from omnitron.systemd.transient import TransientUnit, require_pystemd
 
@@ -55,12 +58,16 @@ def run_command(app: App, command: Command, user: User = False, config: Config =
     if not argv:
         raise UsageError("cannot run a command: there is none", hint=f"for example: omnitron run {app} -- env")
     scope = make_scope(user=user)
-    stack, process = find_process(make_plan(scope), app)
+    plan = make_plan(scope)
+    stack, process = find_process(plan, app)
     unit = next(unit for unit in stack.units if unit.name == process.unit)
     address = names.parse_address(app)
     name = names.unit_stem(stack.names.prefix, "run", stack.names.stack, process.app, secrets.token_hex(4))
+    if process.secrets and plan.facts.secrets.sealed:
+        step = Step("start", (stack.names.opener,), "it opens the secrets")
+        jobs.carry_out([step], is_user=scope.name == "user")
     with TransientUnit(f"{name}.service", is_user=scope.name == "user") as transient:
-        properties = _properties(unit, process, argv, address.instance if address else None, transient)
+        properties = _properties(unit, process, argv, address.instance if address else None, transient, plan.facts)
         outcome, stopped_by = run(transient, properties)
     if stopped_by is None and not outcome.started:
         _check_executed(argv[0], process, outcome, transient, stack.names.log_namespace)
@@ -68,7 +75,12 @@ def run_command(app: App, command: Command, user: User = False, config: Config =
 
 
 def _properties(
-    unit: Unit, process: PlannedProcess, argv: list[str], instance: int | None, transient: TransientUnit
+    unit: Unit,
+    process: PlannedProcess,
+    argv: list[str],
+    instance: int | None,
+    transient: TransientUnit,
+    facts: HostFacts,
 ) -> list[tuple[str, str, Any]]:
     """Return all properties of the transient unit but those of its streams."""
     from omnitron.planner.environment import of_program
@@ -86,7 +98,7 @@ def _properties(
         # An empty list would not add nothing: it would take all variables away.
         *(("Environment", "as", [f"{name}={value}"]) for name, value in of_program(process)),
         *_search_path(process),
-        ("ExecStartEx", "a(sasas)", [_executable(process, argv)]),
+        ("ExecStartEx", "a(sasas)", [_executable(process, argv, facts)]),
     ]
     if dict(process.environment).get("TERM") is None and sys.stdin and sys.stdin.isatty():
         properties.append(("Environment", "as", [f"TERM={os.environ.get('TERM', 'dumb')}"]))
@@ -101,13 +113,16 @@ def _description(process: PlannedProcess, argv: list[str]) -> str:
     return f"{process.stack}/{process.app}: {line[:100]}"
 
 
-def _executable(process: PlannedProcess, argv: list[str]) -> tuple[str, list[str], list[str]]:
+def _executable(process: PlannedProcess, argv: list[str], facts: HostFacts) -> tuple[str, list[str], list[str]]:
+    from omnitron.planner.environment import with_secrets
+
     program = argv[0] if "/" not in argv[0] else str(process.folder / argv[0])
     try:
         " ".join(argv).encode()
     except UnicodeEncodeError as error:
         raise UsageError("cannot pass the command to systemd: an argument is not UTF-8") from error
-    return program, [program, *argv[1:]], ["no-env-expand"]
+    words = with_secrets(process, (program, *argv[1:]), facts)
+    return words[0], list(words), ["no-env-expand"]
 
 
 def _search_path(process: PlannedProcess) -> list[tuple[str, str, Any]]:

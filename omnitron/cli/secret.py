@@ -16,6 +16,7 @@ from omnitron.errors import DefinitionError, UsageError
 from omnitron.names import unit_stem
 
 if TYPE_CHECKING:
+    from omnitron.control.steps import Step
     from omnitron.install.scope import Scope
     from omnitron.observe.policies import StackPolicy
     from omnitron.secrets.kept import SecretStore
@@ -48,6 +49,8 @@ def set_(
     scope, chosen, store = _opened(stack, user)
     _set(store, name, value)
     using = _using(scope, chosen, name)
+    if using and (policy := _installed(scope, chosen)):
+        jobs.carry_out(_reopening(policy, is_user=scope.name == "user"), is_user=scope.name == "user")
     if output.wants_json():
         output.data({"set": name, "stack": chosen, "stale": using})
         return
@@ -143,8 +146,8 @@ def rotate(
     services = _using(scope, chosen, name)
     # One after another: a server has the new value before who asks it.
     steps = [Step("restart", (service,), "a secret of its is new") for service in services]
-    if is_user and services and policy:
-        steps = [Step("restart", (f"{policy.stem}-secrets.service",), "a secret is new"), *steps]
+    if services and policy:
+        steps = [*_reopening(policy, is_user=is_user), *steps]
     failed = jobs.carry_out(steps, is_user=is_user, reset=True) if steps else []
     if not output.wants_json():
         output.line(f"set {name} of {chosen} anew")
@@ -181,6 +184,13 @@ def import_(
         output.line(f"set {output.count(len(values), 'secret')} of {chosen}: {', '.join(values) or 'none'}")
 
 
+def _reopening(policy: StackPolicy, *, is_user: bool) -> list[Step]:
+    """Return what has the sealed secrets of a running stack opened anew, for whatever starts from now on."""
+    from omnitron.control.steps import Step
+
+    return [Step("reload", (policy.opener,), "a secret is new")] if is_user else []
+
+
 def _opened(stack: str | None, user: bool) -> tuple[Scope, str, SecretStore]:
     """Return the scope, the stack that is meant, and its secrets; another project's are refused."""
     from omnitron.install.manifest import check_owner
@@ -192,7 +202,7 @@ def _opened(stack: str | None, user: bool) -> tuple[Scope, str, SecretStore]:
     chosen = one_stack(stack, [name for name, one in config.stacks.items() if one.type == "local"])
     stem = unit_stem(config.unit_prefix, chosen)
     check_owner(Store(scope).manifest(stem), config.project, str(ecosystem.path))
-    return scope, chosen, secret_store(scope, stem)
+    return scope, chosen, secret_store(scope, stem, config.project)
 
 
 def _set(store: SecretStore, name: str, value: str | None) -> None:

@@ -10,11 +10,11 @@ import typer
 
 from omnitron.cli import output
 from omnitron.cli.arguments import Config, Debug, Json, OptionalStack, Runtime, User
-from omnitron.cli.context import load_ecosystem, make_plan, make_scope, one_stack
+from omnitron.cli.context import load_ecosystem, make_plan, make_scope, one_stack, secret_store
 from omnitron.cli.generate import install
 from omnitron.cli.stacks import installed, reports, surplus
 from omnitron.errors import OmnitronError
-from omnitron.names import WATCHER
+from omnitron.names import INFRA, WATCHER
 
 if TYPE_CHECKING:
     from omnitron.control.steps import Step
@@ -97,6 +97,7 @@ async def _apply(plan: Plan, prepared: list[Prepared], policy: StackPolicy, scop
             await asyncio.to_thread(install, plan, scope)
         extra = await asyncio.to_thread(_surplus, policy, scope.name == "user")
         await _say(manager, [Step("stop", tuple(extra), "more instances than the definition has")] if extra else [])
+        await _reopen(manager, policy)
         stale = await _stale(manager, policy, scope)
         if WATCHER in stale:
             await _say(manager, [Step("restart", (WATCHER,), "its definition changed")])
@@ -110,6 +111,15 @@ async def _apply(plan: Plan, prepared: list[Prepared], policy: StackPolicy, scop
                     "cannot use the gateway's new configuration: it runs on with the one before",
                     hint=f"nginx says why: journalctl -e -u {gateway}",
                 )
+
+
+async def _reopen(manager: Manager, policy: StackPolicy) -> None:
+    """Have the secrets of a user's running stack opened anew: there may be others now."""
+    from omnitron.control.steps import Step
+
+    opener = [state.name for state in await manager.list_units(policy.opener) if state.active == "active"]
+    if opener:
+        await _say(manager, [Step("reload", tuple(opener), "secrets may have changed")])
 
 
 def _stale_gateway(policy: StackPolicy, scope: Scope) -> str | None:
@@ -155,6 +165,7 @@ async def _stale(manager: Manager, policy: StackPolicy, scope: Scope) -> set[str
 
     manifest = Store(scope).manifest(policy.target.removesuffix(".target"))
     since = {path.rpartition("/")[2]: entry.since for path, entry in (manifest.files if manifest else {}).items()}
+    changed = await asyncio.to_thread(_secrets_changed, policy, scope)
     stale = set()
     states = await manager.list_units(*policy.services, WATCHER)
     for state in states:
@@ -163,9 +174,23 @@ async def _stale(manager: Manager, policy: StackPolicy, scope: Scope) -> set[str
         template = state.name.partition("@")[0] + "@.service" if "@" in state.name else state.name
         properties = await manager.properties(state)
         started = properties.get("ExecMainStartTimestamp", 0)
-        if started and started < since.get(template, 0):
+        if started and started < max(since.get(template, 0), changed.get(state.name, 0)):
             stale.add(state.name)
     return stale
+
+
+def _secrets_changed(policy: StackPolicy, scope: Scope) -> dict[str, int]:
+    """Return when the passwords of servers that a service is given were last set, in microseconds, by service."""
+    processes = [process for app in policy.apps for process in app.processes]
+    if not any(process.secrets for process in processes):
+        return {}
+    kept = secret_store(scope, policy.stem, policy.project).list()
+    at = {one.name: round(1e6 * one.changed) for one in kept if one.name.startswith(INFRA)}
+    return {
+        service: max((at.get(name, 0) for name in process.secrets), default=0)
+        for process in processes
+        for service in process.services
+    }
 
 
 def _finish(report: StackReport) -> None:

@@ -86,7 +86,7 @@ class ResourceLimits(Model):
     """Most memory."""
     memory_reservation: Size | None = None
     """Memory kept for it."""
-    cpus: Annotated[float, Field(gt=0, strict=False)] | Text | None = None
+    cpus: Annotated[float, Field(gt=0, le=1_000_000, strict=False, allow_inf_nan=False)] | None = None
     """CPUs."""
     shm_size: Size | None = None
     """Shared memory."""
@@ -182,7 +182,7 @@ class ServiceRequirement(Model):
     """Settings of a preset."""
     ports: Ports = {}
     """Names of its ports."""
-    env: dict[Text, Text] = {}
+    env: Environment = {}
     """Given to the app; `${host}`, `${port:NAME}`, `${secret:NAME}`."""
     health_check: ServiceHealthCheck | None = None
     """How its health is found out."""

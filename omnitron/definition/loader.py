@@ -60,8 +60,8 @@ class App:
     @property
     def is_roots_own(self) -> bool:
         """Whether every file that says what runs belongs to root."""
-        files = [self.source.path, *([self.system_source.path] if self.system_source else [])]
-        return all(path.stat().st_uid == 0 for path in files)
+        sources = (self.source, self.system_source, self.needs_source)
+        return all(is_roots_own(source) for source in sources if source)
 
     @property
     def name(self) -> str:
@@ -102,6 +102,11 @@ class Ecosystem:
         """Return the apps of a stack, in the order of their declaration."""
         chosen = self.config.stacks[stack].apps
         return tuple(app for app in self.apps if chosen == "all" or app.name in chosen)
+
+
+def is_roots_own(source: Source) -> bool:
+    """Whether a part of a definition belongs to root: whoever may write it could else be root with it."""
+    return source.path.stat().st_uid == 0
 
 
 def absolute(base: Path, path: str) -> Path:

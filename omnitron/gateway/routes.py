@@ -13,6 +13,7 @@ from omnitron.definition.loader import Ecosystem, absolute
 
 SAYABLE = re.compile(r"[^\x00-\x20\x7f\"'\\;{}$#]+")
 """What can stand in nginx's configuration as it is."""
+HIGHEST = 65_535
 WEB_PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
 
@@ -76,12 +77,11 @@ class Site:
         return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
 
     @property
-    def burst(self) -> int:
-        """Requests of one client that may come at once."""
+    def bursting(self) -> str:
+        """What nginx is told of requests of one client that come at once; nothing where none may."""
         limit = self.gateway.rate_limit
-        if limit is None:
-            return 0
-        return 2 * limit.rate if limit.burst is None else limit.burst
+        burst = (2 * limit.rate if limit.burst is None else limit.burst) if limit else 0
+        return f" burst={burst} nodelay" if burst else ""
 
 
 def files(ecosystem: Ecosystem) -> tuple[Path | None, Path | None, Path | None, Path | None]:
@@ -97,9 +97,11 @@ def files(ecosystem: Ecosystem) -> tuple[Path | None, Path | None, Path | None, 
     return folder, page, absolute(ecosystem.folder, tls.certificate), absolute(ecosystem.folder, tls.key)
 
 
-def problems(site: Site) -> Iterator[tuple[tuple[str | int, ...], str, str | None]]:
+def problems(site: Site, *, checks_files: bool) -> Iterator[tuple[tuple[str | int, ...], str, str | None]]:
     """Yield what is wrong with a gateway: where below `gateway`, what, and what to do."""
     gateway = site.gateway
+    if site.port > HIGHEST:
+        yield ("port",), f"cannot listen on port {site.port}, the stack's offset included: the last is {HIGHEST}", None
     if not _is_network(gateway.host) or "/" in gateway.host:
         yield ("host",), f"cannot listen on {gateway.host!r}: it is no IP address", None
     for index, network in enumerate(gateway.maintenance.allow):
@@ -118,7 +120,7 @@ def problems(site: Site) -> Iterator[tuple[tuple[str | int, ...], str, str | Non
     for at, path in places.items():
         if path is not None and not SAYABLE.fullmatch(str(path)):
             yield at, f"cannot use {str(path)!r}: nginx cannot be told of a path with such characters", "rename it"
-        elif path is not None and not path.exists():
+        elif path is not None and checks_files and not _may_be_there(path):
             yield at, f"cannot find {path}", None
     for route in site.websocket:
         if not WEB_PATH.fullmatch(route.path or "/"):
@@ -128,7 +130,16 @@ def problems(site: Site) -> Iterator[tuple[tuple[str | int, ...], str, str | Non
             yield (), f"cannot pass on to {upstream.address!r}: it is no address", None
 
 
+def _may_be_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except PermissionError:
+        return True  # whoever may not look cannot tell
+
+
 def _is_network(text: str) -> bool:
+    if "%" in text:
+        return False  # the scope of an address, in which anything may stand
     try:
         ipaddress.ip_network(text, strict=False)
     except ValueError:

@@ -8,10 +8,6 @@ from __future__ import annotations
 import os
 import sys
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
 NGINX = "/usr/sbin/nginx"
 PAGE = "<!doctype html><title>Maintenance</title><h1>Down for maintenance</h1><p>Please try again in a while.</p>\n"
 
@@ -25,19 +21,27 @@ def main(arguments: list[str]) -> int:
 
 def serve(arguments: list[str]) -> None:
     """Become nginx."""
-    from omnitron.infra.native.running import folder, settings, write
+    from omnitron.infra.native.running import CannotError, folder, settings, write
     from omnitron.secrets.credentials import read
 
     told, place = settings(arguments[0]), folder("RUNTIME_DIRECTORY")
     if told["credential"]:
         _write_private(f"{place}/redis-password", read(told["credential"]))
     write(f"{place}/maintenance.html", [PAGE.rstrip()])
-    if told["tls"]:
-        credentials = os.environ["CREDENTIALS_DIRECTORY"]
-        lines = [f"ssl_certificate {credentials}/tls-certificate;", f"ssl_certificate_key {credentials}/tls-key;"]
-        write(f"{place}/tls.conf", lines)
+    if tls := told["tls"]:
+        handed = os.environ.get("CREDENTIALS_DIRECTORY", "")
+        certificate, key = tls["certificate"] or f"{handed}/tls-certificate", tls["key"] or f"{handed}/tls-key"
+        write(f"{place}/tls.conf", [f"ssl_certificate {certificate};", f"ssl_certificate_key {key};"])
     os.symlink(folder("CACHE_DIRECTORY"), f"{place}/cache")  # noqa: PTH211
-    _checked(told, place)
+    kept = f"{place}/cache/accepted.conf"
+    try:
+        _checked(told["config"], place)
+        _keep(f"{place}/nginx.conf", kept)
+    except CannotError as error:
+        if not os.path.exists(kept):  # noqa: PTH110 - pathlib is slow to import
+            raise
+        print(f"{error}; going on with the last one that could be used", file=sys.stderr)
+        _checked(kept, place)
     os.execv(NGINX, ["nginx", *_arguments(place, "nginx.conf"), "-g", "daemon off;"])
 
 
@@ -47,17 +51,27 @@ def reload(arguments: list[str]) -> None:
 
     from omnitron.infra.native.running import folder, settings
 
-    _checked(settings(arguments[0]), folder("RUNTIME_DIRECTORY"))
+    place = folder("RUNTIME_DIRECTORY")
+    _checked(settings(arguments[0])["config"], place)
+    _keep(f"{place}/nginx.conf", f"{place}/cache/accepted.conf")
     os.kill(int(os.environ["MAINPID"]), signal.SIGHUP)
 
 
-def _checked(told: dict[str, Any], place: str) -> None:
+def _keep(path: str, copy: str) -> None:
+    """Keep what nginx has accepted for a start at which it does not accept what is there then."""
+    from omnitron.infra.native.running import write
+
+    with open(path, encoding="utf-8") as file:  # noqa: PTH123 - pathlib is slow to import
+        write(copy, file.read().splitlines())
+
+
+def _checked(config: str, place: str) -> None:
     """Put the configuration in place if nginx accepts it."""
     import subprocess
 
     from omnitron.infra.native.running import CannotError, write
 
-    with open(told["config"], encoding="utf-8") as file:  # noqa: PTH123 - pathlib is slow to import
+    with open(config, encoding="utf-8") as file:  # noqa: PTH123 - pathlib is slow to import
         write(f"{place}/nginx.conf.new", file.read().splitlines())
     done = subprocess.run([NGINX, *_arguments(place, "nginx.conf.new"), "-t", "-q"], capture_output=True, text=True)
     if done.returncode:

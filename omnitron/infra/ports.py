@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import count
 
 from omnitron.definition.ecosystem import PortRange, Stack
 from omnitron.infra.services import Service
@@ -53,15 +54,24 @@ def assign(stack: str, settings: Stack, services: Iterable[Service], before: Rem
     if settings.port_range:
         return _from_range(settings.port_range, services, before)
     found: dict[str, dict[str, int]] = {}
-    dedicated: dict[str, int] = {}
+    own = [service for service in services if service.owner and not service.requirement.ports]
+    places = _beside(stack, settings, own, before)
     for service in services:
-        offset = offset_of(stack, settings, service.kind)
-        if service.owner and not service.requirement.ports:
-            # One app's own server beside the shared one, and beside those of other apps.
-            dedicated[service.kind] = dedicated.get(service.kind, 0) + 1
-            offset += dedicated[service.kind]
+        offset = offset_of(stack, settings, service.kind) + places.get(service.name, 0)
         found[service.name] = {name: _within(base + offset, service) for name, base in declared(service).items()}
     return found
+
+
+def _beside(stack: str, settings: Stack, services: list[Service], before: Remembered) -> dict[str, int]:
+    """Return how far beside the shared server each app's own one is: it stays there when others come or go."""
+    places: dict[str, int] = {}
+    for kind in {service.kind for service in services}:
+        base = BASES.get(kind, 0) + offset_of(stack, settings, kind)
+        mine = [service.name for service in services if service.kind == kind]
+        kept = {name: before[f"{name}.main"] - base for name in mine if before.get(f"{name}.main", 0) > base}
+        free = (place for place in count(1) if place not in kept.values())
+        places |= {name: kept[name] if name in kept else next(free) for name in mine}
+    return places
 
 
 def _within(port: int, service: Service) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import count
 
 from omnitron.definition.ecosystem import Stack
 from omnitron.infra.needs import Needs
@@ -24,10 +25,24 @@ def first_of(stack: str, settings: Stack) -> int:
     return STARTS.get(stack, (4 + name_hash(stack) % 12) * RANGE)
 
 
-def assign(first: int, needs: Mapping[str, Needs], users: Iterable[str]) -> dict[tuple[str, str], int]:
-    """Return the number for each use of one server, by app and purpose (`redis`, or the name of a shared service)."""
+def label(use: tuple[str, str]) -> str:
+    """Return the name under which the number of a use is remembered."""
+    return "/".join(use)
+
+
+def assign(
+    first: int, needs: Mapping[str, Needs], users: Iterable[str], *, gateway: bool, before: Mapping[str, int]
+) -> dict[tuple[str, str], int]:
+    """Return the number for each use of one server, by app and purpose (`redis`, or the name of a shared service).
+
+    Who has a number keeps it, whoever comes or goes: its data is there. `before` are those that were given out.
+    """
     users = list(users)
     wanted = [(app, "redis") for app in users if needs[app].redis]
     for service in SHARED:
         wanted += [(app, service) for app in users if service in needs[app].services]
-    return {use: first + position for position, use in enumerate(wanted)}
+    if gateway:
+        wanted.append(GATEWAY)
+    kept = {use: before[label(use)] for use in wanted if before.get(label(use), -1) >= first}
+    free = (number for number in count(first) if number not in kept.values())
+    return {use: kept[use] if use in kept else next(free) for use in wanted}

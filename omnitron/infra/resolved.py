@@ -18,6 +18,8 @@ from omnitron.secrets import references
 LOCAL = "127.0.0.1"
 PLACEHOLDER = re.compile(r"\$\{(host|port:([^}]*)|secret:([^}|]*)((?:\|url)?))\}")
 
+LONGEST_NAME = 63
+"""Bytes of a role or database; PostgreSQL cuts off the rest."""
 MAIN = "main"
 """The app that is told where the gateway's maintenance mode is kept."""
 SUPERUSER = "postgres"
@@ -99,10 +101,20 @@ class Infra:
         return [placed for placed in self.services if app in placed.service.users]
 
 
-def resolve(ecosystem: Ecosystem, stack: str, programs: frozenset[str] | None, remembered: Mapping[str, int]) -> Infra:
+@dataclass(frozen=True)
+class GivenOut:
+    """What a stack was given before, and keeps."""
+
+    ports: Mapping[str, int] = field(default_factory=dict)
+    """By `service.port`."""
+    numbers: Mapping[str, int] = field(default_factory=dict)
+    """Redis databases, by `app/purpose`."""
+
+
+def resolve(ecosystem: Ecosystem, stack: str, programs: frozenset[str] | None, before: GivenOut) -> Infra:
     """Return the infrastructure of a stack, with every problem that it has.
 
-    `programs` are servers that the host has, `remembered` the ports that were given out before.
+    `programs` are servers that the host has, `before` what was given out when it was installed last.
     """
     asked = wanted(ecosystem, stack)
     problems: list[Problem] = []
@@ -114,6 +126,9 @@ def resolve(ecosystem: Ecosystem, stack: str, programs: frozenset[str] | None, r
         except NoProviderError as error:
             problems.append(service.source.problem(service.at, f"cannot run {service.name}: {error}", error.hint))
             continue
+        if provider.name == "external" and service.requirement.health_check:
+            at = (*service.at, "healthCheck")
+            warnings.append(service.source.problem(at, "has no effect: nobody asks what runs elsewhere"))
         if service.kind in ("openresty", "tor") and provider.name != "docker":
             warnings.append(service.source.problem(service.at, "has no effect in this version: describe its container"))
         else:
@@ -121,7 +136,7 @@ def resolve(ecosystem: Ecosystem, stack: str, programs: frozenset[str] | None, r
     problems += _unsupported(asked)
     services = [service for service in asked.services if service.name in providers]
     try:
-        given = _ports(ecosystem, stack, services, providers, remembered)
+        given = _ports(ecosystem, stack, services, providers, before.ports)
     except ports.NoPortError as error:
         at = ("stacks", stack, "portRange") if ecosystem.config.stacks[stack].port_range else ("stacks", stack)
         problems.append(ecosystem.source.problem(at, f"cannot give out ports: {error}"))
@@ -135,16 +150,15 @@ def resolve(ecosystem: Ecosystem, stack: str, programs: frozenset[str] | None, r
         users = [app for app in asked.needs if asked.serving.get((app, "redis")) == one.name]
         # A server of one app's own has nobody to share the numbers with.
         first = 0 if one.service.owner else redis_numbers.first_of(stack, ecosystem.config.stacks[stack])
-        mine = redis_numbers.assign(first, asked.needs, users)
-        if ecosystem.config.gateway and one.service.kind == "redis" and not one.service.owner:
-            mine[redis_numbers.GATEWAY] = first + len(mine)
-        numbers |= mine
+        is_shared = one.service.kind == "redis" and not one.service.owner
+        gateway = is_shared and ecosystem.config.gateway is not None
+        numbers |= redis_numbers.assign(first, asked.needs, users, gateway=gateway, before=before.numbers)
     problems += _beyond_limit(placed, numbers, asked)
     told = _Telling(stack, asked, {one.name: one for one in placed}, numbers)
     environment = {app: dict(told.variables(app)) for app in asked.needs}
     databases = {one.name: tuple(told.databases(one)) for one in placed if one.provider.name == "native"}
     containers = {one.name: dict(told.inside(one)) for one in placed if one.provider.name == "docker"}
-    caches = [one for one in placed if one.service.kind == "redis" and one.provider.name == "native"]
+    caches = [one for one in placed if one.service.kind == "redis"]
     passwords = {one.name: name for one in caches if (name := told.secret(one, "password"))}
     return Infra(
         placed,
@@ -192,6 +206,11 @@ def _beyond_limit(
         if one.service.kind != "redis" or (one.provider.name == "native" and said is None):
             continue
         limit = said if isinstance(said, int) else redis_numbers.DEFAULT_LIMIT
+        at_gateway = numbers.get(redis_numbers.GATEWAY)
+        if at_gateway is not None and at_gateway >= limit and not one.service.owner:
+            message = f"cannot keep maintenance mode in Redis database {at_gateway}: {one.name} has {limit}, from 0"
+            cure = "lower stacks.*.settings.redisDbOffset, or raise databases"
+            yield one.service.source.problem(one.service.at, message, cure)
         for (app, purpose), number in numbers.items():
             if asked.serving.get((app, "redis")) == one.name and number >= limit:
                 needs = asked.needs[app]
@@ -240,6 +259,10 @@ class _Telling:
         for name in dict.fromkeys((*apps, *server.service.databases)):
             owner, credential = self.database_account(name, server)
             need = self.asked.needs[name].database if name in apps else None
+            for what in {name, owner}:
+                if len(what.encode()) > LONGEST_NAME or not what.isprintable():
+                    message = f"cannot make {what!r}: a name has at most {LONGEST_NAME} bytes, and is one line"
+                    self.problems.append(server.service.source.problem(server.service.at, message))
             if owner == SUPERUSER:
                 message = f"cannot make the database {name}: its owner would be {SUPERUSER}, the server's own superuser"
                 self.problems.append(server.service.source.problem(server.service.at, message))
@@ -261,12 +284,18 @@ class _Telling:
             user = self._plain(server, "user") or app
             return user, self.secret(server, "password")
         database = server.service.databases.get(app)
-        name = f"infra-{server.name}-{app}"
-        if database and isinstance(database.password, SecretRef):
-            name = database.password.secret
-        else:
-            self.generated[name] = database.password if database and isinstance(database.password, str) else None
-        return (database.user if database and database.user else app), name
+        role = (database.user if database else None) or app
+        # A role has one password, however many databases it has.
+        said = [one.password for name, one in server.service.databases.items() if (one.user or name) == role]
+        given = next((password for password in said if password is not None), None)
+        if any(password not in (None, given) for password in said):
+            at = (*server.service.at, "databases", app)
+            self.problems.append(server.service.source.problem(at, f"cannot give {role} two passwords: it is one role"))
+        if isinstance(given, SecretRef):
+            return role, given.secret
+        name = f"infra-{server.name}-{role}"
+        self.generated[name] = given
+        return role, name
 
     def _redis(self, app: str, server: Placed) -> Iterator[tuple[str, str]]:
         password = self.secret(server, "password")

@@ -203,6 +203,8 @@ class StackPolicy:
     """Its databases, caches and other services, whoever runs them."""
     ports: Mapping[str, int] = field(default_factory=dict)
     """The ports of its own servers and its gateway, by `service.port` and `gateway`."""
+    redis_numbers: Mapping[str, int] = field(default_factory=dict)
+    """The Redis databases of its apps, by `app/purpose`."""
     maintenance: MaintenancePolicy | None = None
     """Where its gateway reads whether it is in maintenance; None without a gateway, or a Redis for it."""
 
@@ -220,6 +222,11 @@ class StackPolicy:
     def stem(self) -> str:
         """What the names of its units begin with: `omnitron-dev`."""
         return self.target.removesuffix(".target")
+
+    @property
+    def opener(self) -> str:
+        """Opens its secrets, where those are in a sealed file."""
+        return f"{self.stem}-secrets.service"
 
     def address_of(self, service: str) -> Address | None:
         """Return the shortest address that means a service inside the stack; None for one that is not its."""
@@ -326,6 +333,7 @@ def _stack(path: Path, data: Mapping[str, Any]) -> StackPolicy:
         apps=tuple(_app(app) for app in data["apps"]),
         infra=tuple(_service(service) for service in data.get("infra", ())),
         ports={str(label): int(port) for label, port in data.get("ports", {}).items()},
+        redis_numbers={str(use): int(number) for use, number in data.get("redisNumbers", {}).items()},
         maintenance=_optional(_maintenance, data.get("maintenance")),
     )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from omnitron import names
-from omnitron.definition.loader import Ecosystem
+from omnitron.definition.loader import Ecosystem, is_roots_own
 from omnitron.definition.process import Limits, Paths, RawUnit
 from omnitron.errors import Problem
 from omnitron.infra.containers.recipe import Place, recipe
@@ -69,7 +69,7 @@ def process(ecosystem: Ecosystem, stack: str, infra: Infra, placed: Placed, fact
         startup_timeout=placed.service.requirement.startup_timeout,
         stop_timeout=STOP_TIMEOUT_MS + SPARE_MS,
         stop_priority=0,
-        probe=_probe(placed),
+        probe=probe_of(placed),
         listeners=tuple(Listener("tcp", placed.host, port, activated=False) for port in placed.ports.values()),
         # Who may talk to the engine is as good as root.
         user="root",
@@ -93,7 +93,7 @@ def _restarts(ecosystem: Ecosystem, placed: Placed) -> Restarts:
     return replace(found, restart=wanted) if wanted else replace(found, enabled=False)
 
 
-def _probe(placed: Placed) -> Probe | None:
+def probe_of(placed: Placed) -> Probe | None:
     """Return how it is asked from outside; the engine's own check of it is the engine's affair."""
     check = placed.service.requirement.health_check
     if check is None:
@@ -114,9 +114,10 @@ def problems(ecosystem: Ecosystem, placed: Placed, facts: HostFacts) -> Iterator
     docker = service.requirement.docker
     if docker is None or not (docker.image or docker.build):
         yield service.source.problem((*service.at, "docker"), "cannot run a container: neither image nor build is said")
-    if facts.accounts is not None and not facts.is_user:
-        owners = {ecosystem.source.path.stat().st_uid, service.source.path.stat().st_uid}
-        if owners != {0}:
-            message = "cannot run a container: a file that defines it belongs to another user than root, who could \
-start anything as root with it; chown it to root"
-            yield service.source.problem((*service.at, "docker"), message)
+    is_roots = is_roots_own(ecosystem.source) and is_roots_own(service.source)
+    if facts.accounts is not None and not facts.is_user and not is_roots:
+        message = (
+            "cannot run a container: a file that defines it belongs to another user than root, "
+            "who could start anything as root with it; chown it to root"
+        )
+        yield service.source.problem((*service.at, "docker"), message)

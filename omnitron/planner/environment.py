@@ -51,9 +51,9 @@ def with_own_variables(process: PlannedProcess, argv: tuple[str, ...]) -> tuple[
 
 
 def with_secrets(process: PlannedProcess, argv: tuple[str, ...], facts: HostFacts) -> tuple[str, ...]:
-    """Return a command line that gives a program its secrets too; a process host reads them by itself."""
+    """Return a command line that gives a program the secrets of a process too."""
     variables = of_secrets(process)
-    if not variables or process.hosted:
+    if not variables:
         return argv
     wrapper = (str(facts.helper_python), "-I", "-S", str(facts.package_folder / "omnitron/secrets/as_environment.py"))
     return (*wrapper, *(f"{name}={template}" for name, template in variables), "--", *argv)

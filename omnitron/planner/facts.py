@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -21,8 +21,10 @@ class SecretPlaces:
     folder: Path = Path("/etc/omnitron/secrets")
     sealed: bool = False
     """Whether they are in a sealed file of ours, opened below `%t` when the stack starts; else systemd's own."""
-    known: Mapping[str, frozenset[str]] | None = None
-    """The names of those that are there, by stem of the stack; None when that is not known."""
+    known: Callable[[str], frozenset[str] | None] | None = None
+    """Tells the names of those that are there, by stem of the stack; None, itself or its answer, when not known."""
+    passphrase: Path | None = None
+    """File with the passphrase of a sealed file, None where that has a key of its own."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class PortFacts:
 
     remembered: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Those that stacks were given before, by stem and `service.port`."""
+    numbers: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Redis databases that stacks were given before, by stem and `app/purpose`."""
     listening: frozenset[int] = frozenset()
     """Those that somebody listens on."""
 

@@ -38,11 +38,15 @@ def site_of(ecosystem: Ecosystem, stack: str, infra: Infra, apps: Apps, facts: H
     if gateway is None:
         return None
     upstreams, http, websocket = [], [], []
+    taken: set[str] = set()
     for app, processes in apps.items():
         for process in processes if not names.is_own(app) else ():
             for listener in (one for one in process.listeners if one.kind in ("http", "websocket") and not one.path):
                 name = "_".join((*map(names.unit_part, (app, process.name)), listener.kind)).replace(".", "_")
                 host = ANYWHERE.get(listener.host, listener.host)
+                while name in taken:
+                    name += "_"
+                taken.add(name)
                 upstreams.append(Upstream(name, Listener("", host, listener.port, False).address))
                 if listener.kind == "http":
                     http.append(Route(app, name))
@@ -88,6 +92,8 @@ def _redis(infra: Infra) -> Redis | None:
 
 
 def _is_address(host: str) -> bool:
+    if "%" in host:
+        return False
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -108,19 +114,23 @@ def process_of(ecosystem: Ecosystem, stack: str, site: Site, facts: HostFacts) -
     settings = {
         "config": str(facts.specs / config_name(stem)),
         "credential": credential,
-        "tls": site.certificate is not None,
+        # Another address takes a start: a reload goes on with the one before.
+        "listen": site.listen,
+        "tls": _tls(site, ecosystem, facts),
     }
-    handed = (("tls-certificate", site.certificate), ("tls-key", site.key))
+    # systemd reads what it hands on as root: only root's own definitions may say what that is.
+    handed = _handed(site) if _is_handed(ecosystem, facts) else ()
     told = Native(
         json.dumps(settings, indent=1) + "\n",
         setup=None,
         stop_signal="SIGQUIT",
         credentials=(credential,) if credential else (),
-        files=tuple((name, path) for name, path in handed if path),
+        files=handed,
         notifies=False,
     )
     spec = str(facts.specs / spec_name(stem, names.GATEWAY, names.SINGLE_PROCESS, told))
     told = Native(**{**vars(told), "reload": (*helper, "reload", spec)})
+    reads = tuple(path for path in (site.folder, site.page, site.certificate, site.key) if path)
     asked = ANYWHERE.get(site.gateway.host, site.gateway.host)
     listener = Listener("tcp", site.gateway.host, site.port, activated=False)
     address = Listener("", asked, site.port, activated=False).address
@@ -133,7 +143,7 @@ def process_of(ecosystem: Ecosystem, stack: str, site: Site, facts: HostFacts) -
         name=names.SINGLE_PROCESS,
         alone=True,
         pool=None,
-        program=Program((*helper, "run", spec), tuple(path for path in (site.folder, site.page) if path)),
+        program=Program((*helper, "run", spec), reads),
         folder=Path("/"),
         project=Path("/"),
         environment=(),
@@ -157,10 +167,28 @@ def process_of(ecosystem: Ecosystem, stack: str, site: Site, facts: HostFacts) -
     )
 
 
+def _is_handed(ecosystem: Ecosystem, facts: HostFacts) -> bool:
+    return not facts.is_user and ecosystem.owner_is_root
+
+
+def _handed(site: Site) -> tuple[tuple[str, Path], ...]:
+    found = (("tls-certificate", site.certificate), ("tls-key", site.key))
+    return tuple((name, path) for name, path in found if path)
+
+
+def _tls(site: Site, ecosystem: Ecosystem, facts: HostFacts) -> dict[str, str | None] | None:
+    """Return where nginx finds certificate and key: None for those that systemd hands to it."""
+    if site.certificate is None:
+        return None
+    if _is_handed(ecosystem, facts):
+        return {"certificate": None, "key": None}
+    return {"certificate": str(site.certificate), "key": str(site.key)}
+
+
 def wrong(ecosystem: Ecosystem, site: Site, facts: HostFacts) -> Iterator[Problem]:
     """Yield what keeps a gateway from being run as it is declared."""
     source = ecosystem.source
-    for at, message, cure in problems(site):
+    for at, message, cure in problems(site, checks_files=facts.accounts is not None):
         yield source.problem(("gateway", *at), message, cure)
     if facts.programs is not None:
         needed = [name for name in PACKAGES if name == "nginx" or site.redis]

@@ -87,8 +87,11 @@ def gate(stack: StackNames, app: str, processes: tuple[PlannedProcess, ...], fac
     return gate_of(stack, app, [service for process in processes for service in process.services], facts)
 
 
-def gate_of(stack: StackNames, app: str, services: list[str], facts: HostFacts) -> Unit:
-    """Return the unit that opens when all of `services`, which are what `app` consists of, are active."""
+def gate_of(stack: StackNames, app: str, services: list[str], facts: HostFacts, asked: Command | None = None) -> Unit:
+    """Return the unit that opens when all of `services`, which are what `app` consists of, are active.
+
+    `asked` is a command that must succeed then.
+    """
     user = ("--user",) if facts.is_user else ()
     values: dict[str, Value] = {
         "description": Literal(f"{stack.stack}/{app} is healthy"),
@@ -97,6 +100,7 @@ def gate_of(stack: StackNames, app: str, services: list[str], facts: HostFacts) 
         "after": _lines(services),
         "slice": stack.stack_slice,
         "exec_start": Command(("/bin/sh", str(facts.helpers / "gate.sh"), *user, *services)),
+        "exec_start_post": asked,
     }
     return _unit(stack, stack.gate(app), "gate", values, app)
 

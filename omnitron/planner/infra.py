@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from omnitron import names
-from omnitron.definition.loader import Ecosystem
+from omnitron.definition.check import find_cycle
+from omnitron.definition.loader import Ecosystem, is_roots_own
 from omnitron.definition.process import Limits, Paths, RawUnit
+from omnitron.definition.source import Source
 from omnitron.errors import Problem
 from omnitron.infra.resolved import Infra, Placed
 from omnitron.planner import containers, groups
@@ -21,7 +23,7 @@ from omnitron.planner.processes import Listener, Native, PlannedProcess, Probe
 from omnitron.planner.programs import Program
 from omnitron.planner.restarts import resolve
 from omnitron.planner.told import spec_name
-from omnitron.planner.values import Unit
+from omnitron.planner.values import Command, Unit
 
 ACCOUNTS = {"postgres": "postgres", "redis": "redis"}
 """The users that the distribution's packages make."""
@@ -37,13 +39,23 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "redis": {"appendonly": "yes", "maxmemory-policy": "allkeys-lru"},
 }
 OURS: Mapping[str, frozenset[str]] = {
-    "postgres": frozenset({"port", "listen_addresses", "unix_socket_directories", "hba_file", "ident_file"}),
+    "postgres": frozenset(
+        {
+            "port",
+            "listen_addresses",
+            "unix_socket_directories",
+            "hba_file",
+            "ident_file",
+            "data_directory",
+            "config_file",
+        }
+    ),
     "redis": frozenset({"port", "bind", "dir", "daemonize", "supervised", "requirepass", "logfile"}),
 }
 NOT_SETTINGS = ("databases",)
 """Keys of a preset's `config` that mean something to us."""
 SETTING = re.compile(r"[a-z][a-z0-9_.-]{0,62}")
-HOST_UNIT = re.compile(r"[A-Za-z0-9:_.@-]+\.(service|socket|target)")
+HOST_UNIT = re.compile(r"[A-Za-z0-9:_.@-]+\.service")
 LEAST_DATABASES = 16
 
 
@@ -181,15 +193,28 @@ def gates_of_host_units(stack: StackNames, infra: Infra, facts: HostFacts) -> It
     for placed in infra.services:
         bare_metal = placed.service.requirement.bare_metal
         if placed.provider.name == "systemd" and bare_metal and bare_metal.systemd_unit:
-            yield groups.gate_of(stack, names.INFRA + placed.name, [bare_metal.systemd_unit], facts)
+            yield groups.gate_of(
+                stack, names.INFRA + placed.name, [bare_metal.systemd_unit], facts, _asked(placed, facts)
+            )
+
+
+def _asked(placed: Placed, facts: HostFacts) -> Command | None:
+    """Return what asks a unit of the host whether it is healthy, None where nothing is said of how."""
+    probe = containers.probe_of(placed)
+    if probe is None:
+        return None
+    flags = ("--deadline-ms", str(placed.service.requirement.startup_timeout), "--timeout-ms", str(probe.timeout))
+    helper = (str(facts.helper_python), "-I", "-S", str(facts.helpers / "probe.py"))
+    return Command((*helper, *flags, f"--{probe.kind}", *probe.argv))
 
 
 def problems(ecosystem: Ecosystem, infra: Infra, facts: HostFacts) -> Iterator[Problem]:
     """Yield what keeps the services of a stack from being run as they are declared."""
+    yield from _names(infra)
     for placed in infra.services:
         service = placed.service
         if placed.provider.name == "systemd":
-            yield from _host_unit(placed, facts)
+            yield from _host_unit(placed, _may_be_root(ecosystem, placed.service.source, facts), facts)
         if placed.provider.name == "docker":
             yield from containers.problems(ecosystem, placed, facts)
         if placed.provider.name != "native":
@@ -197,18 +222,53 @@ def problems(ecosystem: Ecosystem, infra: Infra, facts: HostFacts) -> Iterator[P
         yield from _settings(placed)
         user = service.requirement.bare_metal.user if service.requirement.bare_metal else None
         account = user or ACCOUNTS[service.kind]
+        if user in ("root", "0") and not facts.is_user and not _may_be_root(ecosystem, service.source, facts):
+            message = (
+                f"cannot run {placed.name} as root: a file that defines it belongs to another user; chown it to root"
+            )
+            yield service.source.problem((*service.at, "bareMetal", "user"), message)
         if not facts.is_user and facts.accounts is not None and account not in facts.accounts:
             at = (*service.at, "bareMetal", "user") if user else service.at
             message = f"cannot run {placed.name} as {account!r}: this host has no such user"
             yield service.source.problem(at, message)
 
 
-def _host_unit(placed: Placed, facts: HostFacts) -> Iterator[Problem]:
+def _names(infra: Infra) -> Iterator[Problem]:
+    """Yield services that one cannot tell apart, and those that need what is not there, or each other in a circle."""
+    known = {placed.name: list(placed.service.requirement.depends_on) for placed in infra.services}
+    units: dict[str, str] = {}
+    for placed in infra.services:
+        other = units.setdefault(names.unit_part(placed.name), placed.name)
+        if other != placed.name:
+            message = f"cannot name its units: they would be those of {other}"
+            yield placed.service.source.problem(placed.service.at, message)
+        for index, name in enumerate(known[placed.name]):
+            if name not in known:
+                at = (*placed.service.at, "dependsOn", index)
+                yield placed.service.source.problem(at, f"cannot depend on {name!r}: there is no such service")
+    if loop := find_cycle(known):
+        first = next(placed for placed in infra.services if placed.name == loop[0])
+        message = f"cannot order the services: {' → '.join([*loop, loop[0]])} is a loop"
+        yield first.service.source.problem((*first.service.at, "dependsOn"), message)
+
+
+def _may_be_root(ecosystem: Ecosystem, source: Source, facts: HostFacts) -> bool:
+    """Whether what a file defines may run as root: not when somebody else may write it, or the definition around it."""
+    return facts.accounts is None or (is_roots_own(ecosystem.source) and is_roots_own(source))
+
+
+def _host_unit(placed: Placed, is_roots: bool, facts: HostFacts) -> Iterator[Problem]:
     service = placed.service
     unit = service.requirement.bare_metal.systemd_unit if service.requirement.bare_metal else ""
     at = (*service.at, "bareMetal", "systemdUnit")
     if not HOST_UNIT.fullmatch(unit or ""):
         yield service.source.problem(at, f"cannot use {unit!r}: it is no name of a service, such as redis.service")
+    elif not is_roots:
+        message = (
+            f"cannot use {unit}: a file that says so belongs to another user, who could start any unit with it; "
+            "chown it to root"
+        )
+        yield service.source.problem(at, message)
     elif facts.is_user:
         yield service.source.problem(at, f"cannot use {unit}: a user's manager cannot wait for a unit of the system's")
 

@@ -12,7 +12,7 @@ from omnitron.definition.later import without_effect
 from omnitron.definition.loader import App, Ecosystem
 from omnitron.errors import DefinitionError, Problem
 from omnitron.gateway.routes import Site
-from omnitron.infra.resolved import Infra, resolve
+from omnitron.infra.resolved import GivenOut, Infra, resolve
 from omnitron.names import GATEWAY
 from omnitron.planner import gateway, groups, infra, journal, ports, secrets, services, sweeps
 from omnitron.planner.facts import HostFacts
@@ -93,7 +93,9 @@ def _stack(ecosystem: Ecosystem, stack: str, facts: HostFacts) -> StackPlan:
         None if config.supervision.strategy == "one_for_one" else plain.stem,
     )
     members = ecosystem.apps_of(stack)
-    resolved = resolve(ecosystem, stack, facts.programs, facts.ports.remembered.get(plain.stem, {}))
+    known = facts.ports
+    before = GivenOut(known.remembered.get(plain.stem, {}), known.numbers.get(plain.stem, {}))
+    resolved = resolve(ecosystem, stack, facts.programs, before)
     apps = dict(infra.processes(ecosystem, stack, resolved, facts))
     servers = list(apps)
     for app in members:

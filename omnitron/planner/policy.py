@@ -12,6 +12,7 @@ from typing import Any
 
 from omnitron.definition.loader import App, Ecosystem, absolute
 from omnitron.gateway.routes import Site
+from omnitron.infra.redis_numbers import label
 from omnitron.infra.resolved import Infra, Placed
 from omnitron.names import GATEWAY, INFRA
 from omnitron.planner.groups import Apps
@@ -61,6 +62,7 @@ def compile_policy(
             _service(placed, infra, next(iter(apps.get(INFRA + placed.name, ())), None)) for placed in infra.services
         ],
         "ports": {claim.label: claim.port for claim in claims},
+        "redisNumbers": {label(use): number for use, number in infra.numbers.items()},
         "maintenance": asdict(site.redis) if site and site.redis else None,
         "apps": [
             *(_server(name, names, apps[name]) for name in apps if name not in members),

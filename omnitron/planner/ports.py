@@ -55,7 +55,7 @@ def problems(
             why = f"{owner} listens on it"
         elif held := elsewhere.get(claim.port):
             why = f"it is that of {held}"
-        elif claim.port in facts.listening and before.get(claim.label) != claim.port:
+        elif claim.port in facts.listening and claim.port not in before.values():
             why = f"something on this host listens on it: ss -ltnp 'sport = :{claim.port}'"
         else:
             continue

@@ -11,17 +11,18 @@ from omnitron.infra.resolved import Infra
 from omnitron.planner.facts import HostFacts
 from omnitron.planner.groups import Apps
 from omnitron.planner.layout import StackNames
-from omnitron.planner.values import Command, Literal, Own, Unit, Value
+from omnitron.planner.values import Assignment, Command, Literal, Own, Unit, Value
 from omnitron.secrets import references
+
+VARIABLE = "OMNITRON_SECRETS_PASSPHRASE_FILE"
 
 
 def problems(ecosystem: Ecosystem, stack: StackNames, infra: Infra, facts: HostFacts) -> Iterator[Problem]:
     """Yield one problem for each place that refers to a secret which is not there."""
-    if facts.secrets.known is None:
-        return
-    known = facts.secrets.known.get(stack.stem, frozenset()) | infra.generated.keys()
-    for source, at, name in _used(ecosystem, stack.stack, infra):
-        if name not in known:
+    used = [one for one in _used(ecosystem, stack.stack, infra) if one[2] not in infra.generated]
+    known = facts.secrets.known(stack.stem) if facts.secrets.known and used else None
+    for source, at, name in used if known is not None else ():
+        if known is not None and name not in known:
             cure = f"omnitron secret set {name} --stack {stack.stack}"
             yield source.problem(at, f"cannot use the secret {name!r}: the stack {stack.stack} has none", cure)
 
@@ -63,6 +64,8 @@ def opener(stack: StackNames, apps: Apps, facts: HostFacts) -> Iterator[Unit]:
         "source": stack.source,
         "part_of": stack.stack_target,
         "slice": stack.stack_slice,
+        "environment": Assignment(VARIABLE, str(facts.secrets.passphrase)) if facts.secrets.passphrase else None,
+        "exec_reload": Command((str(facts.host_python), "-P", "-m", "omnitron.secrets", "open", store, place)),
         "exec_start": Command((str(facts.host_python), "-P", "-m", "omnitron.secrets", "open", store, place)),
         "exec_stop_post": Command(("/bin/rm", "-rf", place)),
         **stack.identity(),

@@ -62,7 +62,7 @@ def _service(process: PlannedProcess, stack: StackNames, needs: tuple[str, ...],
         "on_failure": stack.critical_check if process.critical else None,
         "working_directory": Literal(str(process.folder)),
         "environment": _environment(process),
-        "exec_start": Command(with_secrets(process, with_own_variables(process, process.program.argv), facts)),
+        "exec_start": _program(process, facts),
         "log_level_max": SYSLOG_LEVELS.get(process.log_level),
         "log_namespace": None if facts.is_user else stack.log_namespace,
         "syslog_identifier": names.unit_stem(process.app, *([] if process.alone else [process.name])),
@@ -80,6 +80,12 @@ def _service(process: PlannedProcess, stack: StackNames, needs: tuple[str, ...],
     }
     raw = {"Unit": tuple(raw_lines(process.raw.unit)), "Service": tuple(raw_lines(process.raw.service))}
     return Unit(process.unit, "service", values, process.app, process.name, raw)
+
+
+def _program(process: PlannedProcess, facts: HostFacts) -> Command:
+    argv = with_own_variables(process, process.program.argv)
+    # A process host reads its secrets itself.
+    return Command(argv if process.hosted else with_secrets(process, argv, facts))
 
 
 def _words(names: tuple[str, ...]) -> str | None:

@@ -14,6 +14,7 @@ from omnitron.planner.values import Assignment, Bind, Command, Literal, Own, Val
 PLAIN_WORD = re.compile(r"[A-Za-z0-9_/.,:=@+-]+")
 MAX_LINE = (1 << 20) - 100
 """Bytes of a value; systemd refuses to read a longer line, and with it the unit."""
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 SAFE_IN_QUOTES = re.compile(r"[A-Za-z0-9_/.,:=@+ -]*")
 C_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
@@ -62,6 +63,8 @@ def _one(value: Value) -> str:
             return word(text)
         case Bind(path, optional):
             return ("-" if optional else "") + bind(path)
+        case Assignment(name, text) if not VARIABLE.fullmatch(name):
+            raise UnsayableError(name, "it is no name of an environment variable")
         case Assignment(name, text):
             return _quoted(f"{name}={text}")
         case Command():

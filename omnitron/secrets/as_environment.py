@@ -8,6 +8,8 @@ import os
 import signal
 import sys
 
+NOT_EXECUTABLE, NOT_FOUND = 126, 127
+"""As a shell has them."""
 CONFIGURATION_ERROR = 78
 """EX_CONFIG of sysexits.h; systemd calls it CONFIG."""
 
@@ -28,9 +30,12 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     try:
         os.execvpe(program[0], program, {**os.environ, **variables})
+    except FileNotFoundError:
+        print(f"cannot start {program[0]}: there is no such program", file=sys.stderr)
+        return NOT_FOUND
     except (OSError, ValueError) as error:
         print(f"cannot start {program[0]}: {getattr(error, 'strerror', error)}", file=sys.stderr)
-    return CONFIGURATION_ERROR
+        return NOT_EXECUTABLE
 
 
 if __name__ == "__main__":

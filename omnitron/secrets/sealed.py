@@ -78,7 +78,7 @@ class SealedStore:
             salt, nonce, data = (base64.b64decode(sealed[key]) for key in ("salt", "nonce", "data"))
             if sealed["version"] != VERSION:
                 raise self._failed("read", "a newer omnitron wrote it")
-            opened = AESGCM(self._key(folder, salt)).decrypt(nonce, data, _about(self.path))
+            opened = AESGCM(self._key(folder, salt, makes=False)).decrypt(nonce, data, _about(self.path))
         except (ValueError, KeyError, TypeError) as error:
             raise self._failed("read", "it is damaged") from error
         except InvalidTag as error:
@@ -98,7 +98,7 @@ class SealedStore:
                 change(entries)
                 salt, nonce = os.urandom(16), os.urandom(12)
                 plain = json.dumps(entries, ensure_ascii=False).encode()
-                data = AESGCM(self._key(folder, salt)).encrypt(nonce, plain, _about(self.path))
+                data = AESGCM(self._key(folder, salt, makes=True)).encrypt(nonce, plain, _about(self.path))
                 parts = {"salt": salt, "nonce": nonce, "data": data}
                 sealed = {"version": VERSION, **{key: base64.b64encode(part).decode() for key, part in parts.items()}}
                 text = json.dumps(sealed).encode() + b"\n"
@@ -106,15 +106,15 @@ class SealedStore:
         except OSError as error:
             raise self._failed("write", error.strerror) from error
 
-    def _key(self, folder: int, salt: bytes) -> bytes:
+    def _key(self, folder: int, salt: bytes, *, makes: bool) -> bytes:
         from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
         if salt not in self._keys:
-            passphrase = self._passphrase(folder)
+            passphrase = self._passphrase(folder, makes=makes)
             self._keys[salt] = Scrypt(salt=salt, length=32, n=COST, r=BLOCK, p=LANES).derive(passphrase)
         return self._keys[salt]
 
-    def _passphrase(self, folder: int) -> bytes:
+    def _passphrase(self, folder: int, *, makes: bool) -> bytes:
         if self._given:
             try:
                 said = self._given.read_bytes().rstrip(b"\n")
@@ -127,6 +127,9 @@ class SealedStore:
         try:
             return store.read_file(folder, name, 1024)
         except FileNotFoundError:
+            if not makes:
+                why = f"its key {name} is gone; or a passphrase was given when it was made"
+                raise self._failed("read", why) from None
             key = base64.b64encode(os.urandom(32))
             store.replace_file(folder, name, key, private=True, lasting=True)
             return key

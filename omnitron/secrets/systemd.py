@@ -11,31 +11,39 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
+from omnitron.errors import NotPermittedError, OmnitronError
 from omnitron.secrets.kept import Kept, SecretStoreError
 from omnitron.supervision import store
 
 SUFFIX = ".cred"
+PROJECT = ".project"
+"""Holds the name of the project that the secrets are of."""
 LONGEST_FILE = 1 << 20
 PROGRAM = "systemd-creds"
 
 
 class CredentialStore:
-    """The secrets of a stack in `folder`, for root alone."""
+    """The secrets of a stack of `project` in `folder`, for root alone."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, project: str) -> None:
         self.folder = folder
+        self._project = project
 
     def list(self) -> list[Kept]:
         """Return what is there, by name."""
         try:
-            files = sorted(self.folder.glob(f"[!.]*{SUFFIX}"))
+            self._check_owner()
+            files = sorted(path for path in self.folder.iterdir() if path.suffix == SUFFIX and path.name[0] != ".")
             return [Kept(path.name.removesuffix(SUFFIX), path.stat().st_mtime) for path in files]
+        except FileNotFoundError:
+            return []
         except OSError as error:
             raise _failed("list the secrets", self.folder, error) from error
 
     def get(self, name: str) -> str | None:
         """Return a value, None when there is none."""
         try:
+            self._check_owner()
             with store.opened_folder(str(self.folder)) as folder:
                 sealed = store.read_file(folder, name + SUFFIX, LONGEST_FILE)
         except FileNotFoundError:
@@ -49,9 +57,11 @@ class CredentialStore:
 
     def set(self, name: str, value: str) -> None:
         """Set a value."""
-        sealed = _run("encrypt", name, value.encode(), f"set the secret {name!r}", f"--with-key={_key()}")
+        sealed = _run("encrypt", name, value.encode(), f"set the secret {name!r}", *_key_options())
         try:
+            self._check_owner()
             with store.opened_folder(str(self.folder), create=True) as folder, store.locked(folder, f".{name}"):
+                store.replace_file(folder, PROJECT, self._project.encode(), private=True)
                 os.chmod(f"/proc/self/fd/{folder}", 0o700)  # noqa: PTH101 - it is the folder that was opened
                 store.replace_file(folder, name + SUFFIX, sealed, private=True, lasting=True)
         except OSError as error:
@@ -60,6 +70,7 @@ class CredentialStore:
     def delete(self, name: str) -> bool:
         """Remove a value; whether there was one."""
         try:
+            self._check_owner()
             with store.opened_folder(str(self.folder)) as folder, store.locked(folder, f".{name}"):
                 os.unlink(name + SUFFIX, dir_fd=folder)
         except FileNotFoundError:
@@ -67,6 +78,18 @@ class CredentialStore:
         except OSError as error:
             raise _failed(f"delete the secret {name!r}", self.folder, error) from error
         return True
+
+    def _check_owner(self) -> None:
+        """Refuse secrets that another project has left here: its stack had the same name."""
+        try:
+            owner = (self.folder / PROJECT).read_text()
+        except FileNotFoundError:
+            return
+        if owner != self._project:
+            raise SecretStoreError(
+                f"cannot use the secrets in {self.folder}: they are those of the project {owner}",
+                hint=f"set unitPrefix, or remove what it has left: rm -r {self.folder}",
+            )
 
 
 @cache
@@ -77,6 +100,11 @@ def _key() -> str:
     except OSError:
         has_tpm = False
     return "host+tpm2" if has_tpm else "host"
+
+
+def _key_options() -> list[str]:
+    """Return how to encrypt: bound to no PCR, for an update of the firmware would end all secrets."""
+    return [f"--with-key={_key()}", *(["--tpm2-pcrs="] if "tpm2" in _key() else [])]
 
 
 def _run(verb: str, name: str, data: bytes, what: str, *options: str) -> bytes:
@@ -96,6 +124,7 @@ def _run(verb: str, name: str, data: bytes, what: str, *options: str) -> bytes:
     return done.stdout
 
 
-def _failed(what: str, folder: Path, error: OSError) -> SecretStoreError:
-    hint = "use sudo" if isinstance(error, PermissionError) and os.geteuid() else None
-    return SecretStoreError(f"cannot {what} in {folder}: {error.strerror}", hint=hint)
+def _failed(what: str, folder: Path, error: OSError) -> OmnitronError:
+    if isinstance(error, PermissionError) and os.geteuid():
+        return NotPermittedError(f"cannot {what} in {folder}: {error.strerror}", hint="use sudo")
+    return SecretStoreError(f"cannot {what} in {folder}: {error.strerror}")

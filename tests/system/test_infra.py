@@ -142,6 +142,34 @@ def test_two_stacks_of_one_project_run_side_by_side(machine: Machine, make: Make
     assert sql(it, "SELECT 1") == "1"
 
 
+def test_a_password_that_the_definition_changes_is_changed_everywhere(machine: Machine, make: Make) -> None:
+    def saying(password: str) -> dict[str, Any]:
+        return {"postgres": {"databases": {"app": {"password": password}}}}
+
+    it = project(make, 10, {"database": {"extensions": ["no_such_extension"]}}, infrastructure=saying("first"))
+    it.omnitron("up")
+    # An extension that is not there is one app's mistake: the server is there for all others.
+    said = [entry["MESSAGE"] for entry in machine.journal(infra(it, "postgres"))]
+    assert any("the extension no_such_extension is missing in app" in line for line in said)
+    assert sql(it, "SELECT 1") == "1" and ":first@" in environment(it)["DATABASE_URL"]
+    it.definition["infrastructure"] = saying("second/@")
+    it.define([{"name": "app", "bootstrap": "app/bootstrap.json"}])
+    it.omnitron("up")
+    assert ":second%2F%40@" in environment(it)["DATABASE_URL"]
+    assert sql(it, "SELECT 1") == "1"
+
+
+def test_what_another_project_has_left_is_not_taken_over(machine: Machine, make: Make) -> None:
+    it = project(make, 11, {"redis": True})
+    it.omnitron("up")
+    it.omnitron("down", "--remove")
+    it.definition["project"] = "other"
+    it.define([{"name": "app", "bootstrap": "app/bootstrap.json"}])
+    done = it.omnitron("generate", check=False)
+    assert done.returncode == 1
+    assert f"they are those of the project {it.prefix}" in done.stderr
+
+
 def test_a_port_that_somebody_has_is_found_before_anything_is_written(machine: Machine, make: Make) -> None:
     it = project(make, 6, {"redis": True})
     port = 6379 + BASE + 6

@@ -32,6 +32,8 @@ def test_a_process_gets_it_byte_for_byte_and_nobody_else_sees_it(machine: Machin
     it.omnitron("up")
     assert value(it, "a") == value(it, "b") == SECRET
     assert it.omnitron("secret", "get", "key").stdout == SECRET + "\n"
+    assert it.omnitron("run", "a", "--", "sh", "-c", 'printf %s "$KEY"').stdout == SECRET
+    assert it.omnitron("run", "a", "--", "no-such-program", check=False).returncode == 127
     (row,) = json.loads(it.omnitron("secret", "list", "--json").stdout)
     assert (row["name"], row["users"]) == ("key", ["a", "b"])
     machine.run("journalctl", "--sync")

@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "gateway": {"definition", "infra", "secrets"},
     "planner": {"definition", "gateway", "infra", "secrets"},
     "render": {"gateway", "planner"},
-    "install": {"render", "planner"},
+    "install": {"render", "planner", "secrets"},
     "systemd": set(),
     "supervision": set(),
     "host": {"secrets", "supervision"},

@@ -147,15 +147,15 @@ def _identifier(name: str) -> str:
 
 def provision(arguments: list[str]) -> None:
     """Make what is not there: roles with their passwords, databases, extensions."""
-    from omnitron.infra.native.running import folder, settings
+    from omnitron.infra.native.running import CannotError, folder, settings
 
     told, runtime = settings(arguments[0]), folder("RUNTIME_DIRECTORY")
     programs = _programs(os.path.join(folder("STATE_DIRECTORY"), "data"))  # noqa: PTH118
     server = [f"{programs}/psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-h", runtime]
     server += ["-p", str(told["port"]), "-U", SUPERUSER]
     known = _sql(server, "postgres", "SELECT rolname || E'\\t' || coalesce(rolpassword, '') FROM pg_authid;")
-    roles = dict(line.split("\t", 1) for line in known.splitlines())
-    databases = set(_sql(server, "postgres", "SELECT datname FROM pg_database;").splitlines())
+    roles = dict(line.split("\t", 1) for line in known.split("\n") if "\t" in line)
+    databases = set(_sql(server, "postgres", "SELECT datname FROM pg_database;").split("\n"))
     changes = []
     for role, password in _handed_over(runtime).items():
         if role not in roles:
@@ -170,9 +170,13 @@ def provision(arguments: list[str]) -> None:
     if changes:
         _sql(server, "postgres", "\n".join(changes))
     for one in told["databases"]:
-        if one["extensions"]:
-            made = [f"CREATE EXTENSION IF NOT EXISTS {_identifier(name)};" for name in one["extensions"]]
-            _sql(server, one["name"], "SET client_min_messages = warning;\n" + "\n".join(made))
+        for name in one["extensions"]:
+            made = f"SET client_min_messages = warning; CREATE EXTENSION IF NOT EXISTS {_identifier(name)};"
+            try:
+                _sql(server, one["name"], made)
+            except CannotError as error:
+                # One app's mistake is no reason to keep the database from all others.
+                print(f"{error}: the extension {name} is missing in {one['name']}", file=sys.stderr)
     print("provisioned: " + (f"{len(changes)} changes" if changes else "nothing to do"))
 
 
@@ -184,8 +188,9 @@ def _sql(server: list[str], database: str, text: str) -> str:
 
     done = subprocess.run([*server, "-d", database, "-f", "-"], input=text, capture_output=True, text=True)
     if done.returncode:
-        said = done.stderr.strip().splitlines()
-        raise CannotError(f"cannot provision {database}: {said[0] if said else 'psql failed'}")
+        lines = done.stderr.strip().splitlines()
+        why = [line for line in lines if "ERROR" in line or "FATAL" in line] or lines or ["psql failed"]
+        raise CannotError(f"cannot provision {database}: {why[0]}")
     return done.stdout
 
 

@@ -13,7 +13,7 @@ from omnitron.errors import UsageError
 from omnitron.planner.processes import PlannedProcess
 from omnitron.systemd import journal
 from omnitron.systemd.transient import Outcome, TransientUnit
-from tests.unit.build import planned, shop
+from tests.unit.build import facts, planned, shop
 
 UNIT = TransientUnit("omnitron-run-dev-api-1.service", is_user=True)
 
@@ -25,18 +25,18 @@ def process(folder: Path, **app: Any) -> PlannedProcess:
 
 def test_a_program_with_a_slash_is_relative_to_the_apps_folder(tmp_path: Path) -> None:
     api = process(tmp_path)
-    assert _executable(api, ["./manage.py", "$HOME", "%n"]) == (
+    assert _executable(api, ["./manage.py", "$HOME", "%n"], facts()) == (
         f"{tmp_path}/manage.py",
         [f"{tmp_path}/manage.py", "$HOME", "%n"],
         ["no-env-expand"],
     )
-    assert _executable(api, ["/bin/ls"])[0] == "/bin/ls"
-    assert _executable(api, ["env"])[0] == "env"
+    assert _executable(api, ["/bin/ls"], facts())[0] == "/bin/ls"
+    assert _executable(api, ["env"], facts())[0] == "env"
 
 
 def test_arguments_that_no_bus_carries(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="an argument is not UTF-8"):
-        _executable(process(tmp_path), ["echo", "\udcff"])
+        _executable(process(tmp_path), ["echo", "\udcff"], facts())
 
 
 def test_the_programs_of_a_virtual_environment_come_first(tmp_path: Path) -> None:

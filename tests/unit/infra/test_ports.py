@@ -84,7 +84,9 @@ def test_a_port_of_an_app_is_taken_too(tmp_path: Path) -> None:
 
 
 def test_its_own_server_does_not_stand_in_its_way(tmp_path: Path) -> None:
-    running = PortFacts({"omnitron-dev": {"postgres.main": 5432, "redis.main": 6379}}, frozenset({5432, 6379}))
+    running = PortFacts(
+        {"omnitron-dev": {"postgres.main": 5432, "redis.main": 6379}}, listening=frozenset({5432, 6379})
+    )
     assert ports(tmp_path, project(tmp_path), running)["postgres"] == {"main": 5432}
 
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from omnitron.definition.loader import load
 from omnitron.errors import DefinitionError
 from omnitron.infra.resolved import Infra
-from omnitron.planner.facts import SecretPlaces
+from omnitron.planner.facts import PortFacts, SecretPlaces
 from omnitron.planner.plan import Plan, make_plan
+from omnitron.planner.values import Command, Word
 from tests.unit.build import bootstrap, facts, loaded, shop, units, write
 
 DEDICATED = {"dedicated": True}
+SERVICE = {"bareMetal": {"systemdUnit": "x.service"}}
 
 
 def plan(folder: Path, needs: dict[str, Any], on: Any = None, **more: Any) -> Plan:
@@ -84,8 +88,8 @@ def test_a_password_in_the_definition_becomes_a_secret(tmp_path: Path) -> None:
     postgres = {"databases": {"api": {"user": "clerk", "password": "plain"}}}
     made = plan(tmp_path, {"database": True}, infrastructure={"postgres": postgres})
     found = made.stacks[0].infra
-    assert found.environment["api"]["DATABASE_URL"].startswith("postgresql://clerk:${secret:infra-postgres-api|url}@")
-    assert found.generated["infra-postgres-api"] == "plain"
+    assert found.environment["api"]["DATABASE_URL"].startswith("postgresql://clerk:${secret:infra-postgres-clerk|url}@")
+    assert found.generated["infra-postgres-clerk"] == "plain"
     assert "plain" not in str([unit.values for unit in made.stacks[0].units]) + str(made.stacks[0].policy)
 
 
@@ -188,7 +192,7 @@ def test_what_cannot_be(tmp_path: Path, needs: dict[str, Any], more: dict[str, A
 
 
 def test_a_missing_secret_is_named_where_it_is_used(tmp_path: Path) -> None:
-    on = replace(facts(), secrets=SecretPlaces(known={"omnitron-dev": frozenset({"there"})}))
+    on = replace(facts(), secrets=SecretPlaces(known=lambda stem: frozenset({"there"})))
     env = {"A": "${secret:there}", "B": "x${secret:gone}"}
     said = problem(tmp_path, {"database": True}, on, app={"env": env})
     assert said.count("\n") == 0
@@ -196,7 +200,7 @@ def test_a_missing_secret_is_named_where_it_is_used(tmp_path: Path) -> None:
 
 
 def test_a_password_that_is_referred_to_must_be_there(tmp_path: Path) -> None:
-    on = replace(facts(), secrets=SecretPlaces(known={}))
+    on = replace(facts(), secrets=SecretPlaces(known=lambda stem: frozenset()))
     postgres = {"databases": {"api": {"password": {"secret": "pw"}}}}
     assert "cannot use the secret 'pw'" in problem(
         tmp_path, {"database": True}, on, infrastructure={"postgres": postgres}
@@ -237,3 +241,115 @@ def test_a_container_is_described_for_the_engine(tmp_path: Path) -> None:
     assert (told["memory"], told["nanoCpus"]) == (64 << 20, 500_000_000)
     assert told["labels"]["team"] == "a" and told["labels"]["omnitron.managed"] == "true"
     assert (process.user, process.restarts.restart) == ("root", "always")
+
+
+def owned(folder: Path, *names: str) -> None:
+    """Give files of a definition to another user than root."""
+    for name in names:
+        os.chown(folder / name, 65534, -1)
+
+
+UNIT_OF_THE_HOST = {"x": {"bareMetal": {"systemdUnit": "cron.service"}}}
+AS_ROOT = {"redis": {"preset": "redis", "bareMetal": {"user": "root"}}}
+CONTAINER = {"x": {"docker": {"image": "x"}}}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize("file", ["omnitron.config.yaml", "config/default.json"])
+@pytest.mark.parametrize(
+    ("services", "said"),
+    [
+        (UNIT_OF_THE_HOST, "cannot use cron.service: a file that says so belongs to another user"),
+        (AS_ROOT, "as root: a file that (says so|defines it) belongs to another user; chown it to root"),
+        (CONTAINER, "cannot run a container: a file that defines it belongs to another user than root"),
+    ],
+)
+def test_what_would_make_another_user_root_is_refused(
+    tmp_path: Path, file: str, services: dict[str, Any], said: str
+) -> None:
+    on = replace(facts(accounts=frozenset({"www-data", "redis", "root"})))
+    plan(tmp_path, {"infrastructure": services}, on)
+    owned(tmp_path, file)
+    with pytest.raises(DefinitionError, match=said):
+        make_plan(load(tmp_path / "omnitron.config.yaml"), on)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_systemd_hands_certificates_on_for_root_alone(tmp_path: Path) -> None:
+    tls = {"certificate": "/etc/hosts", "key": "/etc/passwd"}
+    on = facts(accounts=frozenset({"www-data"}))
+
+    def unit() -> dict[str, Any]:
+        return dict(
+            units(make_plan(load(tmp_path / "omnitron.config.yaml"), on))["omnitron-dev-gateway.service"].values
+        )
+
+    write(tmp_path, shop({"name": "a"}, gateway={"tls": tls}))
+    assert unit()["load_credential"] == (Word("tls-certificate:/etc/hosts"), Word("tls-key:/etc/passwd"))
+    owned(tmp_path, "omnitron.config.yaml")
+    assert unit()["load_credential"] is None
+
+
+@pytest.mark.parametrize(
+    "env", [{"LD_PRELOAD=/x.so:\n": "v"}, {"A B": "v"}, {"A": "${secret:x|upper}"}, {"A": "${secret:"}]
+)
+def test_what_is_no_variable_is_refused(tmp_path: Path, env: dict[str, str]) -> None:
+    service = {"bareMetal": {"systemdUnit": "cron.service"}, "env": env}
+    assert "omnitron.infrastructure.x.env" in problem(tmp_path, {"infrastructure": {"x": service}})
+
+
+def test_who_has_a_database_number_keeps_it(tmp_path: Path) -> None:
+    before = {"omnitron-dev": {"api/redis": 3, "gateway/maintenance": 1}}
+    on = replace(facts(), ports=PortFacts(numbers=before))
+    found = infra(tmp_path, {"redis": True, "services": {"discovery": True}}, on, gateway={"port": 9})
+    assert found.numbers == {("api", "redis"): 3, ("api", "discovery"): 0, ("gateway", "maintenance"): 1}
+
+
+def test_who_has_a_server_of_its_own_keeps_its_port(tmp_path: Path) -> None:
+    on = replace(facts(), ports=PortFacts({"omnitron-dev": {"api-redis.main": 6381}}, listening=frozenset({6381})))
+    found = infra(tmp_path, {"redis": DEDICATED, "database": DEDICATED}, on)
+    assert {one.name: one.port for one in found.services} == {"api-redis": 6381, "api-postgres": 5433}
+
+
+def test_a_role_has_one_password(tmp_path: Path) -> None:
+    def postgres(*passwords: str) -> dict[str, Any]:
+        databases = {f"d{number}": {"user": "svc", "password": one} for number, one in enumerate(passwords)}
+        return {"postgres": {"databases": databases}}
+
+    found = infra(tmp_path, {"database": True}, infrastructure=postgres("a", "a"))
+    assert {one.credential for one in found.databases["postgres"]} == {"infra-postgres-api", "infra-postgres-svc"}
+    assert "cannot give svc two passwords" in problem(tmp_path, {"database": True}, infrastructure=postgres("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("services", "said"),
+    [
+        ({"a-b": SERVICE, "a_b": SERVICE}, "a_b: cannot name its units: they would be those of a-b"),
+        ({"a": {**SERVICE, "dependsOn": ["no"]}}, "cannot depend on 'no': there is no such service"),
+        ({"a": {**SERVICE, "dependsOn": ["b"]}, "b": {**SERVICE, "dependsOn": ["a"]}}, "a → b → a is a loop"),
+        ({"a": {**SERVICE, "resources": {"cpus": "two"}}}, "resources.cpus"),
+        ({"a": {**SERVICE, "resources": {"cpus": "inf"}}}, "resources.cpus"),
+    ],
+)
+def test_services_that_do_not_fit(tmp_path: Path, services: dict[str, Any], said: str) -> None:
+    assert said in problem(tmp_path, {}, infrastructure={"services": services})
+
+
+@pytest.mark.parametrize("host", ["::1%x]:80; } evil { listen [::1", "localhost", "10.0.0.0/8"])
+def test_an_address_is_one(tmp_path: Path, host: str) -> None:
+    assert "gateway.host: cannot listen on" in problem(tmp_path, {}, gateway={"host": host})
+
+
+def test_maintenance_beyond_the_last_database_is_refused(tmp_path: Path) -> None:
+    stacks = {"prod": {"type": "local"}}
+    redis = {"services": {"redis": {"preset": "redis", "config": {"databases": 16}}}}
+    said = problem(tmp_path, {"redis": True}, stacks=stacks, infrastructure=redis, gateway={})
+    assert "cannot keep maintenance mode in Redis database 16: redis has 16, from 0" in said
+
+
+def test_a_unit_of_the_host_is_asked_too(tmp_path: Path) -> None:
+    check = {"type": "http", "target": "/up", "timeout": "1s"}
+    services = {"x": {"bareMetal": {"systemdUnit": "x.service"}, "ports": {"http": 80}, "healthCheck": check}}
+    made = plan(tmp_path, {}, infrastructure={"services": services})
+    asked = units(made)["omnitron-dev-infra-x-ready.service"].values["exec_start_post"]
+    assert isinstance(asked, Command) and asked.words[-2:] == ("--http", "http://127.0.0.1:80/up")

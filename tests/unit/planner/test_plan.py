@@ -191,6 +191,7 @@ def test_the_policy_has_all_that_the_runtime_needs(tmp_path: Path) -> None:
         "metrics": {"interval": 5000, "retention": 3_600_000, "prometheus": None},
         "infra": [],
         "ports": {},
+        "redisNumbers": {},
         "maintenance": None,
         "apps": [
             {

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from jinja2 import meta
 
 from omnitron.names import WATCHER
+from omnitron.planner.facts import SecretPlaces
 from omnitron.planner.values import Literal, Unit
 from omnitron.render.files import render, render_unit
 from omnitron.render.templates import environment, fill
@@ -40,13 +42,18 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> list[Unit]:
         "dependsOn": ["app"],
         "env": {"KEY": "${secret:key}"},
     }
+    search = {"bareMetal": {"systemdUnit": "x.service"}, "ports": {"a": 1}, "healthCheck": {"type": "tcp"}}
     data = shop(
         {"name": "app", "bootstrap": file},
         {"name": "rich", **rich},
         {"name": "roots", "user": "root"},
         logging={"maxFiles": 1},
+        infrastructure={"services": {"search": search}},
     )
-    return [unit for scope in ("system", "user") for unit in planned(folder, data, facts(scope=scope)).stacks[0].units]
+    user = replace(facts(scope="user"), secrets=SecretPlaces(sealed=True, passphrase=Path("/x")))
+    system = planned(folder, data).stacks[0].units
+    del data["infrastructure"]  # a user's manager has no units of the host
+    return [*system, *planned(folder, data, user).stacks[0].units]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -26,7 +26,7 @@ VALUES = ["x", "pä$%\"'\\ \n", "a\n\nb\t", "x" * LONGEST]
 
 
 def make(kind: str, folder: Path) -> SecretStore:
-    return CredentialStore(folder / "stack") if kind == "systemd" else SealedStore(folder / "stack.sealed")
+    return CredentialStore(folder / "stack", "shop") if kind == "systemd" else SealedStore(folder / "stack.sealed")
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_what_was_changed_is_refused(opened: Open, folder: Path) -> None:
 
 
 def test_one_cannot_stand_in_for_another(folder: Path) -> None:
-    store = CredentialStore(folder / "stack")
+    store = CredentialStore(folder / "stack", "shop")
     store.set("a", "1")
     shutil.copy(folder / "stack/a.cred", folder / "stack/b.cred")
     with pytest.raises(SecretStoreError, match="'b'"):
