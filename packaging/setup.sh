@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 packages="python3-venv python3-dev gcc pkg-config libsystemd-dev systemd systemd-container dbus nodejs curl procps"
 # What the demo's shop keeps its data in.
 packages="$packages postgresql redis-server nginx libnginx-mod-http-lua lua-nginx-redis"
-[ "${1:-}" = test ] && packages="$packages mmdebstrap libpam-systemd dbus-user-session iproute2 passwd user-mode-linux e2fsprogs docker.io busybox-static openssl"
+[ "${1:-}" = test ] && packages="$packages mmdebstrap libpam-systemd dbus-user-session iproute2 passwd user-mode-linux e2fsprogs docker.io busybox-static openssl wrk"
 
 missing=""
 for package in $packages; do
