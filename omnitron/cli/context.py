@@ -137,7 +137,7 @@ def secret_store(scope: Scope, stem: str, project: str) -> SecretStore:
 
 def _ports(scope: Scope, *, checks: bool) -> PortFacts:
     from omnitron.infra import found
-    from omnitron.observe.policies import read_policies
+    from omnitron.observe.installed import read_policies
     from omnitron.planner.facts import PortFacts
 
     if not scope.is_live:

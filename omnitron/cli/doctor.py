@@ -52,7 +52,7 @@ def _subject(*, is_user: bool) -> Subject:
     from omnitron.install.installer import manifests
     from omnitron.install.store import Store
     from omnitron.observe.doctor import Subject
-    from omnitron.observe.policies import read_policies
+    from omnitron.observe.installed import read_policies
 
     places = scopes(is_user)
     units: list[InstalledUnit] = []

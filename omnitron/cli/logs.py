@@ -90,8 +90,8 @@ def logs_command(
 
 
 def _sources(app: str | None, stack: str | None, *, is_user: bool) -> Sources:
+    from omnitron.observe.addresses import resolve
     from omnitron.observe.logs import Sources, all_targets
-    from omnitron.observe.policies import resolve
 
     everything = installed(is_user=is_user)
     chosen = installed(is_user=is_user, stack=stack) if stack else everything

@@ -230,7 +230,7 @@ def _unknown(name: str, stack: str, store: SecretStore) -> UsageError:
 
 def _installed(scope: Scope, stack: str) -> StackPolicy | None:
     from omnitron.cli.stacks import scopes
-    from omnitron.observe.policies import read_policies
+    from omnitron.observe.installed import read_policies
 
     config = load_ecosystem().config
     stem = unit_stem(config.unit_prefix, stack)

@@ -33,7 +33,8 @@ def scopes(is_user: bool) -> list[Scope]:
 
 def installed(*, is_user: bool, stack: str | None = None) -> list[StackPolicy]:
     """Return the installed stacks, all or those of one name; raises when there is none."""
-    from omnitron.observe.policies import nothing_installed, read_policies
+    from omnitron.observe.addresses import nothing_installed
+    from omnitron.observe.installed import read_policies
 
     found = read_policies([scope.policies for scope in scopes(is_user)])
     if not found:
@@ -57,7 +58,8 @@ def one_installed(stack: str | None, *, is_user: bool) -> StackPolicy:
 
 def targets(text: str | None, *, is_user: bool) -> list[Target]:
     """Return what an address means; without one, every enabled app of the only stack, but for its servers."""
-    from omnitron.observe.policies import INFRA, Target, resolve
+    from omnitron.observe.addresses import resolve
+    from omnitron.observe.policies import INFRA, Target
 
     if text is not None:
         return resolve(text, installed(is_user=is_user), Path.cwd())

@@ -10,14 +10,14 @@ from typing import Literal
 
 from omnitron import names
 from omnitron.definition.loader import Ecosystem, is_roots_own
-from omnitron.definition.process import Limits, Paths, RawUnit
 from omnitron.errors import Problem
 from omnitron.infra.containers.recipe import Place, recipe
 from omnitron.infra.resolved import Infra, Placed
 from omnitron.planner.facts import HostFacts
 from omnitron.planner.processes import Listener, Native, PlannedProcess, Probe, join_port
 from omnitron.planner.programs import Program
-from omnitron.planner.restarts import Restarts, resolve
+from omnitron.planner.restarts import Restarts
+from omnitron.planner.servers import restarts_of, server
 from omnitron.planner.told import spec_name
 from omnitron.secrets import references
 
@@ -53,42 +53,26 @@ def process(ecosystem: Ecosystem, stack: str, infra: Infra, placed: Placed, fact
     context = [Path(settings["build"]["path"])] if settings["build"] else []
     reads = (python.parent.parent, python.resolve().parent.parent, facts.package_folder / "omnitron", *context)
     argv = (str(python), "-P", "-m", "omnitron.infra.containers", "run", str(spec))
-    return PlannedProcess(
-        prefix=config.unit_prefix,
-        stack=stack,
-        app=app,
-        name=names.SINGLE_PROCESS,
-        alone=True,
-        pool=None,
-        program=Program(argv, reads),
-        folder=Path("/"),
-        project=Path("/"),
-        environment=(("PYTHONUNBUFFERED", "1"),),
-        critical=False,
-        restarts=_restarts(ecosystem, placed),
-        startup_timeout=placed.service.requirement.startup_timeout,
-        stop_timeout=STOP_TIMEOUT_MS + SPARE_MS,
-        stop_priority=0,
+    return server(
+        ecosystem,
+        stack,
+        app,
+        Program(argv, reads),
+        told,
         probe=probe_of(placed),
         listeners=tuple(Listener("tcp", placed.host, port, activated=False) for port in placed.ports.values()),
         # Who may talk to the engine is as good as root.
         user="root",
-        group=None,
-        paths=Paths(),
-        limits=Limits(),
-        hardening="strict",
-        raw=RawUnit(),
-        log_level=config.logging.level,
-        scaling=None,
-        hosted=None,
-        native=told,
+        startup_timeout=placed.service.requirement.startup_timeout,
+        stop_timeout=STOP_TIMEOUT_MS + SPARE_MS,
+        restarts=_restarts(ecosystem, placed),
+        environment=(("PYTHONUNBUFFERED", "1"),),
     )
 
 
 def _restarts(ecosystem: Ecosystem, placed: Placed) -> Restarts:
-    supervision = ecosystem.config.supervision.model_copy(update={"strategy": "one_for_one"})
     said = placed.service.requirement.docker.restart if placed.service.requirement.docker else "unless-stopped"
-    found = resolve(supervision, ())
+    found = restarts_of(ecosystem)
     wanted = RESTARTS.get(said.partition(":")[0])
     return replace(found, restart=wanted) if wanted else replace(found, enabled=False)
 

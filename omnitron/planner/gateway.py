@@ -9,7 +9,7 @@ from pathlib import Path
 
 from omnitron import names
 from omnitron.definition.loader import Ecosystem
-from omnitron.definition.process import Limits, Paths, RawUnit
+from omnitron.definition.process import Paths
 from omnitron.errors import Problem
 from omnitron.gateway.routes import Redis, Route, Site, Upstream, files, problems
 from omnitron.infra.ports import offset_of
@@ -19,7 +19,7 @@ from omnitron.planner.facts import HostFacts
 from omnitron.planner.groups import Apps
 from omnitron.planner.processes import Listener, Native, PlannedProcess, Probe
 from omnitron.planner.programs import Program
-from omnitron.planner.restarts import resolve
+from omnitron.planner.servers import server
 from omnitron.planner.told import spec_name
 
 PACKAGES = {
@@ -29,7 +29,7 @@ PACKAGES = {
 }
 """The Debian package that brings each part; the last two are for maintenance mode."""
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
-STOP_TIMEOUT_MS = 30_000
+STARTUP_TIMEOUT_MS = STOP_TIMEOUT_MS = 30_000
 
 
 def site_of(ecosystem: Ecosystem, stack: str, infra: Infra, apps: Apps, facts: HostFacts) -> Site | None:
@@ -136,34 +136,18 @@ def process_of(ecosystem: Ecosystem, stack: str, site: Site, facts: HostFacts) -
     address = Listener("", asked, site.port, activated=False).address
     # Over HTTPS the certificate is for a name that the probe does not know: that it listens will do.
     probe = ("tcp", address) if site.certificate else ("http", f"http://{address}/health")
-    return PlannedProcess(
-        prefix=ecosystem.config.unit_prefix,
-        stack=stack,
-        app=names.GATEWAY,
-        name=names.SINGLE_PROCESS,
-        alone=True,
-        pool=None,
-        program=Program((*helper, "run", spec), reads),
-        folder=Path("/"),
-        project=Path("/"),
-        environment=(),
-        critical=False,
-        restarts=resolve(ecosystem.config.supervision.model_copy(update={"strategy": "one_for_one"}), ()),
-        startup_timeout=30_000,
-        stop_timeout=STOP_TIMEOUT_MS,
-        stop_priority=0,
+    return server(
+        ecosystem,
+        stack,
+        names.GATEWAY,
+        Program((*helper, "run", spec), reads),
+        told,
         probe=Probe(probe[0], (probe[1],), 5_000, 15_000, 3),  # type: ignore[arg-type] # one of the two
         listeners=(listener,),
         user=site.gateway.user,
-        group=None,
+        startup_timeout=STARTUP_TIMEOUT_MS,
+        stop_timeout=STOP_TIMEOUT_MS,
         paths=Paths(cache=True),
-        limits=Limits(),
-        hardening="strict",
-        raw=RawUnit(),
-        log_level=ecosystem.config.logging.level,
-        scaling=None,
-        hosted=None,
-        native=told,
     )
 
 

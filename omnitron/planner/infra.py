@@ -6,13 +6,12 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 from omnitron import names
 from omnitron.definition.check import find_cycle
 from omnitron.definition.loader import Ecosystem, is_roots_own
-from omnitron.definition.process import Limits, Paths, RawUnit
+from omnitron.definition.process import Limits, Paths
 from omnitron.definition.source import Source
 from omnitron.errors import Problem
 from omnitron.infra.resolved import Infra, Placed
@@ -21,7 +20,7 @@ from omnitron.planner.facts import HostFacts
 from omnitron.planner.layout import StackNames
 from omnitron.planner.processes import Listener, Native, PlannedProcess, Probe
 from omnitron.planner.programs import Program
-from omnitron.planner.restarts import resolve
+from omnitron.planner.servers import server
 from omnitron.planner.told import spec_name
 from omnitron.planner.values import Command, Unit
 
@@ -80,41 +79,22 @@ def _process(ecosystem: Ecosystem, stack: str, infra: Infra, placed: Placed, fac
     stem = names.unit_stem(ecosystem.config.unit_prefix, stack)
     spec = str(facts.specs / spec_name(stem, app, names.SINGLE_PROCESS, told))
     check, bare_metal = requirement.health_check, requirement.bare_metal
-    return PlannedProcess(
-        prefix=ecosystem.config.unit_prefix,
-        stack=stack,
-        app=app,
-        name=names.SINGLE_PROCESS,
-        alone=True,
-        pool=None,
-        program=Program((*helper, "run", spec)),
-        folder=Path("/"),
-        project=Path("/"),
-        environment=(),
-        critical=False,
-        # The order of a group is that of apps: a database that is back is no reason to restart them.
-        restarts=resolve(ecosystem.config.supervision.model_copy(update={"strategy": "one_for_one"}), ()),
-        startup_timeout=requirement.startup_timeout,
-        stop_timeout=STOP_TIMEOUT_MS,
-        stop_priority=0,
-        probe=Probe(
-            "command",
-            (*helper, "probe", str(placed.port)),
-            check.timeout if check else 10_000,
-            check.interval if check else 30_000,
-            check.retries if check else 5,
-        ),
+    if kind == "postgres":
+        told = replace(told, setup=(*helper, "provision", spec))
+    rules = (check.timeout, check.interval, check.retries) if check else (10_000, 30_000, 5)
+    return server(
+        ecosystem,
+        stack,
+        app,
+        Program((*helper, "run", spec)),
+        told,
+        probe=Probe("command", (*helper, "probe", str(placed.port)), *rules),
         listeners=(Listener("tcp", placed.host, placed.port, activated=False),),
         user=(bare_metal.user if bare_metal else None) or ACCOUNTS[kind],
-        group=None,
+        startup_timeout=requirement.startup_timeout,
+        stop_timeout=STOP_TIMEOUT_MS,
         paths=Paths(state=True),
         limits=_limits(placed),
-        hardening="strict",
-        raw=RawUnit(),
-        log_level=ecosystem.config.logging.level,
-        scaling=None,
-        hosted=None,
-        native=replace(told, setup=(*helper, "provision", spec)) if kind == "postgres" else told,
     )
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from omnitron.errors import OmnitronError
-from omnitron.observe.policies import StackPolicy, read_policies
+from omnitron.observe.installed import read_policies
+from omnitron.observe.policies import StackPolicy
 from omnitron.supervision.notify import send
 from omnitron.systemd.manager import Manager
 from omnitron.watcher.desk import Desk

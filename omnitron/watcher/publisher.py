@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from omnitron.control.renew import renew
 from omnitron.errors import OmnitronError
-from omnitron.observe.policies import StackPolicy, Target, resolve
+from omnitron.observe.addresses import resolve
+from omnitron.observe.policies import StackPolicy, Target
 from omnitron.observe.readings import checks_of, of_stack
 from omnitron.observe.report import StackReport, report_stack
 from omnitron.version import __version__

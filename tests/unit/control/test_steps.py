@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from omnitron.control.steps import stop_steps
-from omnitron.observe.policies import StackPolicy, read_policies
+from omnitron.observe.installed import read_policies
+from omnitron.observe.policies import StackPolicy
 from tests.unit.build import planned, shop
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from omnitron.observe.addresses import resolve
+from omnitron.observe.installed import read_policies
 from omnitron.observe.logs import Sources, all_targets
-from omnitron.observe.policies import StackPolicy, read_policies, resolve
+from omnitron.observe.policies import StackPolicy
 from omnitron.systemd.journal import Entry
 from tests.unit.observe.test_policies import dev_and_prod, write
 

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from omnitron.errors import OmnitronError, UsageError
-from omnitron.observe.policies import read_policies, resolve
+from omnitron.observe.addresses import resolve
+from omnitron.observe.installed import read_policies
 
 
 def process(app: str, name: str, instances: int | None = None, stack: str = "dev") -> dict[str, Any]:
