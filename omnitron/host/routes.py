@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from starlette.concurrency import run_in_threadpool
 from starlette.convertors import Convertor
 from starlette.requests import Request
 from starlette.responses import Response
@@ -27,10 +29,12 @@ class Route:
     match: Callable[[str], Any]
     convertors: dict[str, Convertor[Any]]
     roles: frozenset[str] | None
+    is_async: bool
 
     async def respond(self, scope: Scope, receive: Any, send: Any) -> None:
-        """Call the handler, sync or async, and send what it gives."""
-        response = self.handler(Request(scope, receive, send))
+        """Call the handler and send what it gives; one that is not async has a thread, and keeps nobody waiting."""
+        request = Request(scope, receive, send)
+        response = self.handler(request) if self.is_async else await run_in_threadpool(self.handler, request)
         if hasattr(response, "__await__"):
             response = await response
         if not callable(response):
@@ -46,7 +50,8 @@ class Router:
         self._routes: list[Route] = []
         for method, pattern, handler in given:
             regex, _, convertors = compile_path(pattern)
-            self._routes.append(Route(method, pattern, handler, regex.match, convertors, required_roles(handler)))
+            roles = required_roles(handler)
+            self._routes.append(Route(method, pattern, handler, regex.match, convertors, roles, _is_async(handler)))
 
     def find(self, scope: Scope) -> Route | list[Route]:
         """Return the route of a request, or those that are for its path but another method."""
@@ -66,6 +71,11 @@ class Router:
                 continue  # a number with thousands of digits
             return route
         return others
+
+
+def _is_async(handler: Callable[..., Any]) -> bool:
+    plain = inspect.unwrap(handler)
+    return inspect.iscoroutinefunction(plain) or inspect.iscoroutinefunction(type(plain).__call__)
 
 
 def _as_response(value: Any) -> Any:
