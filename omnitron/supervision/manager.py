@@ -91,11 +91,6 @@ def job_type(unit: str, *, user: bool = False) -> str:
         return ""
 
 
-def kill(unit: str, signal: str, *, user: bool = False) -> None:
-    """Send a signal to the unit's main process."""
-    Question(["kill", "--kill-who=main", f"--signal={signal}", "--", unit], user=user).answer()
-
-
 def stop(unit: str, *, user: bool = False) -> None:
     """Enqueue a stop job."""
     Question(["stop", "--no-block", "--", unit], user=user).answer()

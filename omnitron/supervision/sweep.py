@@ -7,8 +7,11 @@ next round, so that the native path restarts it, and budget, delay and strategy 
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 import time
+from contextlib import suppress
 
 from . import attempts, health, manager, options
 from .values import NamedTuple
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any
 
+LOOKED_UP = ("InvocationID", "MainPID", "ExecMainStartTimestampMonotonic")
 AT_ONCE = 16
 """Probes that run at the same time."""
 POLICY_LIMIT = 64 * 1024 * 1024  # bytes
@@ -78,30 +82,43 @@ def targets_of(policy: Any, interval_ms: int, running: Iterable[str]) -> Iterabl
 
 
 def _sweep(targets: Sequence[Target], results: str, *, user: bool) -> None:
+    began_us = time.monotonic_ns() // 1000
     answers = ask(targets, user=user)
     # Looked up for the few that failed: a restart since then has a clean slate.
     failed = [unit for unit, trouble in answers.items() if trouble is not None]
-    invocations = {unit: manager.Properties(unit, ["InvocationID"], user=user) for unit in failed}
+    known = {unit: manager.Properties(unit, LOOKED_UP, user=user) for unit in failed}
     before = health.read(results)
     after: dict[str, health.Result] = {}
     for target in targets:
-        trouble = answers.get(target.unit)
-        told = invocations.get(target.unit)
+        trouble, told = answers.get(target.unit), known.get(target.unit)
+        if told and not _is_of(told, began_us):
+            continue
         invocation = told.get("InvocationID") if told else ""
         result = health.judged(before.get(target.unit), trouble, invocation, time.time())
-        if result.failures >= target.retries:
+        if told and result.failures >= target.retries:
             print(f"<3>{target.unit} is unhealthy, {result.failures} checks failed: {result.message}", file=sys.stderr)
-            _end(target.unit, is_last=result.failures > target.retries, user=user)
+            _end(int(told.get("MainPID") or 0), is_last=result.failures > target.retries)
         after[target.unit] = result
     health.write(results, after)
 
 
-def _end(unit: str, *, is_last: bool, user: bool) -> None:
-    """End the main process; one that is still there at the next round, whatever it did with SIGABRT, has no choice."""
-    manager.kill(unit, "KILL" if is_last else "ABRT", user=user)
-    if not is_last:
-        # A process that somebody has stopped takes SIGABRT when it goes on.
-        manager.kill(unit, "CONT", user=user)
+def _is_of(told: manager.Properties, began_us: int) -> bool:
+    """Whether an answer is one of the process that runs now: another may have taken its place while it was asked."""
+    started = told.get("ExecMainStartTimestampMonotonic")
+    return started.isdigit() and int(started) < began_us
+
+
+def _end(pid: int, *, is_last: bool) -> None:
+    """End the process that was asked; one that is still there at the next round has no choice.
+
+    By its number, not by its unit: that may have another process by now, which nobody has asked.
+    """
+    if pid <= 1:
+        return
+    # A process that somebody has stopped takes SIGABRT when it goes on.
+    for number in [signal.SIGKILL] if is_last else [signal.SIGABRT, signal.SIGCONT]:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def ask(targets: Sequence[Target], *, user: bool) -> dict[str, str | None]:
