@@ -9,7 +9,7 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,7 +77,7 @@ def take(stacks: Iterable[StackPolicy], *, is_user: bool, records: Path, listens
                 if service in files[file].units:
                     crashed[service] = files[file].units[service]
                 recent[service] = _recent(files[file], process, monotonic)
-    crashed |= _counted_by_systemd(stacks, units, is_user=is_user)
+    crashed |= counted_by_systemd(stacks, units, is_user=is_user)
     boot_time = time.clock_gettime(time.CLOCK_BOOTTIME)
     remembered = {stack.target: memory.read(memory.path_of(records, stack.prefix_part, stack.stem)) for stack in stacks}
     known = {target: found for target, found in remembered.items() if found}
@@ -86,14 +86,16 @@ def take(stacks: Iterable[StackPolicy], *, is_user: bool, records: Path, listens
     return Readings(boot_time, monotonic, units, usage, crashed, recent, known, checks, said)
 
 
-def _counted_by_systemd(
-    stacks: Iterable[StackPolicy], units: dict[str, Listed], *, is_user: bool
+def counted_by_systemd(
+    stacks: Iterable[StackPolicy], units: Mapping[str, Listed], *, is_user: bool
 ) -> dict[str, UnitRecord]:
     """Return records of the services that have none, because systemd alone restarts them."""
     processes = [process for stack in stacks for app in stack.apps for process in app.processes]
     bare = [process for process in processes if process.restarts.enabled and process.restarts.record is None]
     services = [service for process in bare for service in services_of(process, units) if service in units]
-    found = {}
+    found: dict[str, UnitRecord] = {}
+    if not services:
+        return found
     for unit, ending in read_endings(services, is_user=is_user).items():
         known = found[unit] = UnitRecord(ending.restarts)
         if ending.at is not None and ending.result != "success":

@@ -9,8 +9,11 @@ from pathlib import Path
 
 from omnitron.observe.cgroups import Details, folder_of, read_details, read_load
 from omnitron.observe.policies import ProcessPolicy, StackPolicy
-from omnitron.observe.readings import instance_number, records_of
+from omnitron.observe.readings import counted_by_systemd, instance_number, records_of
+from omnitron.systemd.listing import Listed
 from omnitron.watcher.history import History
+
+RUNNING = Listed("loaded", "active", "running")
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,9 @@ class Meter:
             for record in records_of(self.stack, self._records)
             for unit, known in record.units.items()
         }
+        running = {unit: RUNNING for _, _, unit in self._services()}
+        counted = counted_by_systemd([self.stack], running, is_user=self._is_user)
+        restarts |= {unit: known.restarts for unit, known in counted.items()}
         found = []
         for app, process, unit in self._services():
             folder = folder_of(process.slice, unit, is_user=self._is_user)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,9 @@ from omnitron.control.renew import renew
 from omnitron.errors import OmnitronError
 from omnitron.observe.addresses import resolve
 from omnitron.observe.policies import StackPolicy, Target
-from omnitron.observe.readings import checks_of, of_stack
+from omnitron.observe.readings import checks_of, counted_by_systemd, of_stack
 from omnitron.observe.report import StackReport, report_stack
+from omnitron.supervision.record import Record
 from omnitron.version import __version__
 from omnitron.watcher.exposition import values_of
 from omnitron.watcher.telling import GONE, Rows, Signal, rows_of, signals
@@ -48,6 +50,7 @@ class Publisher:
 
         self.manager: Manager | None = None
         self._records = records
+        self._is_user = is_user
         self._metering = metering
         methods = {"GetMetrics": self._get_metrics, "Reset": self._reset}
         service = Service(PATH, XML.read_text(), self._properties, methods)
@@ -104,6 +107,7 @@ class Publisher:
             self._reports.pop(stem, None)
         for stem, sight in seen.items():
             if stem in self._stacks:
+                sight = await asyncio.to_thread(self._with_counted, sight)
                 checks = checks_of(sight.stack, self._records)
                 report = report_stack(
                     sight.stack, of_stack(sight.stack, sight.units, sight.records, sight.memory, checks)
@@ -115,6 +119,11 @@ class Publisher:
             for name, values in new:
                 await self._exported.emit(name, *values)
             await self._exported.invalidate("Stacks", "Apps", "LastExits")
+
+    def _with_counted(self, sight: Sight) -> Sight:
+        """Return what was seen, with what systemd alone counts: processes that restart without a delay."""
+        counted = counted_by_systemd([sight.stack], sight.units, is_user=self._is_user)
+        return replace(sight, records=[*sight.records, Record(units=counted)]) if counted else sight
 
     def _properties(self) -> dict[str, Any]:
         rows = sorted(self._rows.items())

@@ -63,6 +63,20 @@ def test_properties(machine: Machine, make: Make) -> None:
     machine.wait(lambda: not app(project, "b"), what="what is removed is not told of")
 
 
+def test_what_systemd_alone_restarts_is_told_of_too(machine: Machine, make: Make) -> None:
+    at_once = {"restartPolicy": {"maxRestarts": 9, "backoff": {"initial": 0}}}
+    project = make([{"name": "a", "command": SLEEP, **at_once}])
+    project.omnitron("up")
+    machine.wait(lambda: app(project, "a")[:2] == ["online", "healthy"], what="a is told of")
+    pid = project.pid("a")
+    machine.run("kill", "-9", str(pid))
+    # How it ended, systemd forgets with the next start.
+    machine.wait(lambda: app(project, "a")[2:3] == [1], what="its restart is told of")
+    text = machine.run("curl", "-s", "--unix-socket", "/run/omnitron/watcher.sock", "http://x/metrics").stdout
+    told = [line for line in text.splitlines() if "restarts_total{" in line and project.prefix in line]
+    assert len(told) == 1 and told[0].endswith(" 1")
+
+
 def test_signals(machine: Machine, make: Make) -> None:
     project = up(make)
     script = f"timeout 4 busctl --json=short monitor --match \"sender='{NAME}'\" & sleep 1; kill -9 $1; wait"
