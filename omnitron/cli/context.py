@@ -102,15 +102,16 @@ def host_facts(scope: Scope, systemd_version: int | None, ecosystem: Ecosystem |
 def _secrets(scope: Scope, ecosystem: Ecosystem | None) -> SecretPlaces:
     """Return where secrets are, and those of the stacks that are to be installed."""
     from omnitron.planner.facts import SecretPlaces
+    from omnitron.secrets.given import Known
 
     sealed = scope.name == "user"
-    known: Callable[[str], frozenset[str] | None] | None = None
+    known: Callable[[str], Known | None] | None = None
     if ecosystem and scope.is_live:
         project = ecosystem.config.project
 
-        def known(stem: str) -> frozenset[str] | None:
+        def known(stem: str) -> Known | None:
             try:
-                return frozenset(kept.name for kept in secret_store(scope, stem, project).list())
+                return Known(frozenset(kept.name for kept in secret_store(scope, stem, project).list()))
             except NotPermittedError:
                 return None  # whoever may not look is not told that they are missing
 

@@ -62,12 +62,18 @@ def install(plan: Plan, scope: Scope, *, dry_run: bool = False) -> list[Prepared
 
 
 def _make_passwords(plan: Plan, scope: Scope) -> None:
-    """Make the secrets that nobody needs to know: passwords between a stack's apps and its servers."""
+    """Make the secrets that nobody needs to know, and keep those that come in our own environment."""
     from omnitron.install.passwords import make
+    from omnitron.secrets import given
 
     for stack in plan.stacks:
-        if stack.infra.generated:
-            make(stack.infra.generated, secret_store(scope, stack.names.stem, stack.names.project))
+        used = dict.fromkeys(name for app in stack.apps.values() for process in app for name in process.secrets)
+        if not used:
+            continue
+        store = secret_store(scope, stack.names.stem, stack.names.project)
+        make(stack.infra.generated, store)
+        for name in given.keep([name for name in used if name not in stack.infra.generated], store):
+            output.note(f"kept the secret {name} of {stack.names.stack}, from {given.variable(name)}")
 
 
 def report(plan: Plan, prepared: list[Prepared], *, dry_run: bool) -> None:

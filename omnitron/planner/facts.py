@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 OLDEST_SYSTEMD = 252
 RESTART_MODE = 254
 """First version with `RestartMode=`."""
+
+
+class Known(Protocol):
+    """Tells whether there is a secret."""
+
+    def __contains__(self, name: str, /) -> bool:
+        """Whether there is one of that name."""
+
 
 ScopeName = Literal["system", "user"]
 
@@ -21,7 +29,7 @@ class SecretPlaces:
     folder: Path = Path("/etc/omnitron/secrets")
     sealed: bool = False
     """Whether they are in a sealed file of ours, opened below `%t` when the stack starts; else systemd's own."""
-    known: Callable[[str], frozenset[str] | None] | None = None
+    known: Callable[[str], Known | None] | None = None
     """Tells the names of those that are there, by stem of the stack; None, itself or its answer, when not known."""
     passphrase: Path | None = None
     """File with the passphrase of a sealed file, None where that has a key of its own."""

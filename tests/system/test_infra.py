@@ -127,6 +127,35 @@ def test_a_kill_of_the_server_loses_no_committed_row(machine: Machine, make: Mak
     assert machine.show(infra(it, "postgres"), "NRestarts") == "3"
 
 
+def test_a_full_disk_loses_no_committed_row(machine: Machine, make: Make) -> None:
+    it = project(make, 12, {"database": True})
+    place = f"/var/lib/{it.prefix}"
+    machine.run("mkdir", "-p", place)
+    machine.run("mount", "-t", "tmpfs", "-o", "size=160m,mode=755", "tmpfs", place)
+    try:
+        it.omnitron("up")
+        sql(it, "CREATE TABLE t (n int PRIMARY KEY, filler text)")
+        machine.run("sh", "-c", f"cat /dev/zero >{place}/fill 2>/dev/null", check=False)
+        committed, refused = 0, 0
+        url = environment(it)["DATABASE_URL"]
+        while refused < 3 and committed < 500:
+            insert = (
+                f"INSERT INTO t SELECT {committed}, string_agg(md5(random()::text), '') FROM generate_series(1, 4000)"
+            )
+            done = machine.run("psql", "-XqAt", url, "-c", insert, check=False)
+            committed, refused = committed + (not done.returncode), refused + bool(done.returncode)
+        assert refused == 3
+        machine.run("rm", f"{place}/fill")
+        machine.systemctl("reset-failed", infra(it, "postgres"), check=False)
+        it.omnitron("start", "infra-postgres")
+        machine.wait(lambda: sql(it, "SELECT count(*) FROM t", check=False).isdigit(), 30, "it answers again")
+        assert int(sql(it, "SELECT count(*) FROM t")) >= committed
+        sql(it, "INSERT INTO t VALUES (-1, 'x')")
+    finally:
+        it.omnitron("down", check=False)
+        machine.run("umount", "--lazy", place)
+
+
 def test_two_stacks_of_one_project_run_side_by_side(machine: Machine, make: Make) -> None:
     it = project(make, 4, NEEDS)
     base = it.definition["stacks"]["dev"]

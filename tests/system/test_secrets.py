@@ -56,6 +56,19 @@ def test_a_process_gets_it_byte_for_byte_and_nobody_else_sees_it(machine: Machin
     assert machine.run("ls", store, user="nobody", check=False).returncode
 
 
+def test_one_that_comes_in_the_environment_is_kept(machine: Machine, make: Make) -> None:
+    it = project(make)
+    omnitron = ["env", "OMNITRON_SECRET_KEY=from outside", *machine.python, "-m", "omnitron"]
+    done = machine.run(*omnitron, "up", cwd=it.folder)
+    assert "kept the secret key of dev, from OMNITRON_SECRET_KEY" in done.stderr
+    assert value(it, "a") == "from outside"
+    assert it.omnitron("secret", "get", "key").stdout == "from outside\n"
+    # It is there from now on.
+    it.omnitron("up")
+    it.omnitron("restart", "a")
+    assert value(it, "a") == "from outside"
+
+
 def test_rotation_restarts_exactly_the_processes_that_use_it(machine: Machine, make: Make) -> None:
     it = project(make)
     it.omnitron("secret", "set", "key", "--value", "old")
