@@ -16,6 +16,7 @@ from omnitron.secrets.kept import Kept, SecretStoreError
 from omnitron.supervision import store
 
 SUFFIX = ".cred"
+LOCK = ".secrets"
 PROJECT = ".project"
 """Holds the name of the project that the secrets are of."""
 LONGEST_FILE = 1 << 20
@@ -60,7 +61,7 @@ class CredentialStore:
         sealed = _run("encrypt", name, value.encode(), f"set the secret {name!r}", *_key_options())
         try:
             self._check_owner()
-            with store.opened_folder(str(self.folder), create=True) as folder, store.locked(folder, f".{name}"):
+            with store.opened_folder(str(self.folder), create=True) as folder, store.locked(folder, LOCK):
                 store.replace_file(folder, PROJECT, self._project.encode(), private=True)
                 os.chmod(f"/proc/self/fd/{folder}", 0o700)  # noqa: PTH101 - it is the folder that was opened
                 store.replace_file(folder, name + SUFFIX, sealed, private=True, lasting=True)
@@ -71,7 +72,7 @@ class CredentialStore:
         """Remove a value; whether there was one."""
         try:
             self._check_owner()
-            with store.opened_folder(str(self.folder)) as folder, store.locked(folder, f".{name}"):
+            with store.opened_folder(str(self.folder)) as folder, store.locked(folder, LOCK):
                 os.unlink(name + SUFFIX, dir_fd=folder)
         except FileNotFoundError:
             return False
