@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -174,7 +175,7 @@ def import_(
         raise UsageError(f"cannot read {file}: {getattr(error, 'strerror', None) or error}") from error
     variables, problems = dotenv.foreman(file, text)
     if problems:
-        raise DefinitionError(problems)
+        raise DefinitionError(replace(one, message="cannot read this line: it is not NAME=VALUE") for one in problems)
     values = {check_name(one.name): check_value((one.value or "").encode()) for one in variables}
     for name, value in values.items():
         store.set(name, value)
