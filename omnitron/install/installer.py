@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -85,6 +86,9 @@ def remove(store: Store, stem: str, reload: Reload) -> None:
         last = [name for name in sorted(shared) if _is_ours(store, name, installed)] if _is_last(store, stem) else []
         names = [*(name for name in installed.files if name not in shared), *last]
         store.apply(stem, Transaction({}, tuple(map(Path, names)), replace(installed, files={})), reload)
+        for folder in {Path(name).parent for name in names} - store.scope.folders:
+            with suppress(OSError):  # not empty, or gone with another's
+                folder.rmdir()
 
 
 def _shared(scope: Scope) -> frozenset[str]:

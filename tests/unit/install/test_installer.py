@@ -65,6 +65,14 @@ def test_the_watcher_stays_until_the_last_stack_goes(host: Host, plan: Make) -> 
     assert list(host.files()) == []
 
 
+def test_no_empty_folder_of_a_stack_is_left(host: Host, plan: Make) -> None:
+    host.install(plan(shop({"name": "a"}, gateway={"port": 8000})))
+    assert (host.root / "etc/omnitron/omnitron-dev.gateway/nginx.conf").exists()
+    with host.store.locked(host.reload):
+        remove(host.store, "omnitron-dev", host.reload)
+    assert [path.name for path in (host.root / "etc/omnitron").iterdir()] == []
+
+
 def test_what_an_administrator_put_in_place_of_a_shared_file_stays(host: Host, plan: Make) -> None:
     stacks = {name: {"type": "local"} for name in ("dev", "test")}
     host.install(plan(shop({"name": "a"}, stacks=stacks)))
