@@ -20,7 +20,13 @@ from omnitron.definition.fields import HOSTED, LATER
 from omnitron.definition.schema import ROOTS, field_docs, json_schema, mark_of, models_of
 
 HERE = Path(__file__).parent
-GROUPS = {"sandbox": ["up", "exec", "shell", "status", "down"], "import": ["procfile", "compose", "pm2"]}
+GROUPS = {
+    "sandbox": ["up", "exec", "shell", "status", "down"],
+    "import": ["procfile", "compose", "pm2"],
+    "secret": ["set", "get", "list", "delete", "rotate", "import"],
+    "infra": ["status", "logs", "psql", "redis-cli", "reset"],
+    "maintenance": ["on", "off", "status"],
+}
 TITLES = {"ecosystem": "`omnitron.config.*`", "system": "`bootstrap.*`", "app": "`config/default.json`, key `omnitron`"}
 
 
@@ -67,6 +73,8 @@ def fields_page() -> str:
     seen: set[str] = set()
     for kind, root in ROOTS.items():
         lines += ["", f"# {TITLES[kind]}"]
+        if root.__name__ in seen:
+            lines += ["", f"That is [{root.__name__}](#{root.__name__.lower()}), above."]
         schemas = _schemas(kind)
         for model in models_of(root):
             if model.__name__ not in seen:

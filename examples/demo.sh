@@ -23,7 +23,12 @@ inside() {
 }
 
 show() {
-    printf '\n\033[1m$ %s\033[0m\n' "$(echo "$*" | sed "s|$omnitron|omnitron|")" | if [ -t 1 ]; then cat; else sed 's/\x1b\[[0-9;]*m//g'; fi
+    line=""
+    for word in "$@"; do
+        case "$word" in *" "*) word="'$word'" ;; esac
+        line="$line $word"
+    done
+    printf '\n\033[1m$%s\033[0m\n' "$(echo "$line" | sed "s|$omnitron|omnitron|")" | if [ -t 1 ]; then cat; else sed 's/\x1b\[[0-9;]*m//g'; fi
     inside "$@"
 }
 

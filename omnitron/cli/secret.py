@@ -151,7 +151,7 @@ def rotate(
         steps = [*_reopening(policy, is_user=is_user), *steps]
     failed = jobs.carry_out(steps, is_user=is_user, reset=True) if steps else []
     if not output.wants_json():
-        output.line(f"set {name} of {chosen} anew")
+        output.line(f"set {name} of {chosen} anew" + ("" if stdin else ", to a random value"))
     jobs.finish("restarted", services if not failed else [], failed, [policy] if policy else [], is_user=is_user)
 
 

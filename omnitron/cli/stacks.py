@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omnitron.cli.context import check_stack, default_user
+from omnitron.cli.context import check_stack, default_user, options
 from omnitron.errors import OmnitronError, UsageError
 
 if TYPE_CHECKING:
@@ -49,11 +49,30 @@ def one_installed(stack: str | None, *, is_user: bool) -> StackPolicy:
     here = Path.cwd()
     found = installed(is_user=is_user, stack=stack)
     near = [policy for policy in found if policy.source.parent in (here, *here.parents)]
+    if not near:
+        _refuse_others(found)
     candidates = near or found
     if len(candidates) != 1:
         names = ", ".join(f"{policy.stack} of {policy.source}" for policy in candidates)
         raise UsageError(f"cannot choose a stack: there is {names}", hint="name one, in the folder of its definition")
     return candidates[0]
+
+
+def _refuse_others(policies: Iterable[StackPolicy]) -> None:
+    """Raise UsageError in the folder of a definition that is not installed: it is no other stack that is meant."""
+    from omnitron.definition.loader import NoDefinitionError, find
+
+    here = Path.cwd()
+    try:
+        own = find(options.config, here)
+    except NoDefinitionError:
+        return
+    names = list(dict.fromkeys(f"{policy.stack} of {policy.source}" for policy in policies))
+    if not any(policy.source.parent in (here, *here.parents) for policy in policies):
+        raise UsageError(
+            f"cannot choose a stack: {own} is not installed; there is {', '.join(names)}",
+            hint="`omnitron generate` installs it; for the others, go to their folders",
+        )
 
 
 def targets(text: str | None, *, is_user: bool) -> list[Target]:
@@ -62,7 +81,9 @@ def targets(text: str | None, *, is_user: bool) -> list[Target]:
     from omnitron.observe.policies import INFRA, Target
 
     if text is not None:
-        return resolve(text, installed(is_user=is_user), Path.cwd())
+        policies = installed(is_user=is_user)
+        _refuse_others(policies)
+        return resolve(text, policies, Path.cwd())
     policy = one_installed(None, is_user=is_user)
     return [Target(policy, app, None, None) for app in policy.apps if app.enabled and app.mode != INFRA]
 

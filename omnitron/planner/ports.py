@@ -59,5 +59,5 @@ def problems(
             why = f"something on this host listens on it: ss -ltnp 'sport = :{claim.port}'"
         else:
             continue
-        cure = f"set stacks.{stack.stack}.settings.portOffsets or portRange"
+        cure = f"choose another, or set stacks.{stack.stack}.settings.portOffsets or portRange"
         yield claim.source.problem(claim.at, f"cannot give {who} port {claim.port}: {why}", cure)

@@ -53,7 +53,9 @@ def check_name(name: str) -> str:
 def check_value(value: bytes) -> str:
     """Return the text of a value, or raise UsageError when a process could not be given it."""
     if not value:
-        raise UsageError("cannot keep an empty secret")
+        raise UsageError(
+            "cannot keep an empty secret", hint="type it, or pipe it in: printf %s VALUE | omnitron secret set"
+        )
     if len(value) > LONGEST:
         raise UsageError(f"cannot keep a secret of {len(value)} bytes: the longest is {LONGEST}")
     try:

@@ -89,7 +89,7 @@ class CredentialStore:
         if owner != self._project:
             raise SecretStoreError(
                 f"cannot use the secrets in {self.folder}: they are those of the project {owner}",
-                hint=f"set unitPrefix, or remove what it has left: rm -r {self.folder}",
+                hint=f"set unitPrefix; or, if the project {owner} is gone for good: rm -r {self.folder}",
             )
 
 

@@ -199,6 +199,17 @@ def test_what_another_project_has_left_is_not_taken_over(machine: Machine, make:
     assert f"they are those of the project {it.prefix}" in done.stderr
 
 
+def test_no_verb_takes_another_project_for_the_one_of_its_folder(machine: Machine, make: Make) -> None:
+    one, other = project(make, 13, {"redis": True}), project(make, 14, {"redis": True})
+    one.omnitron("up")
+    for verb in (["down"], ["restart", "app"], ["stop"], ["infra", "reset", "redis", "--yes"], ["maintenance", "on"]):
+        done = other.omnitron(*verb, check=False)
+        assert done.returncode == 2, verb
+        assert f"{other.folder}/omnitron.config.json is not installed; there is dev of {one.folder}" in done.stderr
+    assert one.state("app") == "active"
+    assert "is not installed" not in machine.omnitron("status", cwd="/").stderr
+
+
 def test_a_port_that_somebody_has_is_found_before_anything_is_written(machine: Machine, make: Make) -> None:
     it = project(make, 6, {"redis": True})
     port = 6379 + BASE + 6

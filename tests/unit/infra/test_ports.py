@@ -71,7 +71,7 @@ def test_a_range_that_is_too_small(tmp_path: Path) -> None:
     ],
 )
 def test_a_port_that_is_taken_is_named(tmp_path: Path, known: PortFacts, why: str) -> None:
-    with pytest.raises(DefinitionError, match=f"cannot give postgres port 5432: {why}.*portOffsets"):
+    with pytest.raises(DefinitionError, match=f"cannot give postgres port 5432: {why}.*choose another, or set stacks"):
         ports(tmp_path, project(tmp_path), known)
 
 
