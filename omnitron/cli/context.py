@@ -121,7 +121,9 @@ def _secrets(scope: Scope, ecosystem: Ecosystem | None) -> SecretPlaces:
 
 def passphrase_file() -> Path | None:
     """Return the file with the passphrase of sealed secrets, where the environment names one."""
-    given = os.environ.get("OMNITRON_SECRETS_PASSPHRASE_FILE")
+    from omnitron.secrets.kept import PASSPHRASE_FILE
+
+    given = os.environ.get(PASSPHRASE_FILE)
     return Path(given).absolute() if given else None
 
 

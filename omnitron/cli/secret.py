@@ -226,7 +226,9 @@ def _from_stdin() -> bytes:
 
 def _unknown(name: str, stack: str, store: SecretStore) -> UsageError:
     known = ", ".join(kept.name for kept in store.list()) or "none"
-    return UsageError(f"cannot find the secret {name!r} of {stack}: there is {known}")
+    return UsageError(
+        f"cannot find the secret {name!r} of {stack}: there is {known}", hint=f"omnitron secret set {name} makes it"
+    )
 
 
 def _installed(scope: Scope, stack: str) -> StackPolicy | None:

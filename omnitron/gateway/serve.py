@@ -21,12 +21,12 @@ def main(arguments: list[str]) -> int:
 
 def serve(arguments: list[str]) -> None:
     """Become nginx."""
-    from omnitron.infra.native.running import CannotError, folder, settings, write
+    from omnitron.infra.native.running import CannotError, folder, settings, write, write_text
     from omnitron.secrets.credentials import read
 
     told, place = settings(arguments[0]), folder("RUNTIME_DIRECTORY")
     if told["credential"]:
-        _write_private(f"{place}/redis-password", read(told["credential"]))
+        write_text(f"{place}/redis-password", read(told["credential"]))
     write(f"{place}/maintenance.html", [PAGE.rstrip()])
     if tls := told["tls"]:
         handed = os.environ.get("CREDENTIALS_DIRECTORY", "")
@@ -82,12 +82,6 @@ def _checked(config: str, place: str) -> None:
 
 def _arguments(place: str, name: str) -> list[str]:
     return ["-p", f"{place}/", "-e", "stderr", "-c", f"{place}/{name}"]
-
-
-def _write_private(path: str, text: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-    with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
-        file.write(text)
 
 
 if __name__ == "__main__":

@@ -13,8 +13,7 @@ from omnitron.planner.groups import Apps
 from omnitron.planner.layout import StackNames
 from omnitron.planner.values import Assignment, Command, Literal, Own, Unit, Value
 from omnitron.secrets import references
-
-VARIABLE = "OMNITRON_SECRETS_PASSPHRASE_FILE"
+from omnitron.secrets.kept import PASSPHRASE_FILE
 
 
 def problems(ecosystem: Ecosystem, stack: StackNames, infra: Infra, facts: HostFacts) -> Iterator[Problem]:
@@ -64,7 +63,7 @@ def opener(stack: StackNames, apps: Apps, facts: HostFacts) -> Iterator[Unit]:
         "source": stack.source,
         "part_of": stack.stack_target,
         "slice": stack.stack_slice,
-        "environment": Assignment(VARIABLE, str(facts.secrets.passphrase)) if facts.secrets.passphrase else None,
+        "environment": Assignment(PASSPHRASE_FILE, str(facts.secrets.passphrase)) if facts.secrets.passphrase else None,
         "exec_reload": Command((str(facts.host_python), "-P", "-m", "omnitron.secrets", "open", store, place)),
         "exec_start": Command((str(facts.host_python), "-P", "-m", "omnitron.secrets", "open", store, place)),
         "exec_stop_post": Command(("/bin/rm", "-rf", place)),

@@ -7,10 +7,9 @@ import sys
 from pathlib import Path
 
 from omnitron.errors import OmnitronError
+from omnitron.secrets.kept import PASSPHRASE_FILE
 from omnitron.secrets.sealed import SealedStore
 from omnitron.supervision import store
-
-VARIABLE = "OMNITRON_SECRETS_PASSPHRASE_FILE"
 
 
 def main(arguments: list[str]) -> int:
@@ -18,11 +17,11 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 3 or arguments[0] != "open":
         print("usage: python -m omnitron.secrets open STORE FOLDER", file=sys.stderr)
         return 2
-    given = os.environ.get(VARIABLE)
+    given = os.environ.get(PASSPHRASE_FILE)
     try:
         secrets = SealedStore(Path(arguments[1]), Path(given) if given else None).all()
         with store.opened_folder(arguments[2], create=True) as folder:
-            os.chmod(f"/proc/self/fd/{folder}", 0o700)  # noqa: PTH101 - it is the folder that was opened
+            store.make_private(folder)
             for path in Path(f"/proc/self/fd/{folder}").iterdir():
                 if path.name not in secrets:
                     store.remove_file(folder, path.name)

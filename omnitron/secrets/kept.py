@@ -9,6 +9,8 @@ from typing import Protocol
 from omnitron.errors import OmnitronError, UsageError
 from omnitron.names import MAX_LENGTH, NAME, why_not_a_name
 
+PASSPHRASE_FILE = "OMNITRON_SECRETS_PASSPHRASE_FILE"
+"""Variable that names the file with the passphrase of a sealed store."""
 LONGEST_NAME = 120
 LONGEST = 64 * 1024
 """Bytes: what fits into an environment variable, with room for what stands around it."""

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from omnitron.secrets.kept import Kept, SecretStoreError
+from omnitron.secrets.kept import PASSPHRASE_FILE, Kept, SecretStoreError
 from omnitron.supervision import store
 
 VERSION = 1
@@ -93,7 +93,7 @@ class SealedStore:
                 store.opened_folder(str(self.path.parent), create=True) as folder,
                 store.locked(folder, f".{self.path.name}"),
             ):
-                os.chmod(f"/proc/self/fd/{folder}", 0o700)  # noqa: PTH101 - it is the folder that was opened
+                store.make_private(folder)
                 entries = self._read(folder)
                 change(entries)
                 salt, nonce = os.urandom(16), os.urandom(12)
@@ -128,7 +128,9 @@ class SealedStore:
             return store.read_file(folder, name, 1024)
         except FileNotFoundError:
             if not makes:
-                why = f"its key {name} is gone; or a passphrase was given when it was made"
+                why = (
+                    f"its key {name} is gone; for one made with a passphrase, set {PASSPHRASE_FILE} to the file with it"
+                )
                 raise self._failed("read", why) from None
             key = base64.b64encode(os.urandom(32))
             store.replace_file(folder, name, key, private=True, lasting=True)

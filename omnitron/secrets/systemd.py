@@ -63,7 +63,7 @@ class CredentialStore:
             self._check_owner()
             with store.opened_folder(str(self.folder), create=True) as folder, store.locked(folder, LOCK):
                 store.replace_file(folder, PROJECT, self._project.encode(), private=True)
-                os.chmod(f"/proc/self/fd/{folder}", 0o700)  # noqa: PTH101 - it is the folder that was opened
+                store.make_private(folder)
                 store.replace_file(folder, name + SUFFIX, sealed, private=True, lasting=True)
         except OSError as error:
             raise _failed(f"set the secret {name!r}", self.folder, error) from error

@@ -42,6 +42,11 @@ def opened_folder(path: str, *, create: bool = False) -> Iterator[int]:
         os.close(folder)
 
 
+def make_private(folder: int) -> None:
+    """Keep everybody else out of an opened folder."""
+    os.chmod(f"/proc/self/fd/{folder}", 0o700)  # noqa: PTH101 - a descriptor of O_PATH takes no fchmod
+
+
 def _step(folder: int, name: str, *, create: bool) -> int:
     if create:
         _make(folder, name)

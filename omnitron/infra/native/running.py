@@ -52,10 +52,15 @@ def folder(variable: str) -> str:
 
 
 def write(path: str, lines: Iterable[str]) -> None:
-    """Write a configuration file for this user alone."""
+    """Write the lines of a configuration file, for this user alone."""
+    write_text(path, "".join(f"{line}\n" for line in lines))
+
+
+def write_text(path: str, text: str) -> None:
+    """Write a file for this user alone."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
-        file.writelines(f"{line}\n" for line in lines)
+        file.write(text)
 
 
 def ask(port: int, question: bytes, size: int) -> bytes:
