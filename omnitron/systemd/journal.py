@@ -64,6 +64,8 @@ class Query:
     """As in systemd.time(7): `2026-01-31 12:00`, `1h ago`."""
     lines: int | None = None
     """The latest so many."""
+    matches: tuple[str, ...] = ()
+    """What the fields must be, each as `FIELD=value`."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ def command(query: Query) -> list[str]:
     line += [f"--priority={PRIORITIES[query.level]}"] if query.level else []
     line += [f"--grep={query.grep}"] if query.grep else []
     line += [f"--since={query.since}"] if query.since else []
-    return line
+    return [*line, *query.matches]
 
 
 def _run(query: Query, more: list[str], ends_when_made: Collection[str] = ()) -> Iterator[Entry]:
@@ -203,10 +205,14 @@ def why_not_executed(unit: str, *, is_user: bool, namespaces: tuple[str, ...] = 
 
     Empty when it was executed after all; None when the journal cannot tell.
     """
+    # Not by the unit that a line came from, which the journal looks up and can lose when the process has ended by
+    # then: systemd names the unit in each of these lines, those that it writes before the program included.
+    named = f"USER_UNIT={unit}" if is_user else f"UNIT={unit}"
+    query = Query((), is_user, namespaces, matches=(named,))
     deadline = time.monotonic() + SETTLE_S
     while time.monotonic() < deadline:
         try:
-            entries = list(read(Query((unit,), is_user, namespaces)))
+            entries = list(read(query))
         except OmnitronError:
             return None
         if any(entry.message_id == UNIT_FAILED for entry in entries):
@@ -217,8 +223,7 @@ def why_not_executed(unit: str, *, is_user: bool, namespaces: tuple[str, ...] = 
     failures = [entry for entry in entries if entry.message_id == SPAWN_FAILED]
     if not failures:
         return ""
-    # The first line of the unit's own has the reason, the last one only the step. The journal can lose
-    # whose a line is when its process has ended by the time that it looks.
+    # The first line of the unit's own has the reason, the last one only the step.
     own = [entry for entry in entries if entry.units[:1] == (unit,)]
     return (own or failures)[0].message.removeprefix(f"{unit}: ")
 

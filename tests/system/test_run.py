@@ -109,6 +109,18 @@ def test_streams_and_exit_statuses(project: Project) -> None:
     assert re.search(r"systemd says: .* locate executable .*no-such-program.*: No such file", missing.stderr)
 
 
+def test_what_cannot_run_is_told_also_when_the_journal_is_late(machine: Machine, project: Project) -> None:
+    journald = machine.systemctl("show", "--property=MainPID", "--value", "systemd-journald").strip()
+    machine.run("kill", "-STOP", journald)
+    process = subprocess.Popen(client(project, "free", "--", "no-such-program"), stderr=subprocess.PIPE, text=True)
+    # When it asks the journal, the process that could not become the program has ended.
+    asks = ("pgrep", "-f", f"[j]ournalctl .*(UNIT|unit)={project.prefix}-run-")
+    machine.wait(lambda: machine.run(*asks, check=False).returncode == 0, 10, "it asks the journal")
+    machine.run("kill", "-CONT", journald)
+    assert "there is no such program" in process.communicate(timeout=10)[1]
+    assert process.returncode == 127
+
+
 def test_arguments_and_environment_arrive_unchanged(machine: Machine, project: Project) -> None:
     nasty = ["%", "%n", "$HOME", "${HOME}", "$$", '"', "'", "\\", "\n", "\t", " x ", "#", ";", "€\U0001f600", "", "--"]
     show = project.write("show.py", "import json, os, sys\nprint(json.dumps([sys.argv[1:], dict(os.environ)]))\n")

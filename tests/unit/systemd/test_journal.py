@@ -71,6 +71,7 @@ def test_units_of_an_app_and_of_a_line_about_it() -> None:
         (Query(("a",), False, level="trace"), ["--unit=a", "--priority=7"]),
         (Query(("a",), False, grep="-x"), ["--unit=a", "--grep=-x"]),
         (Query(("a",), False, since="1h ago"), ["--unit=a", "--since=1h ago"]),
+        (Query((), False, matches=("UNIT=a",)), ["UNIT=a"]),
     ],
 )
 def test_the_command_line(query: Query, more: list[str]) -> None:
