@@ -25,7 +25,7 @@ app = typer.Typer(
     name="infra", help="Look at the databases, caches and other services of a stack.", no_args_is_help=True
 )
 
-NATIVE = "native"
+OURS = ("native", "docker")
 COLOURS = {"online": "green", "crashed": "red", "errored": "red"}
 
 Stack = Annotated[str | None, typer.Option("--stack", help="The stack; not needed where there is one.")]
@@ -103,6 +103,10 @@ def psql(
     server = _of_kind(policy, "postgres", service)
     given = list(arguments or [])
     database = given.pop(0) if given and not given[0].startswith("-") else next(iter(server.databases), "postgres")
+    if server.container:
+        terminal = ["--tty"] if sys.stdin.isatty() else []
+        inside = ["psql", "-U", "postgres", "-d", database, *given]
+        _become(["docker", "exec", "--interactive", *terminal, str(server.container["name"]), *inside], "docker.io", {})
     socket = str(_runtime(policy, server, is_user=is_user))
     argv = ["psql", "-h", socket, "-p", str(_port(server)), "-U", "postgres", "-d", database, *given]
     if not is_user:
@@ -159,12 +163,28 @@ def reset(
     if not failed:
         # systemd cleans nothing that counts as failed.
         jobs.reset([unit], is_user=is_user)
-        argv = ["systemctl", *(["--user"] if is_user else []), "clean", "--what=state", unit]
-        done = subprocess.run(argv, capture_output=True, text=True)
-        if done.returncode:
-            raise OmnitronError(f"cannot remove the data of {server.name}: {done.stderr.strip()}")
+        if server.container:
+            _empty_container(server.name, server.container)
+        else:
+            _empty_folder(server.name, unit, is_user=is_user)
         failed = jobs.carry_out([Step("start", (unit,), "with no data")], is_user=is_user, reset=True)
     jobs.finish("reset", [server.name] if not failed else [], failed, [policy], is_user=is_user)
+
+
+def _empty_folder(name: str, unit: str, *, is_user: bool) -> None:
+    argv = ["systemctl", *(["--user"] if is_user else []), "clean", "--what=state", unit]
+    done = subprocess.run(argv, capture_output=True, text=True)
+    if done.returncode:
+        raise OmnitronError(f"cannot remove the data of {name}: {done.stderr.strip()}")
+
+
+def _empty_container(name: str, container: Mapping[str, object]) -> None:
+    from omnitron.infra.containers.engine import CannotError, Container, EngineDownError
+
+    try:
+        Container(dict(container), {}).remove(volumes=True)
+    except (CannotError, EngineDownError) as error:
+        raise OmnitronError(f"cannot remove the data of {name}: {error}") from error
 
 
 def _data(one: ServicePolicy, status_: str, note: str) -> dict[str, object]:
@@ -205,7 +225,7 @@ def _of_kind(policy: StackPolicy, kind: str, name: str) -> ServicePolicy:
         raise UsageError(
             f"cannot tell which server is meant: {', '.join(one.name for one in chosen)}", hint="name it with --service"
         )
-    if not chosen or chosen[0].kind != kind or chosen[0].provider != NATIVE:
+    if not chosen or chosen[0].kind != kind or chosen[0].provider not in OURS:
         raise UsageError(
             f"cannot find a {kind} server of {policy.stack} that omnitron runs", hint="omnitron infra status"
         )

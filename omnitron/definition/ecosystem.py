@@ -113,7 +113,7 @@ class StackSettings(Model):
     """Overrides `logging.level`."""
     port_offsets: PortOffsets | None = None
     """Added to the ports of its services."""
-    allow_degraded_infra: bool | None = later()
+    allow_degraded_infra: bool | None = None
     """Start apps although infrastructure is not healthy."""
 
 

@@ -41,7 +41,7 @@ class JsonRpcCheck(Model):
     """Method that must answer."""
     path: Text = "/json_rpc"
     """Path of the endpoint."""
-    auth: JsonRpcAuth | None = None
+    auth: JsonRpcAuth | None = later()
     """Credentials."""
 
 
@@ -58,10 +58,10 @@ class ServiceHealthCheck(Model):
     """Deadline of one."""
     retries: Annotated[int, Field(ge=1)] = 5
     """Failures in a row before it is unhealthy."""
-    start_period: Duration = later(30_000)
-    """Time in which failures do not count."""
-    jsonrpc: JsonRpcCheck | None = later()
-    """For type jsonrpc; such a check asks for a TCP connection as yet."""
+    start_period: Duration = 30_000
+    """Time after its start in which failures do not count."""
+    jsonrpc: JsonRpcCheck | None = None
+    """For type jsonrpc."""
 
 
 class ContainerHealthCheck(Model):
@@ -140,7 +140,7 @@ class DockerService(Model):
     """More names."""
     labels: dict[Text, Text] = {}
     """Labels."""
-    variants: dict[Name, Any] = later(dict)
+    variants: dict[Name, DockerService] = {}
     """Overrides by network mode."""
 
 
@@ -163,7 +163,7 @@ class BareMetalService(Model):
     """Its address."""
     validate_command: Text | None = later()
     """How to check the configuration."""
-    variants: dict[Name, Any] = later(dict)
+    variants: dict[Name, BareMetalService] = {}
     """Overrides by network mode."""
 
 
@@ -176,8 +176,8 @@ class ServiceRequirement(Model):
     """What it is."""
     type: Literal["database", "cache", "daemon", "gateway", "storage", "sidecar", "tool"] | None = None
     """Its kind."""
-    image: Text | None = later()
-    """Image, for a preset."""
+    image: Text | None = None
+    """Image, for a preset in a container."""
     config: dict[Text, Any] = {}
     """Settings of a preset."""
     ports: Ports = {}
@@ -196,9 +196,9 @@ class ServiceRequirement(Model):
     """On the host."""
     resources: ResourceLimits | None = None
     """Bounds, for a preset."""
-    version: Text | None = later()
-    """Version."""
-    network_mode: Text | None = later()
+    version: Text | None = None
+    """Version of the image, for a preset in a container."""
+    network_mode: Text | None = None
     """Selects a variant."""
     critical: bool = True
     """Whether apps wait for it."""

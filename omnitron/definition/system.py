@@ -142,24 +142,24 @@ class Process(ProcessSettings):
 class PostgresRequirement(Model):
     """Deprecated: a database."""
 
-    database: Text | None = None
-    """Name."""
+    database: Text | None = later()
+    """Name: it is that of the app."""
     pool: Annotated[int, Field(ge=1)] | None = None
     """Connections."""
     extensions: list[Text] = []
     """Extensions."""
-    migrations: Text | None = None
+    migrations: Text | None = later()
     """Folder of migrations."""
 
 
 class RedisRequirement(Model):
     """Deprecated: a Redis database."""
 
-    db: Annotated[int, Field(ge=0)] | None = None
-    """Number."""
+    db: Annotated[int, Field(ge=0)] | None = later()
+    """Number: each app has its own."""
     prefix: Text | None = None
     """Key prefix."""
-    purpose: list[Text] = []
+    purpose: list[Text] = later(list)
     """What for."""
 
 
@@ -167,8 +167,8 @@ class S3Requirement(Model):
     """Deprecated: buckets."""
 
     buckets: list[Text] = []
-    """Names."""
-    max_file_size: Size | None = None
+    """Names; the first is the one that the app is told."""
+    max_file_size: Size | None = later()
     """Largest object."""
 
 
@@ -351,8 +351,8 @@ class Bucket(Model):
 
     bucket: Text | None = None
     """Name."""
-    quota: Size | None = later()
-    """Largest size."""
+    quota: Size | None = None
+    """Largest size, where a container of the stack serves it."""
 
 
 class AppConfig(Model):
@@ -379,7 +379,7 @@ class System(Model):
     """Version of the app."""
     processes: list[Process]
     """At least one."""
-    requires: Requirements | None = later()
+    requires: Requirements | None = None
     """Deprecated: infrastructure."""
     auth: Auth | None = None
     """Who may call."""

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from omnitron.definition.fields import Model
-from omnitron.definition.infrastructure import ServiceRequirement
+from omnitron.definition.infrastructure import DockerService, ServiceRequirement
 from omnitron.definition.loader import App
 from omnitron.definition.source import KeyPath, Source
-from omnitron.definition.system import AppConfig, Bucket, Database, RedisDatabase
+from omnitron.definition.system import (
+    AppConfig,
+    Bucket,
+    Database,
+    PoolSize,
+    PostgresRequirement,
+    RedisDatabase,
+    RedisRequirement,
+    Requirements,
+    S3Requirement,
+)
 
 M = TypeVar("M", bound=Model)
 
@@ -33,17 +43,20 @@ class Needs:
 
 def needs_of(app: App) -> Needs:
     """Return what an app needs; the file beside it wins over what its system says, field by field."""
-    config, source, at = app.needs, app.needs_source, ("omnitron",)
-    inside = app.system.omnitron_config if app.system else None
-    if config is None or source is None:
-        config, source, at = inside, app.system_source, ("omnitronConfig",)
-        inside = None
-    if config is None or source is None:
+    system = app.system
+    levels: list[tuple[AppConfig | None, Source | None, KeyPath]] = [
+        (app.needs, app.needs_source, ("omnitron",)),
+        (system.omnitron_config if system else None, app.system_source, ("omnitronConfig",)),
+        (_older(system.requires) if system and system.requires else None, app.system_source, ("requires",)),
+    ]
+    said = [(config, source, at) for config, source, at in levels if config is not None and source is not None]
+    if not said:
         return Needs(None, None, None, (), {}, app.source, ("apps", app.index))
-    said = config.model_fields_set
-    merged = AppConfig.model_construct(
-        **{name: getattr(inside if inside and name not in said else config, name) for name in AppConfig.model_fields}
-    )
+    _, source, at = said[0]
+    fields: dict[str, Any] = {}
+    for config, *_ in said:
+        fields |= {name: getattr(config, name) for name in config.model_fields_set if name not in fields}
+    merged = AppConfig.model_construct(**fields)
     return Needs(
         database=_kind(Database, merged.database),
         redis=_kind(RedisDatabase, merged.redis),
@@ -53,6 +66,30 @@ def needs_of(app: App) -> Needs:
         source=source,
         at=at,
     )
+
+
+def _older(requires: Requirements) -> AppConfig:
+    """Return what the older `requires` says, in the words of today."""
+    postgres, redis, s3 = requires.postgres, requires.redis, requires.s3
+    fields: dict[str, Any] = {}
+    if postgres is not None:
+        pool = PoolSize(max=postgres.pool) if isinstance(postgres, PostgresRequirement) and postgres.pool else None
+        extensions = postgres.extensions if isinstance(postgres, PostgresRequirement) else []
+        fields["database"] = Database(pool=pool, extensions=extensions) if postgres else False
+    if redis is not None:
+        prefix = redis.prefix if isinstance(redis, RedisRequirement) else None
+        fields["redis"] = RedisDatabase(prefix=prefix) if redis else False
+    if s3 is not None:
+        buckets = s3.buckets if isinstance(s3, S3Requirement) else []
+        fields["s3"] = Bucket(bucket=next(iter(buckets), None)) if s3 else False
+    services = {name: getattr(requires, name) for name in ("discovery", "notifications")}
+    own = {
+        name: ServiceRequirement(
+            ports={"main": one.port} if one.port else {}, docker=DockerService(image=one.image, environment=one.env)
+        )
+        for name, one in requires.custom.items()
+    }
+    return AppConfig(services={name: on for name, on in services.items() if on}, infrastructure=own, **fields)
 
 
 def _kind(kind: type[M], value: bool | M | None) -> M | None:

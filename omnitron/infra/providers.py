@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from omnitron.infra.presets import IMAGES
 from omnitron.infra.services import Kind, Service
 
 ProviderName = Literal["native", "docker", "systemd", "external"]
@@ -50,11 +51,14 @@ def choose(service: Service, programs: frozenset[str] | None) -> Provider:
     program, package = NATIVE.get(service.kind, (None, None))
     if program and (programs is None or program in programs):
         return Provider("native", f"the host has {program}" if programs else "")
+    if service.kind in IMAGES and programs is not None and "docker" in programs:
+        lacks = f"the host has no {program}" if program else f"no Debian package has a server for {service.kind}"
+        return Provider("docker", f"{lacks}, but a container engine")
     if service.kind == "custom":
         raise NoProviderError("nothing is said of how", "give it docker, bareMetal.systemdUnit, or say external")
     if package:
         raise NoProviderError(f"this host has no {program}", f"apt install {package}")
     raise NoProviderError(
-        f"no Debian package has a server for {service.kind}",
-        f"say where one runs: stacks.*.serviceOverrides.{service.name}.external",
+        f"no Debian package has a server for {service.kind}, and this host has no container engine",
+        f"apt install docker.io, or say where one runs: stacks.*.serviceOverrides.{service.name}.external",
     )

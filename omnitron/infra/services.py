@@ -44,6 +44,8 @@ class Service:
     """Apps that use it."""
     databases: Mapping[str, LegacyDatabase] = field(default_factory=dict)
     """Databases to make beside those of apps."""
+    buckets: tuple[str, ...] = ()
+    """Buckets to make beside those of apps."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def wanted(ecosystem: Ecosystem, stack: str) -> Wanted:
             found.setdefault(name, service)
             serving[app.name, kind] = name
     overrides = ecosystem.config.stacks[stack].service_overrides
-    services = [changed for name in found if (changed := _overridden(found[name], overrides))]
+    services = [changed for service in found.values() if (changed := _overridden(_varied(service), overrides))]
     names = {service.name for service in services}
     serving = {key: name for key, name in serving.items() if name in names}
     return Wanted(tuple(replace(one, users=_users(one, apps, serving)) for one in services), needs, serving)
@@ -143,6 +145,7 @@ def _of_level(level: Infrastructure, source: Source, at: KeyPath) -> Iterator[Se
             ),
             source,
             (*at, "minio"),
+            buckets=tuple(level.minio.buckets),
         )
     for name, container in level.containers.items():
         docker = DockerService(
@@ -186,6 +189,19 @@ def _implied(needs: Needs, app: str, known: Mapping[str, Service]) -> Iterator[t
         yield kind, name, Service(name, kind, preset, needs.source, (*needs.at, key), app if dedicated else None)  # type: ignore[misc, arg-type]
 
 
+def _varied(service: Service) -> Service:
+    """Return a service with the variant that its network mode selects."""
+    requirement = service.requirement
+    if not (mode := requirement.network_mode):
+        return service
+    docker, bare_metal = requirement.docker, requirement.bare_metal
+    update = {
+        "docker": merged(docker, docker.variants.get(mode)) if docker else None,
+        "bare_metal": merged(bare_metal, bare_metal.variants.get(mode)) if bare_metal else None,
+    }
+    return replace(service, requirement=requirement.model_copy(update=update))
+
+
 def _overridden(service: Service, overrides: Mapping[str, ServiceOverride]) -> Service | None:
     """Return a service as the stack wants it, None where it does without; an app's own key wins over the general."""
     own = service.name.removeprefix(f"{service.owner}-")
@@ -198,15 +214,15 @@ def _overridden(service: Service, overrides: Mapping[str, ServiceOverride]) -> S
             return None
         requirement = service.requirement.model_copy(
             update={
-                "docker": _merged(service.requirement.docker, override.docker),
-                "bare_metal": _merged(service.requirement.bare_metal, override.bare_metal),
+                "docker": merged(service.requirement.docker, override.docker),
+                "bare_metal": merged(service.requirement.bare_metal, override.bare_metal),
             }
         )
         service = replace(service, requirement=requirement, external=override.external or service.external)
     return service
 
 
-def _merged(base: DockerService | BareMetalService | None, over: DockerService | BareMetalService | None):  # type: ignore[no-untyped-def]
+def merged(base: DockerService | BareMetalService | None, over: DockerService | BareMetalService | None):  # type: ignore[no-untyped-def]
     """Return `base` with what `over` says: environment, port mappings and labels by key, the rest replaced."""
     if base is None or over is None:
         return over or base

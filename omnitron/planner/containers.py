@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from omnitron import names
+from omnitron.definition.infrastructure import JsonRpcCheck, ServiceHealthCheck
 from omnitron.definition.loader import Ecosystem, is_roots_own
 from omnitron.errors import Problem
 from omnitron.infra.containers.recipe import Place, recipe
-from omnitron.infra.resolved import Infra, Placed
+from omnitron.infra.placed import Placed
+from omnitron.infra.resolved import Infra
 from omnitron.planner.facts import HostFacts
 from omnitron.planner.processes import Listener, Native, PlannedProcess, Probe, join_port
 from omnitron.planner.programs import Program
@@ -24,6 +26,8 @@ from omnitron.secrets import references
 STOP_TIMEOUT_MS = 10_000
 SPARE_MS = 10_000
 """What stopping may take beside the container's own time."""
+DEFAULT_RULES = (10_000, 30_000, 5, 0)
+"""Deadline of a check, time between two, failures in a row, and time from its start in which they do not count."""
 RESTARTS: dict[str, Literal["on-failure", "always"]] = {
     "always": "always",
     "unless-stopped": "always",
@@ -39,8 +43,10 @@ def process(ecosystem: Ecosystem, stack: str, infra: Infra, placed: Placed, fact
     prefix = config.stacks[stack].settings.container_prefix or f"{config.project}-{stack}"
     place = Place(config.project, stack, prefix, f"{stem}.slice", ecosystem.folder)
     environment = dict(infra.containers[placed.name])
-    settings = recipe(placed, environment, place, STOP_TIMEOUT_MS)
+    to_make = _to_make(infra, placed)
+    settings = {**recipe(placed, environment, place, STOP_TIMEOUT_MS), **to_make}
     credentials = [name for value in environment.values() for name in references.names_in(value)]
+    credentials += [one["credential"] for one in to_make["databases"] if one["credential"]]
     told = Native(
         json.dumps(settings, ensure_ascii=False, indent=1) + "\n",
         setup=None,
@@ -59,7 +65,7 @@ def process(ecosystem: Ecosystem, stack: str, infra: Infra, placed: Placed, fact
         app,
         Program(argv, reads),
         told,
-        probe=probe_of(placed),
+        probe=probe_of(placed) or probe_of_preset(placed, facts),
         listeners=tuple(Listener("tcp", placed.host, port, activated=False) for port in placed.ports.values()),
         # Who may talk to the engine is as good as root.
         user="root",
@@ -68,6 +74,14 @@ def process(ecosystem: Ecosystem, stack: str, infra: Infra, placed: Placed, fact
         restarts=_restarts(ecosystem, placed),
         environment=(("PYTHONUNBUFFERED", "1"),),
     )
+
+
+def _to_make(infra: Infra, placed: Placed) -> dict[str, list[dict[str, Any]]]:
+    """Return what a server is made to have once it answers."""
+    return {
+        "databases": [asdict(one) for one in infra.databases.get(placed.name, ())],
+        "buckets": [asdict(one) for one in infra.buckets.get(placed.name, ())],
+    }
 
 
 def _restarts(ecosystem: Ecosystem, placed: Placed) -> Restarts:
@@ -82,14 +96,61 @@ def probe_of(placed: Placed) -> Probe | None:
     check = placed.service.requirement.health_check
     if check is None:
         return None
-    rules = check.timeout, check.interval, check.retries
+    rules = _rules(check)
     address = join_port(placed.host, placed.port)
     target = check.target or "/"
     if check.type == "command":
         return Probe("command", ("/bin/sh", "-c", target), *rules)
+    if check.type == "jsonrpc" and check.jsonrpc:
+        return Probe("jsonrpc", (_jsonrpc(placed, check.jsonrpc),), *rules)
     if check.type == "http":
         return Probe("http", (f"http://{address}{target}" if target.startswith("/") else target,), *rules)
     return Probe("tcp", (address if target.startswith("/") else target,), *rules)
+
+
+def _rules(check: ServiceHealthCheck) -> tuple[int, int, int, int]:
+    return check.timeout, check.interval, check.retries, check.start_period
+
+
+def _jsonrpc(placed: Placed, check: JsonRpcCheck) -> str:
+    """Return method and URL."""
+    port = placed.ports.get(check.port, 0) if isinstance(check.port, str) else check.port
+    return f"{check.method} http://{join_port(placed.host, port)}{check.path}"
+
+
+def probe_of_preset(placed: Placed, facts: HostFacts) -> Probe | None:
+    """Return how a known server is asked, in the words of its own protocol; None for any other."""
+    check, kind = placed.service.requirement.health_check, placed.service.kind
+    rules = _rules(check) if check else DEFAULT_RULES
+    if kind == "minio":
+        return Probe("http", (f"http://{join_port(placed.host, placed.port)}/minio/health/live",), *rules)
+    if kind in ("postgres", "redis"):
+        return Probe("command", (*native_helper(placed, facts), "probe", str(placed.port)), *rules)
+    return None
+
+
+def native_helper(placed: Placed, facts: HostFacts) -> tuple[str, ...]:
+    """Return the program of ours that knows a kind of server."""
+    program = facts.package_folder / f"omnitron/infra/native/{placed.service.kind}.py"
+    return (str(facts.helper_python), "-I", "-S", str(program))
+
+
+def check_problems(placed: Placed) -> Iterator[Problem]:
+    """Yield what is wrong with how a service is to be asked."""
+    service, check = placed.service, placed.service.requirement.health_check
+    if check is None or check.type != "jsonrpc":
+        return
+    at = (*service.at, "healthCheck")
+    told = check.jsonrpc
+    if told is None:
+        yield service.source.problem(at, "cannot ask by JSON-RPC: jsonrpc {port, method} is missing")
+    elif isinstance(told.port, str) and told.port not in placed.ports:
+        known = ", ".join(placed.ports) or "none"
+        message = f"cannot ask port {told.port!r}: there is {known}"
+        yield service.source.problem((*at, "jsonrpc", "port"), message)
+    elif not told.method.isprintable() or " " in told.method or not told.path.startswith("/"):
+        message = "cannot ask by JSON-RPC: a method is one word, and a path begins with /"
+        yield service.source.problem((*at, "jsonrpc"), message)
 
 
 def problems(ecosystem: Ecosystem, placed: Placed, facts: HostFacts) -> Iterator[Problem]:

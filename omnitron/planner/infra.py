@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -14,11 +14,13 @@ from omnitron.definition.loader import Ecosystem, is_roots_own
 from omnitron.definition.process import Limits, Paths
 from omnitron.definition.source import Source
 from omnitron.errors import Problem
-from omnitron.infra.resolved import Infra, Placed
+from omnitron.infra import server_settings
+from omnitron.infra.placed import Placed
+from omnitron.infra.resolved import Infra
 from omnitron.planner import containers, groups
 from omnitron.planner.facts import HostFacts
 from omnitron.planner.layout import StackNames
-from omnitron.planner.processes import Listener, Native, PlannedProcess, Probe
+from omnitron.planner.processes import Listener, Native, PlannedProcess
 from omnitron.planner.programs import Program
 from omnitron.planner.servers import server
 from omnitron.planner.told import spec_name
@@ -29,33 +31,7 @@ ACCOUNTS = {"postgres": "postgres", "redis": "redis"}
 STOP_SIGNALS = {"postgres": "SIGINT"}
 """What asks for a quick and clean end where SIGTERM waits for every client to leave."""
 STOP_TIMEOUT_MS = 60_000
-DEFAULTS: Mapping[str, Mapping[str, Any]] = {
-    "postgres": {
-        "max_connections": 200,
-        "shared_buffers": "256MB",
-        "idle_in_transaction_session_timeout": "60s",
-    },
-    "redis": {"appendonly": "yes", "maxmemory-policy": "allkeys-lru"},
-}
-OURS: Mapping[str, frozenset[str]] = {
-    "postgres": frozenset(
-        {
-            "port",
-            "listen_addresses",
-            "unix_socket_directories",
-            "hba_file",
-            "ident_file",
-            "data_directory",
-            "config_file",
-        }
-    ),
-    "redis": frozenset({"port", "bind", "dir", "daemonize", "supervised", "requirepass", "logfile"}),
-}
-NOT_SETTINGS = ("databases",)
-"""Keys of a preset's `config` that mean something to us."""
-SETTING = re.compile(r"[a-z][a-z0-9_.-]{0,62}")
 HOST_UNIT = re.compile(r"[A-Za-z0-9:_.@-]+\.service")
-LEAST_DATABASES = 16
 
 
 def processes(
@@ -72,23 +48,22 @@ def processes(
 def _process(ecosystem: Ecosystem, stack: str, infra: Infra, placed: Placed, facts: HostFacts) -> PlannedProcess:
     kind, requirement = placed.service.kind, placed.service.requirement
     app = names.INFRA + placed.name
-    helper = (str(facts.helper_python), "-I", "-S", str(facts.package_folder / f"omnitron/infra/native/{kind}.py"))
+    helper = containers.native_helper(placed, facts)
     settings, credentials = _postgres(infra, placed) if kind == "postgres" else _redis(infra, placed)
     text = json.dumps(settings, ensure_ascii=False, indent=1) + "\n"
     told = Native(text, None, STOP_SIGNALS.get(kind), tuple(dict.fromkeys(filter(None, credentials))))
     stem = names.unit_stem(ecosystem.config.unit_prefix, stack)
     spec = str(facts.specs / spec_name(stem, app, names.SINGLE_PROCESS, told))
-    check, bare_metal = requirement.health_check, requirement.bare_metal
+    bare_metal = requirement.bare_metal
     if kind == "postgres":
         told = replace(told, setup=(*helper, "provision", spec))
-    rules = (check.timeout, check.interval, check.retries) if check else (10_000, 30_000, 5)
     return server(
         ecosystem,
         stack,
         app,
         Program((*helper, "run", spec)),
         told,
-        probe=Probe("command", (*helper, "probe", str(placed.port)), *rules),
+        probe=containers.probe_of_preset(placed, facts),
         listeners=(Listener("tcp", placed.host, placed.port, activated=False),),
         user=(bare_metal.user if bare_metal else None) or ACCOUNTS[kind],
         startup_timeout=requirement.startup_timeout,
@@ -112,42 +87,22 @@ def _postgres(infra: Infra, placed: Placed) -> tuple[dict[str, Any], list[str | 
     settings = {
         "address": placed.host,
         "port": placed.port,
-        "config": _config(placed, "_"),
+        "config": server_settings.settings_of(placed.service),
         "databases": [asdict(one) for one in databases],
     }
     return settings, [one.credential for one in databases]
 
 
 def _redis(infra: Infra, placed: Placed) -> tuple[dict[str, Any], list[str | None]]:
-    said = placed.service.requirement.config.get("databases")
-    mine = {*placed.service.users, *([names.GATEWAY] if placed == infra.shared_redis else [])}
-    used = [number + 1 for (app, _), number in infra.numbers.items() if app in mine]
     password = infra.passwords.get(placed.name)
     settings = {
         "address": placed.host,
         "port": placed.port,
-        "config": _config(placed, "-"),
-        "databases": said if isinstance(said, int) else max([LEAST_DATABASES, *used]),
+        "config": server_settings.settings_of(placed.service),
+        "databases": infra.redis_databases[placed.name],
         "credential": password,
     }
     return settings, [password]
-
-
-def _config(placed: Placed, dash: str) -> dict[str, str]:
-    """Return the server's settings, with the names that it gives them: `maxConnections` is `max_connections`."""
-    said = {_setting(key, dash): value for key, value in placed.service.requirement.config.items()}
-    merged = {**DEFAULTS[placed.service.kind], **said}
-    return {key: _written(value) for key, value in merged.items() if key not in NOT_SETTINGS}
-
-
-def _setting(key: str, dash: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])([A-Z])", rf"{dash}\1", key).lower()
-
-
-def _written(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return str(value)
 
 
 def needs(stack: StackNames, infra: Infra, app: str) -> Iterator[str]:
@@ -193,13 +148,14 @@ def problems(ecosystem: Ecosystem, infra: Infra, facts: HostFacts) -> Iterator[P
     yield from _names(infra)
     for placed in infra.services:
         service = placed.service
+        yield from containers.check_problems(placed)
         if placed.provider.name == "systemd":
             yield from _host_unit(placed, _may_be_root(ecosystem, placed.service.source, facts), facts)
         if placed.provider.name == "docker":
             yield from containers.problems(ecosystem, placed, facts)
         if placed.provider.name != "native":
             continue
-        yield from _settings(placed)
+        yield from server_settings.problems(service)
         user = service.requirement.bare_metal.user if service.requirement.bare_metal else None
         account = user or ACCOUNTS[service.kind]
         if user in ("root", "0") and not facts.is_user and not _may_be_root(ecosystem, service.source, facts):
@@ -251,19 +207,3 @@ def _host_unit(placed: Placed, is_roots: bool, facts: HostFacts) -> Iterator[Pro
         yield service.source.problem(at, message)
     elif facts.is_user:
         yield service.source.problem(at, f"cannot use {unit}: a user's manager cannot wait for a unit of the system's")
-
-
-def _settings(placed: Placed) -> Iterator[Problem]:
-    """Yield what cannot be written into the configuration of a server."""
-    dash = "_" if placed.service.kind == "postgres" else "-"
-    for key, value in placed.service.requirement.config.items():
-        name = _setting(key, dash)
-        at = (*placed.service.at, "config", key)
-        if key in NOT_SETTINGS:
-            continue
-        if not SETTING.fullmatch(name):
-            yield placed.service.source.problem(at, f"cannot set {key!r}: that is no name of a setting")
-        elif name in OURS[placed.service.kind] or name.startswith("include"):
-            yield placed.service.source.problem(at, f"cannot set {name}: omnitron sets it itself")
-        elif not isinstance(value, str | int | float | bool) or not str(value).isprintable():
-            yield placed.service.source.problem(at, f"cannot set {name}: its value is no number and no line of text")

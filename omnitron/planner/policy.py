@@ -12,8 +12,9 @@ from typing import Any
 
 from omnitron.definition.loader import App, Ecosystem, absolute
 from omnitron.gateway.routes import Site
+from omnitron.infra.placed import Placed
 from omnitron.infra.redis_numbers import label
-from omnitron.infra.resolved import Infra, Placed
+from omnitron.infra.resolved import Infra
 from omnitron.names import GATEWAY, INFRA
 from omnitron.planner.groups import Apps
 from omnitron.planner.hosting import runtime_folder
@@ -180,6 +181,7 @@ def _health(process: PlannedProcess) -> dict[str, Any] | None:
         "timeout": probe.timeout,
         "interval": probe.interval,
         "retries": probe.retries,
+        "startPeriod": probe.start_period,
     }
 
 

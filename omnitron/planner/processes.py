@@ -54,9 +54,9 @@ class Listener:
 
 @dataclass(frozen=True)
 class Probe:
-    """A readiness probe: `http` or `tcp` with a target, or a command. Times in milliseconds."""
+    """A readiness probe: `http`, `jsonrpc` or `tcp` with a target, or a command. Times in milliseconds."""
 
-    kind: Literal["http", "tcp", "command"]
+    kind: Literal["http", "jsonrpc", "tcp", "command"]
     argv: tuple[str, ...]
     """The one target, or the command."""
     timeout: int
@@ -64,6 +64,8 @@ class Probe:
     """Between two checks while the process runs."""
     retries: int
     """Failures in a row that are too many."""
+    start_period: int = 0
+    """After its start, in which failures do not count."""
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,9 @@ def _used(ecosystem: Ecosystem, stack: str, infra: Infra) -> Iterator[tuple[Sour
             for name in references.names_in(value):
                 yield needs.source, needs.at, name
     for placed in infra.services:
+        for variable, value in infra.containers.get(placed.name, {}).items():
+            for name in references.names_in(value):
+                yield placed.service.source, (*placed.service.at, "docker", "environment", variable), name
         for one in infra.databases.get(placed.name, ()):
             yield placed.service.source, placed.service.at, one.credential
 

@@ -1,4 +1,4 @@
-"""One attempt each of the kinds of probe: http, tcp, command."""
+"""One attempt each of the kinds of probe: http, jsonrpc, tcp, command."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from threading import Thread
 
+from .values import NamedTuple
 from .wording import seconds
 
 TYPE_CHECKING = False
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import ssl
 
 OUTPUT_KEPT = 4096  # bytes of a command's output, the last ones
+BODY_LIMIT = 1024 * 1024  # bytes of an answer
 LINE_KEPT = 200  # characters of its last line, for the message
 
 # Takes the time it may use (seconds) and a descriptor that becomes readable once going on is pointless
@@ -46,30 +48,71 @@ def _connect_unix(path: str, limit_s: float) -> None:
 
 def http(url: str) -> Attempt:
     """Gets `url`; 2xx and 3xx are answers. No redirects, no proxies, any certificate."""
+    place = _place(url)
+    return _in_thread(lambda limit_s: _request(place, limit_s, "GET", None))
+
+
+def jsonrpc(target: str) -> Attempt:
+    """Calls the method of `METHOD URL` without parameters, by JSON-RPC 2.0; a result is an answer, an error none."""
+    method, _, url = target.partition(" ")
+    place = _place(url)
+    return _in_thread(lambda limit_s: _request(place, limit_s, "POST", method))
+
+
+class _Place(NamedTuple):
+    host: str
+    port: int | None
+    path: str
+    secure: bool
+
+
+def _place(url: str) -> _Place:
     from urllib.parse import urlsplit
 
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"not an http URL: {url!r}")
-    host, port, secure = parts.hostname, parts.port, parts.scheme == "https"
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return _in_thread(lambda limit_s: _get(host, port, path, limit_s, secure=secure))
+    return _Place(parts.hostname, parts.port, path, parts.scheme == "https")
 
 
-def _get(host: str, port: int | None, path: str, limit_s: float, *, secure: bool) -> str | None:
+def _request(place: _Place, limit_s: float, verb: str, method: str | None) -> str | None:
+    import json
     from http.client import HTTPConnection, HTTPException, HTTPSConnection
 
-    connection = HTTPConnection(host, port, timeout=limit_s)
-    if secure:
-        connection = HTTPSConnection(host, port, timeout=limit_s, context=_any_certificate())
+    connection = HTTPConnection(place.host, place.port, timeout=limit_s)
+    if place.secure:
+        connection = HTTPSConnection(place.host, place.port, timeout=limit_s, context=_any_certificate())
+    headers = {"Connection": "close", "User-Agent": "omnitron-probe"}
+    body = None
+    if method is not None:
+        headers["Content-Type"] = "application/json"
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method})
     try:
-        connection.request("GET", path, headers={"Connection": "close", "User-Agent": "omnitron-probe"})
-        status = connection.getresponse().status
-        return None if 200 <= status < 400 else f"status {status}"
+        connection.request(verb, place.path, body, headers)
+        answer = connection.getresponse()
+        if not 200 <= answer.status < (400 if method is None else 300):
+            return f"status {answer.status}"
+        return None if method is None else _fault(answer.read(BODY_LIMIT))
     except HTTPException as error:
         return f"no HTTP answer ({type(error).__name__})"
     finally:
         connection.close()
+
+
+def _fault(body: bytes) -> str | None:
+    """Return what is wrong with the answer to a JSON-RPC call, None for a result."""
+    import json
+
+    try:
+        told = json.loads(body)
+    except ValueError:
+        return "no JSON-RPC answer"
+    if not isinstance(told, dict) or not ("result" in told or "error" in told):
+        return "no JSON-RPC answer"
+    # Version 1 has both, one of them null.
+    error = told.get("error")
+    return None if error is None else f"error: {json.dumps(error)[:LINE_KEPT]}"
 
 
 def _any_certificate() -> ssl.SSLContext:
@@ -180,3 +223,7 @@ def _poll(*descriptors: int) -> select.poll:
         if descriptor >= 0:
             poll.register(descriptor, select.POLLIN)
     return poll
+
+
+KINDS: dict[str, Callable[[str], Attempt]] = {"http": http, "jsonrpc": jsonrpc, "tcp": tcp}
+"""Those that have a target; each raises ValueError for one that it cannot ask."""

@@ -46,11 +46,11 @@ def parse(arguments: Sequence[str]) -> Probe:
     words, given, argv = options.parse(arguments, rest=["--command"])
     deadline_s, limit_s = (int(given.pop(name)) / 1000 for name in ("--deadline-ms", "--timeout-ms"))
     if words or len(given) != 1:
-        raise ValueError("one of --http, --tcp, --command")
+        raise ValueError("one of --http, --jsonrpc, --tcp, --command")
     ((kind, target),) = given.items()
     if kind == "--command":
         return Probe(f"command {' '.join(argv)}"[:200], attempts.command(argv), deadline_s, limit_s)
-    attempt = {"--http": attempts.http, "--tcp": attempts.tcp}[kind](target)
+    attempt = attempts.KINDS[kind.removeprefix("--")](target)
     return Probe(f"{kind.removeprefix('--')} {target}", attempt, deadline_s, limit_s)
 
 

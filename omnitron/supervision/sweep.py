@@ -35,6 +35,8 @@ class Target(NamedTuple):
     argv: tuple[str, ...]
     timeout_s: float
     retries: int
+    start_period_s: float = 0.0
+    """After its start, in which failures do not count."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -78,7 +80,14 @@ def targets_of(policy: Any, interval_ms: int, running: Iterable[str]) -> Iterabl
         for unit in running:
             if unit == process["unit"] or (at and unit.startswith(f"{stem}@") and unit.endswith(f".{suffix}")):
                 argv = tuple(check["argv"])
-                yield Target(unit, check["kind"], argv, check["timeout"] / 1000, check["retries"])
+                yield Target(
+                    unit,
+                    check["kind"],
+                    argv,
+                    check["timeout"] / 1000,
+                    check["retries"],
+                    check.get("startPeriod", 0) / 1000,
+                )
 
 
 def _sweep(targets: Sequence[Target], results: str, *, user: bool) -> None:
@@ -91,7 +100,7 @@ def _sweep(targets: Sequence[Target], results: str, *, user: bool) -> None:
     after: dict[str, health.Result] = {}
     for target in targets:
         trouble, told = answers.get(target.unit), known.get(target.unit)
-        if told and not _is_of(told, began_us):
+        if told and not _counts(target, told, began_us):
             continue
         invocation = told.get("InvocationID") if told else ""
         result = health.judged(before.get(target.unit), trouble, invocation, time.time())
@@ -102,10 +111,13 @@ def _sweep(targets: Sequence[Target], results: str, *, user: bool) -> None:
     health.write(results, after)
 
 
-def _is_of(told: manager.Properties, began_us: int) -> bool:
-    """Whether an answer is one of the process that runs now: another may have taken its place while it was asked."""
+def _counts(target: Target, told: manager.Properties, began_us: int) -> bool:
+    """Whether a failure is one of the process that runs now, and that has had its time to start.
+
+    Another may have taken its place while it was asked.
+    """
     started = told.get("ExecMainStartTimestampMonotonic")
-    return started.isdigit() and int(started) < began_us
+    return started.isdigit() and int(started) + target.start_period_s * 1e6 < began_us
 
 
 def _end(pid: int, *, is_last: bool) -> None:
@@ -156,4 +168,4 @@ def _attempt(target: Target, *, user: bool) -> attempts.Attempt:
         whom = [told.get(name) for name in ("UID", "GID", "MainPID")]
         helper = __file__.rpartition("/")[0] + "/as_service.py"
         return attempts.command([sys.executable, "-I", "-S", helper, *whom, *target.argv])
-    return {"http": attempts.http, "tcp": attempts.tcp}[target.kind](target.argv[0])
+    return attempts.KINDS[target.kind](target.argv[0])

@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from engines import ENGINE, IMAGE, engine
 from machines import Machine
 from projects import Make, Project
 
-IMAGE = "omnitron-test:1"
-ENGINE = "omnitron-test-engine.service"
 PORT = 25000
 # The first process of a container ignores what it does not ask for.
 SERVE = "trap 'exit 0' TERM; echo $GREETING >/data/index.html; echo serving; busybox httpd -f -p 80 -h /data & wait"
@@ -20,27 +19,9 @@ SERVE = "trap 'exit 0' TERM; echo $GREETING >/data/index.html; echo serving; bus
 
 @pytest.fixture(scope="module")
 def machine(debian12: Machine) -> Iterator[Machine]:
-    """The machine, with an engine whose images are in memory."""
-    debian12.run("mkdir", "-p", "/run/engine")
-    debian12.run("mount", "-t", "tmpfs", "tmpfs", "/run/engine")
-    options = ["--data-root=/run/engine", "--storage-driver=vfs", "--host=unix:///run/docker.sock"]
-    debian12.write(
-        f"/run/systemd/system/{ENGINE}",
-        f"[Service]\nType=notify\nDelegate=yes\nKillMode=process\nExecStart=/usr/sbin/dockerd {' '.join(options)}\n",
-    )
-    debian12.systemctl("daemon-reload")
-    debian12.systemctl("start", ENGINE)
-    debian12.run(
-        "sh",
-        "-ec",
-        "mkdir -p /run/image/bin /run/image/data /run/image/tmp; cp /bin/busybox /run/image/bin/; cd /run/image;"
-        " for name in sh echo sleep cat; do ln -sf busybox bin/$name; done;"
-        f" tar c . | docker import --change 'ENV PATH=/bin' - {IMAGE}",
-    )
-    yield debian12
-    debian12.run("sh", "-c", "docker ps -aq | xargs -r docker rm -f", check=False)
-    debian12.systemctl("stop", ENGINE)
-    debian12.run("umount", "--lazy", "/run/engine", check=False)
+    """The machine, with an engine."""
+    with engine(debian12):
+        yield debian12
 
 
 def project(make: Make, number: int, **docker: Any) -> Project:
@@ -56,7 +37,14 @@ def describe(project: Project, number: int, interval: str = "500ms", **docker: A
     files = {
         "ports": {"http": 80},
         "env": {"FILES_URL": "http://${host}:${port:http}"},
-        "healthCheck": {"type": "http", "target": "/", "interval": interval, "timeout": "2s", "retries": 2},
+        "healthCheck": {
+            "type": "http",
+            "target": "/",
+            "interval": interval,
+            "timeout": "2s",
+            "retries": 2,
+            "startPeriod": 0,
+        },
         "docker": {
             "image": IMAGE,
             "command": ["sh", "-c", SERVE],

@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Any
 
 from omnitron.infra.containers.engine import CannotError, Container, EngineDownError, State
+from omnitron.infra.containers.provision import provision
 from omnitron.secrets import credentials
 from omnitron.supervision import notify
 
@@ -29,9 +30,10 @@ EXTENSION_US = 30_000_000
 class Runner:
     """Runs one container."""
 
-    def __init__(self, container: Container, startup_timeout: int) -> None:
+    def __init__(self, container: Container, told: dict[str, Any]) -> None:
         self._container = container
-        self._startup_s = startup_timeout / 1000
+        self._told = told
+        self._startup_s = told["startupTimeout"] / 1000
         self._asked_to_end = threading.Event()
         self._is_ready = False
         self._since = time.time()
@@ -90,6 +92,8 @@ class Runner:
                 self._container.kill()
                 raise CannotError(f"the container {self._container.name} is unhealthy, says its own check")
             if not self._is_ready and state.health in ("", "healthy"):
+                if done := provision(self._container, self._told):
+                    print(done)
                 self._is_ready = True
                 notify.send("READY=1", f"STATUS=the container {self._container.name} runs")
             if not self._is_ready and time.monotonic() - began > self._startup_s:
@@ -129,7 +133,7 @@ def main(arguments: list[str]) -> int:
     told: dict[str, Any] = json.loads(Path(arguments[1]).read_text())
     try:
         container = Container(told, credentials.environment(told["environment"]))
-        runner = Runner(container, told["startupTimeout"])
+        runner = Runner(container, told)
         signal.signal(signal.SIGTERM, runner.end)
         signal.signal(signal.SIGINT, runner.end)
         signal.signal(signal.SIGABRT, runner.abort)

@@ -77,6 +77,16 @@ class Container:
             if found is not None:
                 yield from found.logs(stream=True, follow=True, since=since)
 
+    def execute(self, argv: list[str], environment: dict[str, str]) -> tuple[int, str, str]:
+        """Run a program inside; its exit status, what it wrote, and what it complained of."""
+        with self._engine() as client:
+            found = self._find(client)
+            if found is None:
+                raise CannotError(f"the container {self.name} was removed")
+            status, streams = found.exec_run(argv, environment=environment, demux=True)
+            output, errors = ((stream or b"").decode(errors="replace") for stream in streams)
+            return int(status), output, errors
+
     def stop(self) -> None:
         """Stop it, and wait until it has."""
         with self._engine() as client:

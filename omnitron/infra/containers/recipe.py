@@ -8,7 +8,8 @@ from typing import Any
 
 from omnitron.definition.infrastructure import ContainerHealthCheck, DockerService, ResourceLimits
 from omnitron.definition.loader import absolute
-from omnitron.infra.resolved import Placed
+from omnitron.infra import presets
+from omnitron.infra.placed import Placed
 
 NANO = 1_000_000
 """Nanoseconds of a millisecond."""
@@ -73,10 +74,10 @@ def _ports(placed: Placed, docker: DockerService) -> dict[str, list[str | int]]:
     declared = placed.service.requirement.ports
     found: dict[str, list[str | int]] = {}
     for name, port in placed.ports.items():
-        found[f"{declared.get(name, port)}/tcp"] = [docker.bind_host, port]
-    for inside, outside in docker.port_mappings.items():
-        key = inside if "/" in inside else f"{inside}/tcp"
-        found.setdefault(key, [docker.bind_host, outside])
+        inside = presets.port_inside(placed.service.kind, name, declared.get(name, port))
+        found[f"{inside}/tcp"] = [docker.bind_host, port]
+    for mapped, outside in docker.port_mappings.items():
+        found.setdefault(mapped if "/" in mapped else f"{mapped}/tcp", [docker.bind_host, outside])
     return found
 
 

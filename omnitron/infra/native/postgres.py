@@ -15,13 +15,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 PLACES = ("/usr/lib/postgresql",)
-SUPERUSER = "postgres"
 PASSWORDS = "passwords.json"
 IDENT_MAP = "omnitron"
 SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
 """Answered with one byte by every version, by a process that the server forked for it."""
-ITERATIONS = 4096
-"""Of SCRAM, as the server counts them."""
 
 
 def main(arguments: list[str]) -> int:
@@ -77,6 +74,7 @@ def _make(programs: str, data: str) -> None:
     import shutil
     import subprocess
 
+    from omnitron.infra.databases import SUPERUSER
     from omnitron.infra.native.running import CannotError
 
     aside = f"{data}.new"
@@ -91,6 +89,7 @@ def _make(programs: str, data: str) -> None:
 def _configure(told: dict[str, Any], runtime: str) -> None:
     import pwd
 
+    from omnitron.infra.databases import SUPERUSER, quoted
     from omnitron.infra.native.running import write
 
     account = pwd.getpwuid(os.geteuid()).pw_name
@@ -136,89 +135,26 @@ def _handed_over(runtime: str) -> dict[str, str]:
     return found
 
 
-def quoted(text: str) -> str:
-    """Return a string literal, of SQL as of the configuration file."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _identifier(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
 def provision(arguments: list[str]) -> None:
     """Make what is not there: roles with their passwords, databases, extensions."""
+    from omnitron.infra import databases
     from omnitron.infra.native.running import CannotError, folder, settings
 
     told, runtime = settings(arguments[0]), folder("RUNTIME_DIRECTORY")
     programs = _programs(os.path.join(folder("STATE_DIRECTORY"), "data"))  # noqa: PTH118
-    server = [f"{programs}/psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-h", runtime]
-    server += ["-p", str(told["port"]), "-U", SUPERUSER]
-    known = _sql(server, "postgres", "SELECT rolname || E'\\t' || coalesce(rolpassword, '') FROM pg_authid;")
-    roles = dict(line.split("\t", 1) for line in known.split("\n") if "\t" in line)
-    databases = set(_sql(server, "postgres", "SELECT datname FROM pg_database;").split("\n"))
-    changes = []
-    for role, password in _handed_over(runtime).items():
-        if role not in roles:
-            changes.append(f"CREATE ROLE {_identifier(role)} LOGIN PASSWORD {quoted(verifier(password))};")
-        elif not is_verified(roles[role], password):
-            changes.append(f"ALTER ROLE {_identifier(role)} LOGIN PASSWORD {quoted(verifier(password))};")
-    for one in told["databases"]:
-        if one["name"] not in databases:
-            name, owner = _identifier(one["name"]), _identifier(one["owner"])
-            changes.append(f"CREATE DATABASE {name} OWNER {owner};")
-            changes.append(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC;")
-    if changes:
-        _sql(server, "postgres", "\n".join(changes))
-    for one in told["databases"]:
-        for name in one["extensions"]:
-            made = f"SET client_min_messages = warning; CREATE EXTENSION IF NOT EXISTS {_identifier(name)};"
-            try:
-                _sql(server, one["name"], made)
-            except CannotError as error:
-                # One app's mistake is no reason to keep the database from all others.
-                print(f"{error}: the extension {name} is missing in {one['name']}", file=sys.stderr)
-    print("provisioned: " + (f"{len(changes)} changes" if changes else "nothing to do"))
+    server = [f"{programs}/psql", *databases.OPTIONS, "-h", runtime, "-p", str(told["port"])]
 
+    def run(database: str, text: str) -> str:
+        """Run SQL, given on stdin: an argument would be for everybody to see."""
+        import subprocess
 
-def _sql(server: list[str], database: str, text: str) -> str:
-    """Run SQL, given on stdin: an argument would be for everybody to see."""
-    import subprocess
+        done = subprocess.run([*server, "-d", database, "-f", "-"], input=text, capture_output=True, text=True)
+        return databases.answer(database, done.returncode, done.stdout, done.stderr)
 
-    from omnitron.infra.native.running import CannotError
-
-    done = subprocess.run([*server, "-d", database, "-f", "-"], input=text, capture_output=True, text=True)
-    if done.returncode:
-        lines = done.stderr.strip().splitlines()
-        why = [line for line in lines if "ERROR" in line or "FATAL" in line] or lines or ["psql failed"]
-        raise CannotError(f"cannot provision {database}: {why[0]}")
-    return done.stdout
-
-
-def verifier(password: str, salt: bytes | None = None) -> str:
-    """Return what the server keeps of a password (RFC 5803): the password itself never gets to it, nor to its log."""
-    import base64
-    import hashlib
-    import hmac
-
-    if not password.isascii():
-        import unicodedata
-
-        password = unicodedata.normalize("NFKC", password)  # as clients do (RFC 4013)
-    salt = salt or os.urandom(16)
-    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, ITERATIONS)
-    client = hmac.digest(salted, b"Client Key", "sha256")
-    parts = (hashlib.sha256(client).digest(), hmac.digest(salted, b"Server Key", "sha256"))
-    stored, key = (base64.b64encode(part).decode() for part in parts)
-    return f"SCRAM-SHA-256${ITERATIONS}:{base64.b64encode(salt).decode()}${stored}:{key}"
-
-
-def is_verified(kept: str, password: str) -> bool:
-    """Whether `kept`, a verifier, is one of `password`."""
-    import base64
-
-    scheme, _, rest = kept.partition(f"${ITERATIONS}:")
-    salt = rest.partition("$")[0]
-    return scheme == "SCRAM-SHA-256" and verifier(password, base64.b64decode(salt)) == kept
+    try:
+        print(databases.told(databases.provision(run, told["databases"], _handed_over(runtime))))
+    except databases.SqlError as error:
+        raise CannotError(str(error)) from error
 
 
 def probe(arguments: list[str]) -> None:

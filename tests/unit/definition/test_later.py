@@ -20,8 +20,8 @@ from omnitron.definition.infrastructure import (
 )
 from omnitron.definition.later import without_effect
 from omnitron.definition.problems import _models_in
-from omnitron.definition.system import Bucket, Process, System
-from tests.unit.build import bootstrap, loaded, planned, shop, write
+from omnitron.definition.system import Process, System
+from tests.unit.build import bootstrap, loaded, planned, shop
 
 SETTINGS: dict[str, Any] = {
     "health.interval": 1,
@@ -39,15 +39,12 @@ SETTINGS: dict[str, Any] = {
 MARKED: dict[type[Model], dict[str, Any]] = {
     EcosystemConfig: {"gateway.image": "x"},
     AppEntry: {**SETTINGS, "shutdown.drainConnections": False},
-    DockerService: {"variants": {}},
-    ServiceHealthCheck: {"jsonrpc": {"port": 1, "method": "x"}, "startPeriod": 1},
-    Stack: {
-        "nodes": [],
-        "settings.allowDegradedInfra": True,
-    },
+    ServiceRequirement: {},
+    DockerService: {},
+    ServiceHealthCheck: {"jsonrpc.auth": {"user": "u", "password": "p"}},
+    Stack: {"nodes": []},
     Infrastructure: {"gateway": {}, "tor": {}},
     LegacyDatabase: {"migrate": True, "migrationDir": "x"},
-    ServiceRequirement: {"image": "x", "version": "1", "networkMode": "x"},
     BareMetalService: {
         "installCommand": "x",
         "configFile": "x",
@@ -55,10 +52,13 @@ MARKED: dict[type[Model], dict[str, Any]] = {
         "dataDir": "x",
         "bindAddress": "x",
         "validateCommand": "x",
-        "variants": {},
     },
     System: {
-        "requires": {},
+        "requires.postgres.database": "x",
+        "requires.postgres.migrations": "x",
+        "requires.redis.db": 1,
+        "requires.redis.purpose": [],
+        "requires.s3.maxFileSize": "1mb",
         "auth.manager": "m:f",
         "auth.rls": "m:f",
         "auth.invocationWrapper": "m:f",
@@ -77,16 +77,12 @@ MARKED: dict[type[Model], dict[str, Any]] = {
         "auth.invocationWrapper": "m:f",
         "observability.metrics": True,
     },
-    Bucket: {"quota": "1gb"},
 }
 # Where those that are a part of another are found in a definition.
 PLACES: dict[type[Model], str] = {
     Infrastructure: "infrastructure.",
     LegacyDatabase: "infrastructure.postgres.databases.d.",
-    ServiceRequirement: "infrastructure.services.s.",
     BareMetalService: "infrastructure.services.s.bareMetal.",
-    Bucket: "omnitron.s3.",
-    DockerService: "infrastructure.services.s.docker.",
     ServiceHealthCheck: "infrastructure.services.s.healthCheck.",
 }
 
@@ -114,6 +110,7 @@ def setting(path: str, value: Any) -> dict[str, Any]:
     for service in value.get("infrastructure", {}).get("services", {}).values():
         if "healthCheck" in service:
             service["healthCheck"]["type"] = "tcp"
+            service["healthCheck"].get("jsonrpc", {}).update(port=1, method="x")
     for transport in value.get("transports", {}).values():
         transport["port"] = 1
     return value
@@ -121,15 +118,14 @@ def setting(path: str, value: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("model", "path"), [(model, path) for model, paths in MARKED.items() for path in paths])
 def test_what_is_set_and_does_nothing_is_named(tmp_path: Path, model: type[Model], path: str) -> None:
-    said = setting(PLACES.get(model, "").removeprefix("omnitron.") + path, MARKED[model][path])
+    said = setting(PLACES.get(model, "") + path, MARKED[model][path])
     process = {"name": "b", "command": ["x"]} | (said if model is Process else {})
     if "auth" in process:
         del process["command"]
         process["module"] = "some.module"
     app: dict[str, Any] = {"name": "a"} | (said if model is AppEntry else {})
-    if model in (System, Process, Bucket):
+    if model in (System, Process):
         app["bootstrap"] = bootstrap(tmp_path, process, **(said if model is System else {}))
-        write(tmp_path / "config", {"omnitron": said if model is Bucket else {}}, ".json", "default")
     stack = {"type": "local"} | (said if model is Stack else {})
     data = shop(app, stacks={"dev": stack}) | (said if model is EcosystemConfig or "infrastructure" in said else {})
     where = {AppEntry: "apps.a.", Stack: "stacks.dev.", Process: "processes.b.", **PLACES}
@@ -161,10 +157,10 @@ def test_an_ecosystem_without_apps_is_warned_about_too(tmp_path: Path) -> None:
 
 def test_a_plan_says_each_once_in_one_line(tmp_path: Path) -> None:
     """Two apps of one bootstrap in two stacks are one definition."""
-    file = bootstrap(tmp_path, {"name": "b", "command": ["x"]}, version="1", requires={})
+    file = bootstrap(tmp_path, {"name": "b", "command": ["x"]}, version="1", requires={"redis": {"db": 1}})
     apps = [{"name": name, "bootstrap": file} for name in ("a", "b")]
     stacks = {name: {"type": "local"} for name in ("dev", "test")}
     assert planned(tmp_path, shop(*apps, gateway={"image": "x"}, stacks=stacks)).warnings == (
-        f"{file}:7: requires: has no effect in this version",
+        f"{file}:9: requires.redis.db: has no effect in this version",
         f"{tmp_path}/omnitron.config.yaml:10: gateway.image: has no effect in this version",
     )

@@ -134,7 +134,11 @@ def test_who_runs_it_and_why(tmp_path: Path) -> None:
             "omnitron.database: cannot run postgres: this host has no postgres (apt install postg",
         ),
         ({"redis": True}, {}, "omnitron.redis: cannot run redis: this host has no redis-server (apt install redis-ser"),
-        ({"s3": True}, {}, "omnitron.s3: cannot run minio: no Debian package has a server for minio (say where one ru"),
+        (
+            {"s3": True},
+            {},
+            "omnitron.s3: cannot run minio: no Debian package has a server for minio, and this host has",
+        ),
         (
             {"infrastructure": {"x": {}}},
             {},

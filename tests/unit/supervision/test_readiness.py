@@ -1,3 +1,4 @@
+import json
 import os
 import socket
 import ssl
@@ -34,6 +35,12 @@ def http_server(*statuses: int, body: bytes = b"", slow: float = 0, certificate:
             self.send_header("Location", "http://127.0.0.1:1/")
             self.end_headers()
             self.wfile.write(self.path.encode() + body)
+
+        def do_POST(self) -> None:
+            called = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(queue[0])
+            self.end_headers()
+            self.wfile.write(body.replace(b"METHOD", f"{self.path} {called['method']}".encode()))
 
         def log_message(self, *_: object) -> None:
             pass
@@ -82,6 +89,30 @@ def test_http_body_is_not_read() -> None:
         started = time.monotonic()
         assert wait(parse(arguments("--http", f"http://{address}", deadline=3000, timeout=3000))) is None
         assert time.monotonic() - started < 2
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "why"),
+    [
+        (200, b'{"jsonrpc": "2.0", "id": 1, "result": {"height": 1}}', None),
+        (200, b'{"result": null, "error": null, "id": 1}', None),
+        (
+            200,
+            b'{"jsonrpc": "2.0", "id": 1, "error": {"message": "METHOD"}}',
+            'error: {"message": "/json_rpc get_info"}',
+        ),
+        (200, b"<html>", "no JSON-RPC answer"),
+        (200, b"[]", "no JSON-RPC answer"),
+        (200, b"{}", "no JSON-RPC answer"),
+        (401, b'{"result": 1}', "status 401"),
+        (302, b'{"result": 1}', "status 302"),
+    ],
+)
+def test_jsonrpc(status: int, body: bytes, why: str | None) -> None:
+    with http_server(status, body=body) as address:
+        target = f"get_info http://{address}/json_rpc"
+        said = wait(parse(arguments("--jsonrpc", target, deadline=300, timeout=2000)))
+        assert said == (why and f"not ready after 300 ms: jsonrpc {target}: {why}")
 
 
 def test_https_with_any_certificate(tmp_path: Path) -> None:

@@ -34,6 +34,20 @@ def test_who_is_asked() -> None:
     assert next(iter(targets_of(policy, 1000, running))) == Target("a.service", "tcp", ("h:1",), 0.5, 3)
 
 
+@pytest.mark.parametrize(("age_s", "counts"), [(-1, False), (1, False), (29, False), (31, True)])
+def test_a_failure_counts_once_the_process_has_had_its_time_to_start(age_s: int, counts: bool) -> None:
+    processes = [process("a.service")]
+    processes[0]["health"]["startPeriod"] = 30_000
+    (target,) = targets_of({"apps": [{"processes": processes}]}, 1000, ["a.service"])
+    now = 10**9
+
+    class Told:
+        def get(self, name: str) -> str:
+            return {"ExecMainStartTimestampMonotonic": str(now - age_s * 10**6)}[name]
+
+    assert sweep._counts(target, Told(), now) == counts  # type: ignore[arg-type] # as manager.Properties
+
+
 def test_failures_in_a_row_are_those_of_one_run() -> None:
     first = health.judged(None, "no answer", "i1", 1.0)
     second = health.judged(first, "no answer", "i1", 2.0)

@@ -1,0 +1,109 @@
+"""What a PostgreSQL server is made to have: roles, databases, extensions. Standard library only.
+
+Nothing that is there already is changed, but for a password that is another one now.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Any
+
+SUPERUSER = "postgres"
+ITERATIONS = 4096
+"""Of SCRAM, as the server counts them."""
+OPTIONS = ("-XqAt", "-v", "ON_ERROR_STOP=1", "-U", SUPERUSER)
+"""Of psql, for answers that a program reads."""
+
+
+class SqlError(Exception):
+    """The server refuses a statement: its own words."""
+
+
+def provision(
+    run: Callable[[str, str], str], databases: Iterable[Mapping[str, Any]], passwords: Mapping[str, str]
+) -> int:
+    """Make what is not there; return the number of changes.
+
+    `run` sends SQL to a database and returns the answer, or raises SqlError. Each of `databases` has a `name`,
+    an `owner` and `extensions`; `passwords` are those of the owners.
+    """
+    known = run("postgres", "SELECT rolname || E'\\t' || coalesce(rolpassword, '') FROM pg_authid;")
+    roles = dict(line.split("\t", 1) for line in known.split("\n") if "\t" in line)
+    there = set(run("postgres", "SELECT datname FROM pg_database;").split("\n"))
+    changes = []
+    for role, password in passwords.items():
+        if role not in roles:
+            changes.append(f"CREATE ROLE {_identifier(role)} LOGIN PASSWORD {quoted(verifier(password))};")
+        elif not is_verified(roles[role], password):
+            changes.append(f"ALTER ROLE {_identifier(role)} LOGIN PASSWORD {quoted(verifier(password))};")
+    for one in databases:
+        if one["name"] not in there:
+            name, owner = _identifier(one["name"]), _identifier(one["owner"])
+            changes.append(f"CREATE DATABASE {name} OWNER {owner};")
+            changes.append(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC;")
+    if changes:
+        run("postgres", "\n".join(changes))
+    for one in databases:
+        for name in one["extensions"]:
+            made = f"SET client_min_messages = warning; CREATE EXTENSION IF NOT EXISTS {_identifier(name)};"
+            try:
+                run(one["name"], made)
+            except SqlError as error:
+                # One app's mistake is no reason to keep the database from all others.
+                print(f"{error}: the extension {name} is missing in {one['name']}", file=sys.stderr)
+    return len(changes)
+
+
+def answer(database: str, status: int, output: str, errors: str) -> str:
+    """Return what psql wrote; SqlError with the reason in its words where it failed."""
+    if status:
+        lines = errors.strip().splitlines()
+        why = [line for line in lines if "ERROR" in line or "FATAL" in line] or lines or ["psql failed"]
+        raise SqlError(f"cannot provision {database}: {why[0]}")
+    return output
+
+
+def told(changes: int) -> str:
+    """Return the line that says what was done."""
+    return "provisioned: " + (f"{changes} changes" if changes else "nothing to do")
+
+
+def quoted(text: str) -> str:
+    """Return a string literal, of SQL as of the configuration file."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def verifier(password: str, salt: bytes | None = None) -> str:
+    """Return what the server keeps of a password (RFC 5803): the password itself never gets to it, nor to its log."""
+    import base64
+    import hashlib
+    import hmac
+
+    if not password.isascii():
+        import unicodedata
+
+        password = unicodedata.normalize("NFKC", password)  # as clients do (RFC 4013)
+    salt = salt or os.urandom(16)
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, ITERATIONS)
+    client = hmac.digest(salted, b"Client Key", "sha256")
+    parts = (hashlib.sha256(client).digest(), hmac.digest(salted, b"Server Key", "sha256"))
+    stored, key = (base64.b64encode(part).decode() for part in parts)
+    return f"SCRAM-SHA-256${ITERATIONS}:{base64.b64encode(salt).decode()}${stored}:{key}"
+
+
+def is_verified(kept: str, password: str) -> bool:
+    """Whether `kept`, a verifier, is one of `password`."""
+    import base64
+
+    scheme, _, rest = kept.partition(f"${ITERATIONS}:")
+    salt = rest.partition("$")[0]
+    return scheme == "SCRAM-SHA-256" and verifier(password, base64.b64decode(salt)) == kept

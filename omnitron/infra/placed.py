@@ -1,0 +1,60 @@
+"""Services that have their place: who runs each, on which ports, and what is made on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from omnitron.infra.providers import Provider
+from omnitron.infra.services import Service
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A service, and where it is."""
+
+    service: Service
+    provider: Provider
+    host: str
+    ports: Mapping[str, int]
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.service.name
+
+    @property
+    def port(self) -> int:
+        """Its first port; 0 when it has none."""
+        return next(iter(self.ports.values()), 0)
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether apps start only when it is healthy."""
+        return self.service.requirement.critical and self.provider.name != "external"
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether a unit of the stack runs it."""
+        return self.provider.name in ("native", "docker")
+
+
+@dataclass(frozen=True)
+class DatabaseToMake:
+    """A database on a server of ours."""
+
+    name: str
+    owner: str
+    """Role that owns it."""
+    credential: str
+    """Secret that is the role's password."""
+    extensions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class BucketToMake:
+    """A bucket on an S3 server of ours."""
+
+    name: str
+    quota: int | None
+    """Bytes that it may hold."""

@@ -1,0 +1,78 @@
+"""The settings of a preset's server: our defaults, what the definition says, and what it may not say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from omnitron.errors import Problem
+from omnitron.infra.services import Service
+
+DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "postgres": {
+        "max_connections": 200,
+        "shared_buffers": "256MB",
+        "idle_in_transaction_session_timeout": "60s",
+    },
+    "redis": {"appendonly": "yes", "maxmemory-policy": "allkeys-lru"},
+    "minio": {},
+}
+OURS: Mapping[str, frozenset[str]] = {
+    "postgres": frozenset(
+        {
+            "port",
+            "listen_addresses",
+            "unix_socket_directories",
+            "hba_file",
+            "ident_file",
+            "data_directory",
+            "config_file",
+        }
+    ),
+    "redis": frozenset({"port", "bind", "dir", "daemonize", "supervised", "requirepass", "logfile"}),
+    "minio": frozenset(),
+}
+DATABASES = "databases"
+"""A key of `config` that means something to us."""
+SETTING = re.compile(r"[a-z][a-z0-9_.-]{0,62}")
+LEAST_DATABASES = 16
+
+
+def settings_of(service: Service) -> dict[str, str]:
+    """Return the server's settings, with the names that it gives them: `maxConnections` is `max_connections`."""
+    said = {_name(service, key): value for key, value in service.requirement.config.items()}
+    merged = {**DEFAULTS[service.kind], **said}
+    return {key: _written(value) for key, value in merged.items() if key != DATABASES}
+
+
+def redis_databases(service: Service, used: Iterable[int]) -> int:
+    """Return how many databases a Redis server of ours has: as it says, or as many as are used."""
+    said = service.requirement.config.get(DATABASES)
+    return said if isinstance(said, int) else max([LEAST_DATABASES, *(number + 1 for number in used)])
+
+
+def _name(service: Service, key: str) -> str:
+    dash = "-" if service.kind == "redis" else "_"
+    return re.sub(r"(?<=[a-z0-9])([A-Z])", rf"{dash}\1", key).lower()
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
+
+
+def problems(service: Service) -> Iterator[Problem]:
+    """Yield what cannot be written into the configuration of a server."""
+    for key, value in service.requirement.config.items():
+        name = _name(service, key)
+        at = (*service.at, "config", key)
+        if key == DATABASES:
+            continue
+        if not SETTING.fullmatch(name):
+            yield service.source.problem(at, f"cannot set {key!r}: that is no name of a setting")
+        elif name in OURS[service.kind] or name.startswith("include"):
+            yield service.source.problem(at, f"cannot set {name}: omnitron sets it itself")
+        elif not isinstance(value, str | int | float | bool) or not str(value).isprintable():
+            yield service.source.problem(at, f"cannot set {name}: its value is no number and no line of text")

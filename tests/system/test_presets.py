@@ -1,0 +1,105 @@
+"""The known servers in containers, on a real engine: PostgreSQL and Redis are the real ones of the distribution."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from engines import SERVERS, engine, servers
+from machines import Machine
+from projects import Make, Project
+
+PORT = 25500
+
+
+@pytest.fixture(scope="module")
+def machine(debian12: Machine) -> Iterator[Machine]:
+    """The machine, with an engine that has the servers' image."""
+    with engine(debian12):
+        servers(debian12)
+        yield debian12
+
+
+def project(make: Make, number: int, kind: str, needs: dict[str, Any], **said: Any) -> Project:
+    """A project whose one app needs a known server, in a container."""
+    docker = said.pop("docker", {})
+    service = {"preset": kind, "ports": {"main": PORT + number}, "docker": {"image": SERVERS, **docker}, **said}
+    made = make([{"name": "app", "bootstrap": "app/bootstrap.json"}], infrastructure={"services": {kind: service}})
+    process = {"name": "main", "command": ["/bin/sleep", "infinity"]}
+    made.write("app/bootstrap.json", json.dumps({"name": "app", "processes": [process]}))
+    made.write("app/config/default.json", json.dumps({"omnitron": needs}))
+    return made
+
+
+def environment(project: Project) -> dict[str, str]:
+    text = project.machine.read(f"/proc/{project.pid('app')}/environ")
+    return dict(pair.split("=", 1) for pair in text.split("\0") if pair)
+
+
+def sql(project: Project, text: str) -> str:
+    return project.machine.run("psql", "-XqAt", environment(project)["DATABASE_URL"], "-c", text).stdout.strip()
+
+
+def said(project: Project, kind: str) -> list[str]:
+    return [one["MESSAGE"] for one in project.machine.journal(f"{project.prefix}-dev-infra-{kind}.service")]
+
+
+def test_postgres(machine: Machine, make: Make) -> None:
+    it = project(make, 1, "postgres", {"database": {"extensions": ["pg_trgm"]}}, config={"maxConnections": 17})
+    it.omnitron("up")
+    assert sql(it, "SELECT current_user, current_database(), rolsuper FROM pg_roles WHERE rolname = current_user") == (
+        "app|app|f"
+    )
+    assert sql(it, "SHOW max_connections; SELECT extname FROM pg_extension WHERE extname = 'pg_trgm'") == "17\npg_trgm"
+    sql(it, "CREATE TABLE t AS SELECT 1 AS n")
+    assert it.omnitron("infra", "psql", "--", "-XqAtc", "SELECT n FROM t").stdout.strip() == "1"
+    assert "provisioned: 3 changes" in said(it, "postgres")
+    machine.run("pkill", "-9", "-f", "^postgres -c max_connections=17")
+    machine.wait(lambda: "provisioned: nothing to do" in said(it, "postgres"), 30, "it has come back")
+    machine.wait(lambda: it.state("app") == "active", 10, "the app runs")
+    assert sql(it, "SELECT n FROM t") == "1"
+    password = urlsplit(environment(it)["DATABASE_URL"]).password
+    assert password
+    assert password not in machine.run("sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '").stdout
+    assert password not in "\n".join(said(it, "postgres"))
+    it.omnitron("infra", "reset", "postgres", "--yes")
+    machine.wait(lambda: it.state("app") == "active", 10, "the app runs")
+    assert sql(it, "SELECT to_regclass('t') IS NULL") == "t"
+
+
+def test_redis(machine: Machine, make: Make) -> None:
+    it = project(make, 2, "redis", {"redis": True}, config={"databases": 40, "maxmemory": "12mb"})
+    it.omnitron("up")
+    url = urlsplit(environment(it)["REDIS_URL"])
+    assert url.password
+
+    def ask(*command: str, password: str | None = url.password) -> str:
+        argv = ["env", f"REDISCLI_AUTH={password}"] if password else ["env"]
+        return machine.run(*argv, "redis-cli", "-p", str(url.port), *command).stdout.strip()
+
+    assert ask("PING", password=None).startswith("NOAUTH")
+    assert ask("SET", "k", "v") == "OK"
+    assert ask("CONFIG", "GET", "databases").split() == ["databases", "40"]
+    assert ask("CONFIG", "GET", "maxmemory").split() == ["maxmemory", str(12 * 1024 * 1024)]
+    assert it.omnitron("infra", "redis-cli", "GET", "k").stdout.strip() == "v"
+    it.omnitron("restart", "infra-redis")
+    assert ask("GET", "k") == "v"
+    assert url.password not in machine.run("sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '").stdout
+    assert not any(url.password in line for line in said(it, "redis"))
+
+
+def test_minio(machine: Machine, make: Make) -> None:
+    needs = {"s3": {"bucket": "pictures", "quota": "1mb"}}
+    it = project(make, 3, "minio", needs, docker={"entrypoint": ["/usr/bin/minio"]})
+    it.omnitron("up")
+    told = environment(it)
+    assert (told["S3_ENDPOINT"], told["S3_BUCKET"]) == (f"http://127.0.0.1:{PORT + 3}", "pictures")
+    name = f"{it.prefix}-dev-minio"
+    inside = machine.run("docker", "exec", name, "sh", "-c", "cat /data/.arguments /data/pictures.quota").stdout
+    assert inside.splitlines() == ["server /data --console-address :9001", f"{1024 * 1024}B"]
+    keys = machine.run("docker", "exec", name, "sh", "-c", "echo $MINIO_ROOT_USER $MINIO_ROOT_PASSWORD").stdout
+    assert keys.split() == [told["S3_ACCESS_KEY"], told["S3_SECRET_KEY"]]
+    assert "provisioned: pictures" in said(it, "minio")

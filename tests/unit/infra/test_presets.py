@@ -1,0 +1,168 @@
+"""The known servers in containers, the variants of a service, and the older way to say what an app needs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.build import bootstrap, facts, loaded, shop, units
+from tests.unit.infra.test_resolved import infra, plan, problem, stack
+
+ENGINE = replace(facts(), programs=frozenset({"docker"}))
+
+
+def recipe(folder: Path, kind: str, needs: dict[str, Any], **service: Any) -> dict[str, Any]:
+    """What the engine is asked for, of the one known server of a stack."""
+    services = {kind: {"preset": kind, **service}}
+    made = plan(folder, needs, ENGINE, infrastructure={"services": services})
+    (process,) = made.stacks[0].apps[f"infra-{kind}"]
+    told: dict[str, Any] = json.loads(process.told.spec if process.told else "")
+    return told
+
+
+@pytest.mark.parametrize(
+    ("needs", "why"),
+    [
+        ({"database": True}, "the host has no postgres, but a container engine"),
+        ({"redis": True}, "the host has no redis-server, but a container engine"),
+        ({"s3": True}, "no Debian package has a server for minio, but a container engine"),
+    ],
+)
+def test_what_the_host_does_not_have_is_a_container(tmp_path: Path, needs: dict[str, Any], why: str) -> None:
+    (server,) = infra(tmp_path, needs, ENGINE).services
+    assert (server.provider.name, server.provider.why) == ("docker", why)
+
+
+def test_postgres_in_a_container(tmp_path: Path) -> None:
+    needs = {"database": {"extensions": ["citext"]}}
+    told = recipe(tmp_path, "postgres", needs, config={"workMem": "8MB"}, ports={"main": 15432}, version="16")
+    assert told["image"] == "postgres:16-alpine"
+    assert told["ports"] == {"5432/tcp": ["127.0.0.1", 15432]}
+    assert told["environment"]["POSTGRES_PASSWORD"] == "${secret:infra-postgres}"
+    assert "max_connections=200" in told["command"] and "work_mem=8MB" in told["command"]
+    assert told["databases"] == [
+        {"name": "api", "owner": "api", "credential": "infra-postgres-api", "extensions": ["citext"]}
+    ]
+
+
+def test_redis_in_a_container_has_as_many_databases_as_are_used(tmp_path: Path) -> None:
+    needs = {"redis": True, "services": {"discovery": True}}
+    made = plan(tmp_path, needs, ENGINE, stacks=stack(settings={"redisDbOffset": 30}))
+    (process,) = made.stacks[0].apps["infra-redis"]
+    told = json.loads(process.told.spec if process.told else "")
+    assert "databases 32" in told["environment"]["REDIS_SETTINGS"].splitlines()
+    assert process.secrets == ("infra-redis",)
+    assert made.stacks[0].infra.environment["api"]["REDIS_URL"].startswith("redis://:${secret:infra-redis|url}@")
+
+
+def test_minio_in_a_container(tmp_path: Path) -> None:
+    needs = {"s3": {"bucket": "pictures", "quota": "1gb"}}
+    told = recipe(tmp_path, "minio", needs, docker={"environment": {"MINIO_REGION": "eu"}, "image": "own:1"})
+    assert told["image"] == "own:1"
+    assert set(told["environment"]) == {"MINIO_REGION", "MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD"}
+    assert told["ports"] == {"9000/tcp": ["127.0.0.1", 9000], "9001/tcp": ["127.0.0.1", 9001]}
+    assert told["buckets"] == [{"name": "pictures", "quota": 1024**3}]
+
+
+def test_buckets_of_the_older_form_are_made_too(tmp_path: Path) -> None:
+    found = infra(tmp_path, {"s3": True}, ENGINE, infrastructure={"minio": {"buckets": ["api", "more"]}})
+    assert [bucket.name for bucket in found.buckets["minio"]] == ["api", "more"]
+
+
+def test_a_name_that_no_bucket_can_have(tmp_path: Path) -> None:
+    said = problem(tmp_path, {"s3": {"bucket": "Big_One"}}, ENGINE)
+    assert "omnitron.s3: cannot make the bucket 'Big_One': a name has 3 to 63 of a-z, 0-9, . and -" in said
+
+
+def test_an_image_means_nothing_where_the_host_has_the_server(tmp_path: Path) -> None:
+    services = {"redis": {"preset": "redis", "image": "redis:6"}}
+    found = infra(tmp_path, {"redis": True}, infrastructure={"services": services})
+    assert [(one.path, one.message) for one in found.warnings] == [
+        ("infrastructure.services.redis.image", "has no effect: it is native here")
+    ]
+
+
+def test_the_network_mode_selects_a_variant(tmp_path: Path) -> None:
+    node = {
+        "networkMode": "testnet",
+        "docker": {
+            "image": "node:1",
+            "environment": {"A": "1", "B": "1"},
+            "variants": {"testnet": {"environment": {"B": "2"}, "command": ["node", "--test"]}},
+        },
+    }
+    override = {"api/node": {"docker": {"environment": {"A": "3"}}}}
+    made = plan(tmp_path, {"infrastructure": {"node": node}}, ENGINE, stacks=stack(serviceOverrides=override))
+    (process,) = made.stacks[0].apps["infra-api-node"]
+    told = json.loads(process.told.spec if process.told else "")
+    assert (told["image"], told["command"]) == ("node:1", ["node", "--test"])
+    assert told["environment"] == {"A": "3", "B": "2"}
+
+
+def test_a_variant_that_is_not_there(tmp_path: Path) -> None:
+    node = {"networkMode": "tesnet", "docker": {"image": "x", "variants": {"testnet": {}}}}
+    said = problem(tmp_path, {"infrastructure": {"node": node}}, ENGINE)
+    assert "infrastructure.node.networkMode: cannot select the variant 'tesnet': there is testnet" in said
+
+
+def test_apps_start_without_it_where_the_stack_says_so(tmp_path: Path) -> None:
+    made = plan(tmp_path, {"redis": True}, stacks=stack(settings={"allowDegradedInfra": True}))
+    values = units(made)["omnitron-dev-api-p.service"].values
+    assert "infra" not in str(values.get("requires"))
+    assert "omnitron-dev-infra-redis.service" in str(values["after"])
+
+
+def test_what_the_older_requires_says(tmp_path: Path) -> None:
+    requires = {
+        "postgres": {"pool": 7, "extensions": ["citext"]},
+        "redis": {"prefix": "p:"},
+        "discovery": True,
+        "custom": {"search": {"image": "search:1", "port": 9200, "env": {"A": "1"}}},
+    }
+    file = bootstrap(tmp_path, {"name": "p", "command": ["x"]}, requires=requires)
+    from omnitron.planner.plan import make_plan
+
+    on = replace(facts(), programs=frozenset({"postgres", "redis-server", "docker"}))
+    found = make_plan(loaded(tmp_path, shop({"name": "api", "bootstrap": file})), on).stacks[0].infra
+    told = found.environment["api"]
+    assert (told["DATABASE_POOL_MAX"], told["REDIS_PREFIX"]) == ("7", "p:")
+    assert {"DATABASE_URL", "REDIS_URL", "DISCOVERY_REDIS_URL"} <= set(told)
+    assert found.databases["postgres"][0].extensions == ("citext",)
+    assert {one.name: one.provider.name for one in found.services}["api-search"] == "docker"
+
+
+@pytest.mark.parametrize(
+    ("check", "said"),
+    [
+        ({"type": "jsonrpc"}, "healthCheck: cannot ask by JSON-RPC: jsonrpc {port, method} is missing"),
+        ({"type": "jsonrpc", "jsonrpc": {"port": "no", "method": "m"}}, "cannot ask port 'no': there is rpc"),
+        ({"type": "jsonrpc", "jsonrpc": {"port": "rpc", "method": "a b"}}, "a method is one word"),
+        ({"type": "jsonrpc", "jsonrpc": {"port": "rpc", "method": "m", "path": "x"}}, "a path begins with /"),
+    ],
+)
+def test_what_cannot_be_asked_by_jsonrpc(tmp_path: Path, check: dict[str, Any], said: str) -> None:
+    node = {"ports": {"rpc": 18081}, "docker": {"image": "x"}, "healthCheck": check}
+    assert said in problem(tmp_path, {"infrastructure": {"node": node}}, ENGINE)
+
+
+def test_a_check_by_jsonrpc(tmp_path: Path) -> None:
+    check = {"type": "jsonrpc", "jsonrpc": {"port": "rpc", "method": "get_info"}, "startPeriod": "5s"}
+    node = {"ports": {"rpc": 18081}, "docker": {"image": "x"}, "healthCheck": check}
+    (process,) = plan(tmp_path, {"infrastructure": {"node": node}}, ENGINE).stacks[0].apps["infra-api-node"]
+    assert process.probe
+    assert (process.probe.kind, process.probe.argv) == ("jsonrpc", ("get_info http://127.0.0.1:18081/json_rpc",))
+    assert process.probe.start_period == 5_000
+
+
+def test_a_secret_of_a_container_must_be_there(tmp_path: Path) -> None:
+    from omnitron.planner.facts import SecretPlaces
+
+    on = replace(ENGINE, secrets=SecretPlaces(known=lambda stem: frozenset()))
+    node = {"docker": {"image": "x", "environment": {"KEY": "${secret:node-key}"}}}
+    assert "docker.environment.KEY: cannot use the secret 'node-key'" in problem(
+        tmp_path, {"infrastructure": {"node": node}}, on
+    )
