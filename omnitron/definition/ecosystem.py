@@ -98,6 +98,8 @@ class PortOffsets(Model):
     """MinIO."""
     gateway: Annotated[int, Field(ge=0, le=60_000)] = 0
     """The gateway."""
+    apps: Annotated[int, Field(ge=0, le=60_000)] = 0
+    """All transports of its apps, which no stack moves unless it says so here."""
 
 
 class StackSettings(Model):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ from pydantic.alias_generators import to_camel
 from omnitron import names
 from omnitron.secrets import references
 
+SECRET = "secret"
 LATER = "x-omnitron-later"
 """Key in a field's extra data: validated, but nothing is made of it yet."""
 
@@ -145,6 +147,10 @@ def parse_environment_value(value: object) -> str:
     for character in text:
         if (character < " " and character not in "\t\n") or character == "\x7f":
             raise ValueError(f"holds the control character U+{ord(character):04X}, which systemd does not pass on")
+    for word in re.findall(r"\$\{([A-Za-z]+):", text):
+        # Anything else in braces may be meant for the program.
+        if word != SECRET and difflib.get_close_matches(word.lower(), [SECRET], cutoff=0.75):
+            raise ValueError(f"refers to ${{{word}:…}}; did you mean ${{{SECRET}:…}}?")
     for name in references.names_in(text):
         if reason := names.why_not_a_name(name):
             raise ValueError(f"refers to the secret {name!r}, which is no name: it {reason}")

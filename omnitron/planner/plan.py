@@ -36,6 +36,8 @@ class StackPlan:
     """What its gateway serves, None without one."""
     claims: tuple[ports.Claim, ...]
     """The ports of its servers and its gateway."""
+    app_claims: tuple[ports.Claim, ...]
+    """The ports of its apps."""
     units: tuple[Unit, ...]
     policy: dict[str, Any]
     journal_settings: tuple[tuple[str, str], ...]
@@ -63,14 +65,17 @@ def make_plan(ecosystem: Ecosystem, facts: HostFacts, chosen: Iterable[str] | No
     others = {
         stem: ports for stem, ports in facts.ports.remembered.items() if stem not in {p.names.stem for p in plans}
     }
-    problems = []
+    problems: list[Problem] = []
+    taken: list[Problem] = []
     for plan in plans:
         problems += _problems(ecosystem, plan, facts, others)
-        others[plan.names.stem] = {claim.label: claim.port for claim in plan.claims}
+        taken += ports.advice(ecosystem, plan.names, plan.app_claims, facts.ports, others)
+        others[plan.names.stem] = {claim.label: claim.port for claim in (*plan.claims, *plan.app_claims)}
     if problems:
         raise DefinitionError(problems)
     warnings = [str(problem) for problem in without_effect(ecosystem)]
     warnings += [str(problem) for plan in plans for problem in plan.infra.warnings]
+    warnings += map(str, taken)
     warnings += [_not_local(ecosystem, name) for name in selected if name not in local]
     warnings += [line for plan in plans for line in _advice(ecosystem, plan, facts)]
     if plans and not facts.has_packaged_watcher:
@@ -127,8 +132,9 @@ def _stack(ecosystem: Ecosystem, stack: str, facts: HostFacts) -> StackPlan:
     settings = tuple(journal.namespace_settings(config.logging)) if with_namespace else ()
     at_gateway = ports.Claim(GATEWAY, site.port, ecosystem.source, ("gateway", "port")) if site else None
     claims = ports.claims(resolved, at_gateway)
-    policy = compile_policy(ecosystem, names, apps, needed, resolved, site, claims)
-    return StackPlan(names, apps, resolved, site, claims, tuple(units), policy, settings)
+    of_apps = ports.of_apps(ecosystem, apps)
+    policy = compile_policy(ecosystem, names, apps, needed, resolved, site, (*claims, *of_apps))
+    return StackPlan(names, apps, resolved, site, claims, of_apps, tuple(units), policy, settings)
 
 
 def _needs(names: StackNames, app: App, apps: groups.Apps) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from omnitron.planner import checks, programs
 from omnitron.planner.development import in_development
 from omnitron.planner.facts import HostFacts
 from omnitron.planner.hosting import Hosted, hosted, socket_path
+from omnitron.planner.moved import moved
 from omnitron.planner.programs import Program
 from omnitron.planner.restarts import Restarts, resolve
 from omnitron.planner.told import Told, spec_name
@@ -187,6 +188,8 @@ def of_app(
 ) -> tuple[PlannedProcess, ...]:
     """Return the processes of `app` in a stack; `infra` are the variables that tell it of its services."""
     app = in_development(app) if facts.development else app
+    offsets = ecosystem.config.stacks[stack_name].settings.port_offsets
+    app = moved(app, offsets.apps if offsets else 0)
     sources = list(_settings(app))
     return tuple(
         _process(ecosystem, stack_name, app, name, settings, program, facts, infra, alone=len(sources) == 1)

@@ -230,3 +230,17 @@ def test_what_the_gateway_refuses(make: Make) -> None:
         "gateway.configDir: cannot use",
     ):
         assert text in said
+
+
+def test_two_stacks_serve_side_by_side(machine: Machine, make: Make) -> None:
+    it = project(make, 30)
+    offsets = {"gateway": 50, "apps": 50}
+    it.definition["stacks"]["staging"] = {"type": "local", "settings": {"portOffsets": offsets}}
+    it.define([{"name": "web", "bootstrap": "web/bootstrap.json"}])
+    for stack in ("dev", "staging"):
+        assert "cannot run at the same time" not in it.omnitron("up", stack).stderr
+    for port in (PORT + 30, PORT + 80):
+        address = f"http://127.0.0.1:{port}/api/web/x"
+        assert json.loads(machine.run("curl", "-s", address).stdout)["path"] == "/x"
+    it.omnitron("down", "dev")
+    assert json.loads(machine.run("curl", "-s", address).stdout)["path"] == "/x"

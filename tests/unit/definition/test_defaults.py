@@ -36,7 +36,7 @@ TABLE: list[tuple[type[Model], str]] = [
         ecosystem.StackSettings,
         "redisDbOffset containerPrefix env={} logLevel portOffsets + allowDegradedInfra",
     ),
-    (ecosystem.PortOffsets, "postgres=0 redis=0 minio=0 + gateway=0"),
+    (ecosystem.PortOffsets, "postgres=0 redis=0 minio=0 + gateway=0 apps=0"),
     (ecosystem.PortRange, "start! end!"),
     (ecosystem.Supervision, "strategy=one_for_one maxRestarts=5 window=60000 backoff=…"),
     (process.Backoff, "type=exponential initial=1000 max=30000 factor=2"),

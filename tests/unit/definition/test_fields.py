@@ -74,6 +74,7 @@ REFUSED = [
     (fields.parse_environment_value, True, "must be text, not bool; put it in quotes"),
     (fields.parse_environment_value, "\x1b", "holds the control character U+001B, which systemd does not pass on"),
     (fields.parse_environment_value, "\x7f", "holds the control character U+007F, which systemd does not pass on"),
+    (fields.parse_environment_value, "x${secrt:k}", "refers to ${secrt:…}; did you mean ${secret:…}?"),
     (fields.parse_environment_name, "A-B", "'A-B' is not the name of an environment variable"),
     (fields.parse_environment_name, "1A", "'1A' is not the name of an environment variable"),
     (fields.parse_environment_name, "A\n", "'A\\n' is not the name of an environment variable"),

@@ -107,6 +107,36 @@ def test_two_stacks_on_one_port_are_refused(tmp_path: Path) -> None:
         make_plan(loaded(tmp_path, data), facts())
 
 
+def web(**stacks: Any) -> dict[str, Any]:
+    """A definition with one app that listens on two ports, and these stacks."""
+    app = {"name": "web", "command": ["x"], "transports": {"http": {"port": 3000}, "websocket": {"port": 3001}}}
+    return shop(app, stacks={name: {"type": "local", **said} for name, said in stacks.items()})
+
+
+def test_two_stacks_whose_apps_have_the_same_ports_are_told_apart(tmp_path: Path) -> None:
+    plan = make_plan(loaded(tmp_path, web(dev={}, staging={})), facts())
+    (line,) = plan.warnings
+    assert "stacks.staging: cannot run at the same time as omnitron-dev: both have port 3000 (web), 3001 (web)" in line
+    assert "to run both, set stacks.staging.settings.portOffsets.apps" in line
+
+
+def test_the_ports_of_apps_move_when_the_stack_says_so(tmp_path: Path) -> None:
+    data = web(dev={}, staging={"settings": {"portOffsets": {"apps": 200}}})
+    plan = make_plan(loaded(tmp_path, data), facts())
+    assert not plan.warnings
+    listeners = [one.port for stack in plan.stacks for process in stack.apps["web"] for one in process.listeners]
+    assert listeners == [3000, 3001, 3200, 3201]
+    assert plan.stacks[1].policy["ports"] == {"web:main.http": 3200, "web:main.websocket": 3201}
+
+
+def test_a_port_of_an_app_that_somebody_else_listens_on_is_named(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    known = PortFacts({"omnitron-dev": {"web:main.websocket": 3001}}, listening=frozenset({3000, 3001}))
+    (line,) = make_plan(loaded(tmp_path, web(dev={})), replace(facts(), ports=known)).warnings
+    assert "cannot start web as long as port 3000 is taken: something on this host listens on it: ss -ltnp" in line
+
+
 def test_the_gateway_of_each_stack_has_a_port_of_its_own(tmp_path: Path) -> None:
     data = shop({"name": "a"}, gateway={"port": 8000}, stacks={name: {"type": "local"} for name in ("dev", "test")})
     plan = make_plan(loaded(tmp_path, data), facts())

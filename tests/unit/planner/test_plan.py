@@ -190,7 +190,7 @@ def test_the_policy_has_all_that_the_runtime_needs(tmp_path: Path) -> None:
         "window": 3,
         "metrics": {"interval": 5000, "retention": 3_600_000, "prometheus": None},
         "infra": [],
-        "ports": {},
+        "ports": {"api:http.http": 1},
         "redisNumbers": {},
         "maintenance": None,
         "apps": [

@@ -1,0 +1,36 @@
+"""An app on the ports of its stack: each one that it listens on, and the stack's offset for apps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TypeVar
+
+from omnitron.definition.loader import App
+from omnitron.definition.process import ProcessSettings
+
+M = TypeVar("M", bound=ProcessSettings)
+
+KINDS = ("http", "websocket")
+"""Transports that have a port."""
+
+
+def moved(app: App, offset: int) -> App:
+    """Return an app that listens `offset` ports further on."""
+    if not offset:
+        return app
+    system = app.system
+    if system:
+        system = system.model_copy(update={"processes": [_moved(process, offset) for process in system.processes]})
+    return replace(app, entry=_moved(app.entry, offset), system=system)
+
+
+def _moved(settings: M, offset: int) -> M:
+    transports = settings.transports
+    if transports is None:
+        return settings
+    update = {
+        kind: transport.model_copy(update={"port": transport.port + offset})
+        for kind in KINDS
+        if (transport := getattr(transports, kind)) and transport.port
+    }
+    return settings.model_copy(update={"transports": transports.model_copy(update=update)})
