@@ -59,6 +59,9 @@ def show_services(plan: Plan) -> None:
             ports = ", ".join(f"{placed.host}:{port}" for port in placed.ports.values()) or placed.host
             why = output.paint(placed.provider.why, "dim")
             output.line(f"  {stack.names.stack}/{placed.name} is {placed.provider.name} at {ports}  {why}")
+        if stack.site:
+            why = output.paint(stack.site.provider.why, "dim")
+            output.line(f"  {stack.names.stack}/gateway is {stack.site.provider.name} at {stack.site.listen}  {why}")
 
 
 def _touched(prepared: list[Prepared], running: frozenset[str]) -> list[tuple[str, str, str]]:

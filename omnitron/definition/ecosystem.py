@@ -189,8 +189,8 @@ class Gateway(Model):
     """Its user."""
     config_dir: Text | None = None
     """The project's own files: `http/*.conf` and `server/*.conf` are included there, `lua/` is where modules are."""
-    image: Text = later("openresty/openresty:alpine")
-    """Image, in a container."""
+    image: Text = "openresty/openresty:alpine"
+    """Image, in a container: where it is said, or the host has no nginx."""
     tls: Tls | None = None
     """Serve HTTPS with this certificate."""
     rate_limit: RateLimit | None = None

@@ -290,11 +290,11 @@ class LegacyGateway(Model):
     """Port."""
     config_dir: Text = "infra/nginx"
     """Its files."""
-    redis_db: Annotated[int, Field(ge=0)] | None = None
+    redis_db: Annotated[int, Field(ge=0)] | None = later()
     """Database for maintenance mode."""
-    custom_config: Text | None = None
+    custom_config: Text | None = later()
     """More configuration."""
-    resources: ResourceLimits | None = None
+    resources: ResourceLimits | None = later()
     """Bounds."""
 
 
@@ -341,7 +341,7 @@ class Infrastructure(Model):
     """Legacy: Redis."""
     minio: LegacyMinio | None = None
     """Legacy: MinIO."""
-    gateway: LegacyGateway | None = later()
+    gateway: LegacyGateway | None = None
     """Legacy: the gateway."""
     tor: LegacyTor | None = later()
     """Legacy: Tor."""

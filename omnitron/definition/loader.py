@@ -8,14 +8,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from omnitron.definition import trust
 from omnitron.definition.authoring import Kind
-from omnitron.definition.ecosystem import AppEntry, EcosystemConfig
+from omnitron.definition.ecosystem import AppEntry, EcosystemConfig, Gateway
 from omnitron.definition.evaluate import evaluate
 from omnitron.definition.problems import validate
 from omnitron.definition.rules import broken_rules
-from omnitron.definition.source import Source, read_source
+from omnitron.definition.source import KeyPath, Source, read_source
 from omnitron.definition.system import AppConfig, System
 from omnitron.errors import DefinitionError, OmnitronError, Problem
 
@@ -97,6 +98,22 @@ class Ecosystem:
     def by_name(self) -> dict[str, App]:
         """The apps by name."""
         return {app.name: app for app in self.apps}
+
+    @cached_property
+    def gateway(self) -> Gateway | None:
+        """The gateway of every stack, also where the older form says it; None without one."""
+        older = self.config.infrastructure.gateway if self.config.infrastructure else None
+        if self.config.gateway or older is None:
+            return self.config.gateway
+        said: dict[str, Any] = {name: getattr(older, name) for name in older.model_fields_set & {"image", "config_dir"}}
+        if is_folder(absolute(self.folder, older.config_dir)):
+            said["config_dir"] = older.config_dir
+        return Gateway(port=older.port, **said)
+
+    @property
+    def gateway_at(self) -> KeyPath:
+        """Where that is said."""
+        return ("gateway",) if self.config.gateway else ("infrastructure", "gateway")
 
     def apps_of(self, stack: str) -> tuple[App, ...]:
         """Return the apps of a stack, in the order of their declaration."""

@@ -1,7 +1,11 @@
 -- Maintenance mode: while the key says so, everybody but those who are allowed gets 503. Whoever asks Redis
 -- remembers the answer for half a second, for all; when Redis does not answer, everybody is served.
 
-local redis = require "nginx.redis"
+-- OpenResty brings one of its own; Debian names it otherwise.
+local found, redis = pcall(require, "resty.redis")
+if not found then
+    redis = require "nginx.redis"
+end
 
 local KEY = "platform:maintenance"
 local REMEMBERED_S, TIMEOUT_MS = 0.5, 50
@@ -14,6 +18,7 @@ function maintenance.setup(given)
     local file = io.open(ngx.config.prefix() .. "redis-password")
     if file then
         password = file:read("*a")
+        password = password ~= "" and password or nil
         file:close()
     end
 end

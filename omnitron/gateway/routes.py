@@ -10,10 +10,13 @@ from pathlib import Path
 
 from omnitron.definition.ecosystem import Gateway
 from omnitron.definition.loader import Ecosystem, absolute
+from omnitron.infra.providers import Provider
 
 SAYABLE = re.compile(r"[^\x00-\x20\x7f\"'\\;{}$#]+")
 """What can stand in nginx's configuration as it is."""
 HIGHEST = 65_535
+PAGE = "<!doctype html><title>Maintenance</title><h1>Down for maintenance</h1><p>Please try again in a while.</p>"
+"""What is shown in maintenance where the project has no page of its own."""
 WEB_PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
 
@@ -54,6 +57,7 @@ class Site:
     """The gateway of a stack."""
 
     gateway: Gateway
+    provider: Provider
     port: int
     """Where it listens in this stack: the offset of the stack added."""
     upstreams: tuple[Upstream, ...]
@@ -71,6 +75,11 @@ class Site:
     """Where the gateway's own Lua is."""
 
     @property
+    def contained(self) -> bool:
+        """Whether it runs in a container."""
+        return self.provider.name == "docker"
+
+    @property
     def listen(self) -> str:
         """Where it listens."""
         host = self.gateway.host
@@ -86,7 +95,7 @@ class Site:
 
 def files(ecosystem: Ecosystem) -> tuple[Path | None, Path | None, Path | None, Path | None]:
     """Return the paths that a gateway's definition names: its folder, page, certificate and key."""
-    gateway = ecosystem.config.gateway or Gateway()
+    gateway = ecosystem.gateway or Gateway()
     folder = absolute(ecosystem.folder, gateway.config_dir) if gateway.config_dir else None
     page = absolute(ecosystem.folder, gateway.maintenance.page) if gateway.maintenance.page else None
     if page is None and folder and (folder / "maintenance.html").is_file():

@@ -9,7 +9,6 @@ import os
 import sys
 
 NGINX = "/usr/sbin/nginx"
-PAGE = "<!doctype html><title>Maintenance</title><h1>Down for maintenance</h1><p>Please try again in a while.</p>\n"
 
 
 def main(arguments: list[str]) -> int:
@@ -27,7 +26,7 @@ def serve(arguments: list[str]) -> None:
     told, place = settings(arguments[0]), folder("RUNTIME_DIRECTORY")
     if told["credential"]:
         write_text(f"{place}/redis-password", read(told["credential"]))
-    write(f"{place}/maintenance.html", [PAGE.rstrip()])
+    write(f"{place}/maintenance.html", [told["page"]])
     if tls := told["tls"]:
         handed = os.environ.get("CREDENTIALS_DIRECTORY", "")
         certificate, key = tls["certificate"] or f"{handed}/tls-certificate", tls["key"] or f"{handed}/tls-key"

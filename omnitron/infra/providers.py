@@ -54,6 +54,10 @@ def choose(service: Service, programs: frozenset[str] | None) -> Provider:
     if service.kind in IMAGES and programs is not None and "docker" in programs:
         lacks = f"the host has no {program}" if program else f"no Debian package has a server for {service.kind}"
         return Provider("docker", f"{lacks}, but a container engine")
+    if service.kind == "openresty":
+        raise NoProviderError(
+            "it is the gateway of every stack", "say gateway: {port: 8080} instead, or give it docker"
+        )
     if service.kind == "custom":
         raise NoProviderError("nothing is said of how", "give it docker, bareMetal.systemdUnit, or say external")
     if package:

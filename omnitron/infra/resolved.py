@@ -108,7 +108,7 @@ def resolve(ecosystem: Ecosystem, stack: str, programs: frozenset[str] | None, b
         users = [app for app in asked.needs if asked.serving.get((app, "redis")) == one.name]
         # A server of one app's own has nobody to share the numbers with.
         first = 0 if one.service.owner else redis_numbers.first_of(stack, ecosystem.config.stacks[stack])
-        gateway = not one.service.owner and ecosystem.config.gateway is not None
+        gateway = not one.service.owner and ecosystem.gateway is not None
         given_out = redis_numbers.assign(first, asked.needs, users, gateway=gateway, before=before.numbers)
         redis_databases[one.name] = server_settings.redis_databases(one.service, given_out.values())
         numbers |= given_out

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from omnitron import names
 from omnitron.definition.infrastructure import JsonRpcCheck, ServiceHealthCheck
 from omnitron.definition.loader import Ecosystem, is_roots_own
+from omnitron.definition.source import KeyPath, Source
 from omnitron.errors import Problem
 from omnitron.infra.containers.recipe import Place, recipe
 from omnitron.infra.placed import Placed
@@ -38,40 +39,67 @@ RESTARTS: dict[str, Literal["on-failure", "always"]] = {
 
 def process(ecosystem: Ecosystem, stack: str, infra: Infra, placed: Placed, facts: HostFacts) -> PlannedProcess:
     """Return the process of a container."""
-    config, app = ecosystem.config, names.INFRA + placed.name
-    stem = names.unit_stem(config.unit_prefix, stack)
-    prefix = config.stacks[stack].settings.container_prefix or f"{config.project}-{stack}"
-    place = Place(config.project, stack, prefix, f"{stem}.slice", ecosystem.folder)
     environment = dict(infra.containers[placed.name])
     to_make = _to_make(infra, placed)
-    settings = {**recipe(placed, environment, place, STOP_TIMEOUT_MS), **to_make}
-    credentials = [name for value in environment.values() for name in references.names_in(value)]
-    credentials += [one["credential"] for one in to_make["databases"] if one["credential"]]
-    told = Native(
-        json.dumps(settings, ensure_ascii=False, indent=1) + "\n",
-        setup=None,
-        stop_signal=None,
-        credentials=tuple(dict.fromkeys(credentials)),
+    settings = {**recipe(placed, environment, place_of(ecosystem, stack), STOP_TIMEOUT_MS), **to_make}
+    return runner(
+        ecosystem,
+        stack,
+        names.INFRA + placed.name,
+        settings,
+        facts,
         asks=placed.service.requirement.health_check is not None,
+        probe=probe_of(placed) or probe_of_preset(placed, facts),
+        listeners=tuple(Listener("tcp", placed.host, port, activated=False) for port in placed.ports.values()),
+        restarts=_restarts(ecosystem, placed),
     )
-    spec = facts.specs / spec_name(stem, app, names.SINGLE_PROCESS, told)
+
+
+def place_of(ecosystem: Ecosystem, stack: str) -> Place:
+    """Return whose containers those of a stack are."""
+    config = ecosystem.config
+    prefix = config.stacks[stack].settings.container_prefix or f"{config.project}-{stack}"
+    return Place(config.project, stack, prefix, f"{names.unit_stem(config.unit_prefix, stack)}.slice", ecosystem.folder)
+
+
+def runner(
+    ecosystem: Ecosystem,
+    stack: str,
+    app: str,
+    settings: dict[str, Any],
+    facts: HostFacts,
+    *,
+    asks: bool,
+    probe: Probe | None,
+    listeners: tuple[Listener, ...],
+    restarts: Restarts | None = None,
+) -> PlannedProcess:
+    """Return the process that stays in the foreground of the container which `settings` describe."""
+    credentials = [name for value in settings["environment"].values() for name in references.names_in(value)]
+    credentials += [one["credential"] for one in settings.get("databases", ()) if one["credential"]]
+    text = json.dumps(settings, ensure_ascii=False, indent=1) + "\n"
+    told = Native(text, setup=None, stop_signal=None, credentials=tuple(dict.fromkeys(credentials)), asks=asks)
+    stem = names.unit_stem(ecosystem.config.unit_prefix, stack)
+    spec = str(facts.specs / spec_name(stem, app, names.SINGLE_PROCESS, told))
     python = facts.host_python
+    program = (str(python), "-P", "-m", "omnitron.infra.containers")
+    if settings.get("reload"):
+        told = replace(told, reload=(*program, "reload", spec))
     context = [Path(settings["build"]["path"])] if settings["build"] else []
     reads = (python.parent.parent, python.resolve().parent.parent, facts.package_folder / "omnitron", *context)
-    argv = (str(python), "-P", "-m", "omnitron.infra.containers", "run", str(spec))
     return server(
         ecosystem,
         stack,
         app,
-        Program(argv, reads),
+        Program((*program, "run", spec), reads),
         told,
-        probe=probe_of(placed) or probe_of_preset(placed, facts),
-        listeners=tuple(Listener("tcp", placed.host, port, activated=False) for port in placed.ports.values()),
+        probe=probe,
+        listeners=listeners,
         # Who may talk to the engine is as good as root.
         user="root",
-        startup_timeout=placed.service.requirement.startup_timeout,
-        stop_timeout=STOP_TIMEOUT_MS + SPARE_MS,
-        restarts=_restarts(ecosystem, placed),
+        startup_timeout=settings["startupTimeout"],
+        stop_timeout=settings["stopTimeout"] + SPARE_MS,
+        restarts=restarts,
         environment=(("PYTHONUNBUFFERED", "1"),),
     )
 
@@ -159,10 +187,18 @@ def problems(ecosystem: Ecosystem, placed: Placed, facts: HostFacts) -> Iterator
     docker = service.requirement.docker
     if docker is None or not (docker.image or docker.build):
         yield service.source.problem((*service.at, "docker"), "cannot run a container: neither image nor build is said")
-    is_roots = is_roots_own(ecosystem.source) and is_roots_own(service.source)
+    yield from problems_of_engine(ecosystem, service.source, (*service.at, "docker"), facts)
+
+
+def problems_of_engine(ecosystem: Ecosystem, source: Source, at: KeyPath, facts: HostFacts) -> Iterator[Problem]:
+    """Yield what keeps anything that `source` says at `at` from being run by the container engine."""
+    is_roots = is_roots_own(ecosystem.source) and is_roots_own(source)
     if facts.accounts is not None and not facts.is_user and not is_roots:
         message = (
             "cannot run a container: a file that defines it belongs to another user than root, "
             "who could start anything as root with it; chown it to root"
         )
-        yield service.source.problem((*service.at, "docker"), message)
+        yield source.problem(at, message)
+    if facts.programs is not None and "docker" not in facts.programs:
+        message = "cannot run a container: this host has no container engine"
+        yield source.problem(at, message, "apt install docker.io")

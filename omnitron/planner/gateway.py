@@ -1,4 +1,7 @@
-"""The gateway of a stack as a process: nginx, with a configuration made from what the stack's apps serve."""
+"""The gateway of a stack as a process: nginx, of the distribution or in a container.
+
+Its configuration is made from what the stack's apps serve.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from omnitron import names
+from omnitron.definition.ecosystem import Gateway
+from omnitron.definition.infrastructure import ServiceRequirement
 from omnitron.definition.loader import Ecosystem
 from omnitron.definition.process import Paths
 from omnitron.errors import Problem
-from omnitron.gateway.routes import Redis, Route, Site, Upstream, files, problems
+from omnitron.gateway import contained
+from omnitron.gateway.routes import PAGE, Redis, Route, Site, Upstream, files, problems
+from omnitron.infra.containers.recipe import recipe
+from omnitron.infra.placed import Placed
 from omnitron.infra.ports import offset_of
+from omnitron.infra.providers import Provider
 from omnitron.infra.redis_numbers import GATEWAY
 from omnitron.infra.resolved import Infra
+from omnitron.infra.services import Service
+from omnitron.planner import containers
 from omnitron.planner.facts import HostFacts
 from omnitron.planner.groups import Apps
 from omnitron.planner.processes import Listener, Native, PlannedProcess, Probe
@@ -34,7 +45,7 @@ STARTUP_TIMEOUT_MS = STOP_TIMEOUT_MS = 30_000
 
 def site_of(ecosystem: Ecosystem, stack: str, infra: Infra, apps: Apps, facts: HostFacts) -> Site | None:
     """Return what the gateway of a stack serves, None where the definition has none."""
-    gateway = ecosystem.config.gateway
+    gateway = ecosystem.gateway
     if gateway is None:
         return None
     upstreams, http, websocket = [], [], []
@@ -54,20 +65,38 @@ def site_of(ecosystem: Ecosystem, stack: str, infra: Infra, apps: Apps, facts: H
                     websocket.append(Route(app, name, _path(ecosystem, app, process.name)))
     folder, page, certificate, key = files(ecosystem)
     lua = facts.package_folder / "omnitron/gateway"
+    redis = _redis(infra)
     port = gateway.port + offset_of(stack, ecosystem.config.stacks[stack], names.GATEWAY)
     return Site(
         gateway,
+        _provider(gateway, redis, facts),
         port,
         tuple(upstreams),
         _first(http),
         _first(websocket),
-        _redis(infra),
+        redis,
         folder,
         page,
         certificate,
         key,
         lua,
     )
+
+
+def _provider(gateway: Gateway, redis: Redis | None, facts: HostFacts) -> Provider:
+    """Return who runs it; the host's own nginx where neither is there, which is then what is missing."""
+    if "image" in gateway.model_fields_set:
+        return Provider("docker", "the definition names an image")
+    missing = _missing(redis, facts)
+    if missing and "docker" in (facts.programs or ()):
+        return Provider("docker", f"the host has no {' '.join(missing)}, but a container engine")
+    return Provider("native", "the host has nginx" if facts.programs else "")
+
+
+def _missing(redis: Redis | None, facts: HostFacts) -> list[str]:
+    """Return the packages that the host's own nginx would take."""
+    needed = [name for name in PACKAGES if name == "nginx" or redis]
+    return [PACKAGES[name] for name in needed if facts.programs is not None and name not in facts.programs]
 
 
 def _first(routes: list[Route]) -> tuple[Route, ...]:
@@ -108,12 +137,49 @@ def config_name(stack_stem: str) -> str:
 
 def process_of(ecosystem: Ecosystem, stack: str, site: Site, facts: HostFacts) -> PlannedProcess:
     """Return the process of a gateway."""
+    return (_container if site.contained else _native)(ecosystem, stack, site, facts)
+
+
+def _container(ecosystem: Ecosystem, stack: str, site: Site, facts: HostFacts) -> PlannedProcess:
+    requirement = ServiceRequirement(docker=contained.docker_of(site), startup_timeout=STARTUP_TIMEOUT_MS)
+    service = Service(names.GATEWAY, "custom", requirement, ecosystem.source, (names.GATEWAY,))
+    placed = Placed(service, site.provider, site.gateway.host, {})
+    environment = dict(requirement.docker.environment) if requirement.docker else {}
+    configuration = facts.specs / config_name(names.unit_stem(ecosystem.config.unit_prefix, stack))
+    settings = {
+        **recipe(placed, environment, containers.place_of(ecosystem, stack), STOP_TIMEOUT_MS),
+        "volumes": contained.mounts(site, configuration.parent),
+        "runtime": contained.PLACE,
+        "reload": ["sh", "-c", contained.RELOAD],
+        "stopSignal": "SIGQUIT",
+        "isKept": False,
+    }
+    probe, listener = _asked(site)
+    return containers.runner(
+        ecosystem, stack, names.GATEWAY, settings, facts, asks=True, probe=probe, listeners=(listener,)
+    )
+
+
+def _asked(site: Site) -> tuple[Probe, Listener]:
+    """Return how it is asked whether it is healthy, and where it listens."""
+    asked = ANYWHERE.get(site.gateway.host, site.gateway.host)
+    address = Listener("", asked, site.port, activated=False).address
+    rules = 5_000, 15_000, 3
+    # Over HTTPS the certificate is for a name that the probe does not know: that it listens will do.
+    probe = (
+        Probe("tcp", (address,), *rules) if site.certificate else Probe("http", (f"http://{address}/health",), *rules)
+    )
+    return probe, Listener("tcp", site.gateway.host, site.port, activated=False)
+
+
+def _native(ecosystem: Ecosystem, stack: str, site: Site, facts: HostFacts) -> PlannedProcess:
     stem = names.unit_stem(ecosystem.config.unit_prefix, stack)
     helper = (str(facts.helper_python), "-I", "-S", str(facts.package_folder / "omnitron/gateway/serve.py"))
     credential = site.redis.credential if site.redis else None
     settings = {
         "config": str(facts.specs / config_name(stem)),
         "credential": credential,
+        "page": PAGE,
         # Another address takes a start: a reload goes on with the one before.
         "listen": site.listen,
         "tls": _tls(site, ecosystem, facts),
@@ -131,18 +197,14 @@ def process_of(ecosystem: Ecosystem, stack: str, site: Site, facts: HostFacts) -
     spec = str(facts.specs / spec_name(stem, names.GATEWAY, names.SINGLE_PROCESS, told))
     told = Native(**{**vars(told), "reload": (*helper, "reload", spec)})
     reads = tuple(path for path in (site.folder, site.page, site.certificate, site.key) if path)
-    asked = ANYWHERE.get(site.gateway.host, site.gateway.host)
-    listener = Listener("tcp", site.gateway.host, site.port, activated=False)
-    address = Listener("", asked, site.port, activated=False).address
-    # Over HTTPS the certificate is for a name that the probe does not know: that it listens will do.
-    probe = ("tcp", address) if site.certificate else ("http", f"http://{address}/health")
+    probe, listener = _asked(site)
     return server(
         ecosystem,
         stack,
         names.GATEWAY,
         Program((*helper, "run", spec), reads),
         told,
-        probe=Probe(probe[0], (probe[1],), 5_000, 15_000, 3),  # type: ignore[arg-type] # one of the two
+        probe=probe,
         listeners=(listener,),
         user=site.gateway.user,
         startup_timeout=STARTUP_TIMEOUT_MS,
@@ -173,13 +235,13 @@ def wrong(ecosystem: Ecosystem, site: Site, facts: HostFacts) -> Iterator[Proble
     """Yield what keeps a gateway from being run as it is declared."""
     source = ecosystem.source
     for at, message, cure in problems(site, checks_files=facts.accounts is not None):
-        yield source.problem(("gateway", *at), message, cure)
-    if facts.programs is not None:
-        needed = [name for name in PACKAGES if name == "nginx" or site.redis]
-        missing = [PACKAGES[name] for name in needed if name not in facts.programs]
-        if missing:
-            message = f"cannot run the gateway: this host has no {' '.join(missing)}"
-            yield source.problem(("gateway",), message, f"apt install {' '.join(missing)}")
+        yield source.problem((*ecosystem.gateway_at, *at), message, cure)
+    if site.contained:
+        yield from containers.problems_of_engine(ecosystem, source, ecosystem.gateway_at, facts)
+        return
+    if missing := " ".join(_missing(site.redis, facts)):
+        message = f"cannot run the gateway: this host has no {missing}"
+        yield source.problem(ecosystem.gateway_at, message, f"apt install {missing}")
     if not facts.is_user and facts.accounts is not None and site.gateway.user not in facts.accounts:
         message = f"cannot run as {site.gateway.user!r}: this host has no such user"
         yield source.problem(("gateway", "user"), message)

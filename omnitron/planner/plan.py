@@ -130,7 +130,7 @@ def _stack(ecosystem: Ecosystem, stack: str, facts: HostFacts) -> StackPlan:
         for process in apps[app.name]:
             units += services.units_of(process, names, needs, facts)
     settings = tuple(journal.namespace_settings(config.logging)) if with_namespace else ()
-    at_gateway = ports.Claim(GATEWAY, site.port, ecosystem.source, ("gateway", "port")) if site else None
+    at_gateway = ports.Claim(GATEWAY, site.port, ecosystem.source, (*ecosystem.gateway_at, "port")) if site else None
     claims = ports.claims(resolved, at_gateway)
     of_apps = ports.of_apps(ecosystem, apps)
     policy = compile_policy(ecosystem, names, apps, needed, resolved, site, (*claims, *of_apps))

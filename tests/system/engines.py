@@ -56,13 +56,23 @@ case "$1 $2" in
 *) echo "mc: $*: not known" >&2; exit 1 ;;
 esac
 """
+# OpenResty has built in what the distribution's nginx loads.
+OPENRESTY = r"""#!/bin/sh
+at=/usr/lib/nginx/modules
+modules="load_module $at/ndk_http_module.so; load_module $at/ngx_http_lua_module.so;"
+for last; do :; done
+case "$last" in
+*"daemon off;") exec /usr/bin/nginx $(printf '%s\n' "$@" | sed '$d' | sed '$d') -g "$modules $last" ;;
+*) exec /usr/bin/nginx "$@" -g "$modules" ;;
+esac
+"""
 BUILD = r"""
 mkdir -p /run/servers; cd /run/servers
 mkdir -p bin usr/bin usr/lib/postgresql usr/share/postgresql usr/lib/locale etc tmp data var/lib/postgresql run var/run
 chmod 1777 tmp
 version=$(ls /usr/lib/postgresql | sort -n | tail -1)
 cp /bin/busybox bin/
-for name in sh od tr sed cat grep mkdir chown chmod ls printf sleep touch id; do ln -sf busybox bin/$name; done
+for name in sh od tr sed cat grep mkdir chown chmod ls printf sleep touch id cp mv rm; do ln -sf busybox bin/$name; done
 cp /usr/bin/setpriv /usr/bin/redis-server /usr/bin/redis-cli /usr/sbin/nginx usr/bin/
 mkdir -p usr/lib/postgresql/$version; cp -a /usr/lib/postgresql/$version/bin /usr/lib/postgresql/$version/lib \
     usr/lib/postgresql/$version/
@@ -71,10 +81,13 @@ ln -sf $version/bin usr/lib/postgresql/bin
 cp -a /usr/share/postgresql/$version usr/share/postgresql/; cp -a /usr/lib/locale/C.utf8 usr/lib/locale/
 mkdir -p usr/share/zoneinfo/Etc
 for zone in UTC Etc/UTC; do cp /usr/share/zoneinfo/$zone usr/share/zoneinfo/$zone; done
-grep -E '^(root|postgres|redis|www-data):' /etc/passwd >etc/passwd
-grep -E '^(root|postgres|redis|www-data):' /etc/group >etc/group
-for program in usr/bin/* usr/lib/postgresql/$version/bin/* usr/lib/postgresql/$version/lib/*.so; do
-    ldd "$program" 2>/dev/null | grep -o '/[^ ]*'
+mkdir -p usr/lib/nginx etc/nginx var/log/nginx var/lib/nginx
+cp -aL /usr/lib/nginx/modules usr/lib/nginx/; cp /etc/nginx/mime.types etc/nginx/; cp -a /usr/share/lua usr/share/
+grep -E '^(root|postgres|redis|nobody|nogroup):' /etc/passwd >etc/passwd
+grep -E '^(root|postgres|redis|nobody|nogroup):' /etc/group >etc/group
+for program in usr/bin/* /usr/lib/postgresql/$version/bin/* /usr/lib/postgresql/$version/lib/*.so \
+    /usr/lib/nginx/modules/ndk*.so /usr/lib/nginx/modules/*lua*.so; do
+    ldd "$program" 2>/dev/null | grep -o '/[^ ]*' || true
 done | sort -u | while read -r library; do
     mkdir -p ".$(dirname "$library")"; cp -nL "$library" ".$library"
 done
@@ -109,7 +122,7 @@ def engine(machine: Machine) -> Iterator[None]:
 def servers(machine: Machine) -> None:
     """Make `SERVERS`: an image with the distribution's own PostgreSQL and Redis, and something like MinIO."""
     machine.run("sh", "-ec", BUILD)
-    for name, text in (("docker-entrypoint.sh", ENTRY), ("minio", MINIO), ("mc", MC)):
+    for name, text in (("docker-entrypoint.sh", ENTRY), ("minio", MINIO), ("mc", MC), ("openresty", OPENRESTY)):
         machine.write(f"/run/servers/usr/bin/{name}", text, 0o755)
     changes = [
         "--change",

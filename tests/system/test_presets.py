@@ -13,6 +13,18 @@ from machines import Machine
 from projects import Make, Project
 
 PORT = 25500
+SERVE = """\
+import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(self.path.encode())
+
+HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -103,3 +115,49 @@ def test_minio(machine: Machine, make: Make) -> None:
     keys = machine.run("docker", "exec", name, "sh", "-c", "echo $MINIO_ROOT_USER $MINIO_ROOT_PASSWORD").stdout
     assert keys.split() == [told["S3_ACCESS_KEY"], told["S3_SECRET_KEY"]]
     assert "provisioned: pictures" in said(it, "minio")
+
+
+def test_the_gateway(machine: Machine, make: Make) -> None:
+    docker = {"image": SERVERS}
+    redis = {"preset": "redis", "ports": {"main": PORT + 4}, "docker": docker}
+    gateway = {"port": PORT + 5, "host": "127.0.0.1", "image": SERVERS, "accessLog": True}
+    it = make([], gateway=gateway, infrastructure={"services": {"redis": redis}})
+    it.write("app.py", SERVE)
+    http = {"http": {"port": PORT + 6, "host": "127.0.0.1"}}
+    app = {"name": "app", "command": ["/usr/bin/python3", "app.py", str(PORT + 6)], "transports": http}
+    it.define([app])
+
+    def ask(path: str = "/api/app/x") -> tuple[str, str]:
+        url = f"http://127.0.0.1:{PORT + 5}{path}"
+        done = machine.run("curl", "-s", "-o", "/run/answer", "-w", "%{http_code}", url, check=False)
+        return done.stdout, machine.read("/run/answer")
+
+    assert "dev/gateway is docker at 127.0.0.1" in it.omnitron("plan", check=False).stdout
+    it.omnitron("up")
+    assert ask("/health") == ("200", "healthy\n")
+    assert ask() == ("200", "/x")
+    unit = f"{it.prefix}-dev-gateway.service"
+    machine.wait(lambda: any("GET /api/app/x" in one["MESSAGE"] for one in machine.journal(unit)), 5, "it is logged")
+    it.omnitron("maintenance", "on")
+    machine.wait(lambda: ask()[0] == "503", 2, "it is in maintenance")
+    assert "Down for maintenance" in ask()[1]
+    machine.systemctl("stop", f"{it.prefix}-dev-infra-redis.service")
+    machine.wait(lambda: ask() == ("200", "/x"), 3, "everybody is served when Redis is gone")
+    # What is added is taken over as it runs; what nginx does not accept is not.
+    first = machine.run("docker", "inspect", "-f", "{{.Id}}", f"{it.prefix}-dev-gateway").stdout
+    http = {"http": {"port": PORT + 7, "host": "127.0.0.1"}}
+    more = {"name": "more", "command": ["/usr/bin/python3", "app.py", str(PORT + 7)], "transports": http}
+    it.define([app, more])
+    it.omnitron("up")
+    it.omnitron("maintenance", "off")
+    machine.wait(lambda: ask("/api/more/y") == ("200", "/y"), 5, "the new app is served")
+    place = f"/etc/omnitron/{it.prefix}-dev.gateway/nginx.conf"
+    accepted = machine.read(place)
+    machine.write(place, accepted + "nonsense;")
+    assert machine.run("systemctl", "reload", unit, check=False).returncode
+    assert any('unknown directive "nonsense"' in one["MESSAGE"] for one in machine.journal(unit))
+    machine.write(place, accepted)
+    assert ask() == ("200", "/x")
+    assert machine.run("docker", "inspect", "-f", "{{.Id}}", f"{it.prefix}-dev-gateway").stdout == first
+    it.omnitron("down")
+    assert f"{it.prefix}-dev-gateway" not in machine.run("docker", "ps", "-a").stdout

@@ -1,4 +1,4 @@
-"""What the unit of a container runs: `python -m omnitron.infra.containers run SETTINGS`.
+"""What the unit of a container runs: `python -m omnitron.infra.containers run|reload SETTINGS`.
 
 It stays in the foreground as long as the container runs, hands on what that writes, says READY when it is healthy,
 and ends as it ends. While the engine is away it waits and says so: that is no crash of the container's.
@@ -21,7 +21,7 @@ from omnitron.infra.containers.provision import provision
 from omnitron.secrets import credentials
 from omnitron.supervision import notify
 
-USAGE = "usage: python -m omnitron.infra.containers run SETTINGS"
+USAGE = "usage: python -m omnitron.infra.containers run|reload SETTINGS"
 STARTING_S, RUNNING_S, ENGINE_S = 0.25, 1.0, 2.0
 """Time between two looks: while it starts, while it runs, and while the engine is away."""
 EXTENSION_US = 30_000_000
@@ -66,6 +66,8 @@ class Runner:
                 return status
         try:
             self._container.stop()
+            if not self._told.get("isKept", True):
+                self._container.remove(volumes=False)
         except EngineDownError as error:
             print(f"cannot stop the container {self._container.name}: the engine does not answer ({error})")
         return 0
@@ -125,12 +127,27 @@ class Runner:
             self._asked_to_end.wait(EXTENSION_US / 3e6)
 
 
+def _reload(told: dict[str, Any]) -> int:
+    """Have the container take over its configuration; an exit status."""
+    try:
+        status, output, errors = Container(told, {}).execute(told["reload"], {})
+    except (CannotError, EngineDownError) as error:
+        status, output, errors = 1, "", str(error)
+    print((output + errors).strip(), file=sys.stderr)
+    return status
+
+
 def main(arguments: list[str]) -> int:
     """Run the container that the file on the command line describes."""
-    if len(arguments) != 2 or arguments[0] != "run":
+    if len(arguments) != 2 or arguments[0] not in ("run", "reload"):
         print(USAGE, file=sys.stderr)
         return 2
     told: dict[str, Any] = json.loads(Path(arguments[1]).read_text())
+    if arguments[0] == "reload":
+        return _reload(told)
+    if target := told.get("runtime"):
+        folder = os.environ["RUNTIME_DIRECTORY"]
+        told["volumes"].append({"source": folder, "target": target, "mode": "rw", "named": False})
     try:
         container = Container(told, credentials.environment(told["environment"]))
         runner = Runner(container, told)

@@ -153,6 +153,7 @@ class Container:
             "mem_reservation": told["memoryReservation"],
             "nano_cpus": told["nanoCpus"],
             "shm_size": told["shmSize"],
+            "stop_signal": told.get("stopSignal"),
         }
         return client.containers.create(
             told["image"],

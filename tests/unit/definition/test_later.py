@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from omnitron.definition.ecosystem import AppEntry, EcosystemConfig, Stack
+from omnitron.definition.ecosystem import AppEntry, Stack
 from omnitron.definition.fields import HOSTED, LATER, Model
 from omnitron.definition.infrastructure import (
     BareMetalService,
@@ -37,13 +37,12 @@ SETTINGS: dict[str, Any] = {
 }
 # An example of each, by the model that it is a part of.
 MARKED: dict[type[Model], dict[str, Any]] = {
-    EcosystemConfig: {"gateway.image": "x"},
     AppEntry: {**SETTINGS, "shutdown.drainConnections": False},
     ServiceRequirement: {},
     DockerService: {},
     ServiceHealthCheck: {"jsonrpc.auth": {"user": "u", "password": "p"}},
     Stack: {"nodes": []},
-    Infrastructure: {"gateway": {}, "tor": {}},
+    Infrastructure: {"gateway.redisDb": 1, "gateway.customConfig": "x", "gateway.resources": {}, "tor": {}},
     LegacyDatabase: {"migrate": True, "migrationDir": "x"},
     BareMetalService: {
         "installCommand": "x",
@@ -127,7 +126,7 @@ def test_what_is_set_and_does_nothing_is_named(tmp_path: Path, model: type[Model
     if model in (System, Process):
         app["bootstrap"] = bootstrap(tmp_path, process, **(said if model is System else {}))
     stack = {"type": "local"} | (said if model is Stack else {})
-    data = shop(app, stacks={"dev": stack}) | (said if model is EcosystemConfig or "infrastructure" in said else {})
+    data = shop(app, stacks={"dev": stack}) | (said if "infrastructure" in said else {})
     where = {AppEntry: "apps.a.", Stack: "stacks.dev.", Process: "processes.b.", **PLACES}
     found = without_effect(loaded(tmp_path, data))
     of_modules = path in {*SETTINGS, "shutdown.drainConnections", "observability.metrics", "observability.tracing"}
@@ -150,8 +149,8 @@ def test_nothing_is_said_of_what_is_not_set(tmp_path: Path) -> None:
 
 
 def test_an_ecosystem_without_apps_is_warned_about_too(tmp_path: Path) -> None:
-    assert [problem.path for problem in without_effect(loaded(tmp_path, shop(gateway={"image": "x"})))] == [
-        "gateway.image"
+    assert [problem.path for problem in without_effect(loaded(tmp_path, shop(infrastructure={"tor": {}})))] == [
+        "infrastructure.tor"
     ]
 
 
@@ -160,7 +159,7 @@ def test_a_plan_says_each_once_in_one_line(tmp_path: Path) -> None:
     file = bootstrap(tmp_path, {"name": "b", "command": ["x"]}, version="1", requires={"redis": {"db": 1}})
     apps = [{"name": name, "bootstrap": file} for name in ("a", "b")]
     stacks = {name: {"type": "local"} for name in ("dev", "test")}
-    assert planned(tmp_path, shop(*apps, gateway={"image": "x"}, stacks=stacks)).warnings == (
+    assert planned(tmp_path, shop(*apps, infrastructure={"tor": {}}, stacks=stacks)).warnings == (
         f"{file}:9: requires.redis.db: has no effect in this version",
-        f"{tmp_path}/omnitron.config.yaml:10: gateway.image: has no effect in this version",
+        f"{tmp_path}/omnitron.config.yaml:10: infrastructure.tor: has no effect in this version",
     )

@@ -166,3 +166,46 @@ def test_a_secret_of_a_container_must_be_there(tmp_path: Path) -> None:
     assert "docker.environment.KEY: cannot use the secret 'node-key'" in problem(
         tmp_path, {"infrastructure": {"node": node}}, on
     )
+
+
+def test_the_gateway_is_a_container_where_the_host_has_no_nginx(tmp_path: Path) -> None:
+    app = {"name": "web", "command": ["x"], "transports": {"http": {"port": 3000}}}
+    data = shop(app, gateway={"port": 9000, "tls": {"certificate": "/c.pem", "key": "/k.pem"}})
+    from omnitron.planner.plan import make_plan
+
+    made = make_plan(loaded(tmp_path, data), ENGINE)
+    (process,) = made.stacks[0].apps["gateway"]
+    told = json.loads(process.told.spec if process.told else "")
+    assert (told["image"], told["network"]) == ("openresty/openresty:alpine", "host")
+    assert {(one["source"], one["mode"]) for one in told["volumes"]} >= {("/c.pem", "ro"), ("/k.pem", "ro")}
+    assert made.stacks[0].site and made.stacks[0].site.provider.why == "the host has no nginx, but a container engine"
+
+
+@pytest.mark.parametrize(
+    ("gateway", "on", "provider"),
+    [
+        ({}, replace(facts(), programs=frozenset({"nginx", "docker"})), "native"),
+        ({"image": "own:1"}, replace(facts(), programs=frozenset({"nginx", "docker"})), "docker"),
+        ({}, facts(), "native"),
+    ],
+)
+def test_who_runs_the_gateway(tmp_path: Path, gateway: dict[str, Any], on: Any, provider: str) -> None:
+    from omnitron.planner.plan import make_plan
+
+    site = make_plan(loaded(tmp_path, shop({"name": "a"}, gateway=gateway)), on).stacks[0].site
+    assert site and site.provider.name == provider
+
+
+def test_the_gateway_in_the_older_form(tmp_path: Path) -> None:
+    from omnitron.planner.plan import make_plan
+
+    (tmp_path / "infra/nginx").mkdir(parents=True)
+    data = shop({"name": "a"}, infrastructure={"gateway": {"port": 8090}})
+    site = make_plan(loaded(tmp_path, data), facts()).stacks[0].site
+    assert site and (site.port, site.folder) == (8090, tmp_path / "infra/nginx")
+
+
+def test_the_preset_of_a_gateway_says_where_it_belongs(tmp_path: Path) -> None:
+    services = {"edge": {"preset": "openresty"}}
+    said = problem(tmp_path, {}, ENGINE, infrastructure={"services": services})
+    assert "cannot run edge: it is the gateway of every stack (say gateway: {port: 8080} instead" in said
