@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import time
 from typing import TYPE_CHECKING, Annotated
 
@@ -95,6 +96,7 @@ async def _apply(plan: Plan, prepared: list[Prepared], policy: StackPolicy, scop
             names = await _running(manager, removed)
             await _say(manager, [Step("stop", tuple(names), "no longer in the definition")])
             await asyncio.to_thread(install, plan, scope)
+            await asyncio.to_thread(_remove_containers, removed, policy)
         extra = await asyncio.to_thread(_surplus, policy, scope.name == "user")
         await _say(manager, [Step("stop", tuple(extra), "more instances than the definition has")] if extra else [])
         await _reopen(manager, policy)
@@ -134,6 +136,21 @@ def _stale_gateway(policy: StackPolicy, scope: Scope) -> str | None:
     except OSError:
         return None
     return f"{policy.stem}-{GATEWAY}.service" if used != installed_now else None
+
+
+def _remove_containers(removed: list[str], policy: StackPolicy) -> None:
+    """Remove the containers of services that the definition no longer has; their volumes stay."""
+    from omnitron.names import INFRA
+
+    if not any(unit.startswith(f"{policy.stem}-{INFRA}") for unit in removed) or not shutil.which("docker"):
+        return
+    from omnitron.infra.containers.engine import EngineDownError, remove_strays
+
+    known = {str(one.container["name"]) for one in policy.infra if one.container}
+    try:
+        remove_strays(policy.project, policy.stack, known)
+    except EngineDownError as error:
+        output.warn(f"a container that is no longer needed may be left: {error}")
 
 
 def _surplus(policy: StackPolicy, is_user: bool) -> list[str]:

@@ -172,3 +172,13 @@ def test_only_root_may_define_one(machine: Machine, make: Make) -> None:
     done = it.omnitron("plan", check=False)
     assert done.returncode == 3
     assert "cannot run a container: a file that defines it belongs to another user than root" in done.stderr
+
+
+def test_a_service_that_goes_takes_its_container_with_it(machine: Machine, make: Make) -> None:
+    it = project(make, 10)
+    it.omnitron("up")
+    assert inspected(it, ".State.Status") == "running"
+    it.write("app/config/default.json", json.dumps({"omnitron": {}}))
+    it.omnitron("up")
+    assert inspected(it, ".Id") == ""
+    assert f"{name(it)}-data" in machine.run("docker", "volume", "ls", "-q").stdout

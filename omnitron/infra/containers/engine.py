@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -174,6 +174,20 @@ class Container:
     def _parent(self, client: Any) -> str | None:
         """Return the stack's slice, where the engine can put a container into one."""
         return self.settings["slice"] if client.info().get("CgroupDriver") == "systemd" else None
+
+
+def remove_strays(project: str, stack: str, known: Collection[str]) -> list[str]:
+    """Remove the stopped containers of a stack that are not among `known`; their names. Volumes stay."""
+    try:
+        client = docker.from_env(timeout=PATIENCE_S)
+        labels = [f"{MANAGED}=true", f"omnitron.project={project}", f"omnitron.stack={stack}"]
+        found = client.containers.list(all=True, filters={"label": labels})
+        strays = [one for one in found if one.name not in known and one.status != "running"]
+        for one in strays:
+            one.remove()
+    except (DockerException, RequestException) as error:
+        raise EngineDownError(str(error)) from error
+    return [one.name for one in strays]
 
 
 class _Engine:
