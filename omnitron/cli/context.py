@@ -96,6 +96,7 @@ def host_facts(scope: Scope, systemd_version: int | None, ecosystem: Ecosystem |
         secrets=_secrets(scope, ecosystem),
         ports=_ports(scope, checks=ecosystem is not None),
         programs=found.programs() if scope.is_live else None,
+        refusal=found.refusal if scope.is_live and ecosystem is not None else None,
     )
 
 

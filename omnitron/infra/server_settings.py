@@ -41,7 +41,7 @@ LEAST_DATABASES = 16
 
 def settings_of(service: Service) -> dict[str, str]:
     """Return the server's settings, with the names that it gives them: `maxConnections` is `max_connections`."""
-    said = {_name(service, key): value for key, value in service.requirement.config.items()}
+    said = {name_of(service, key): value for key, value in service.requirement.config.items()}
     merged = {**DEFAULTS[service.kind], **said}
     return {key: _written(value) for key, value in merged.items() if key != DATABASES}
 
@@ -52,7 +52,8 @@ def redis_databases(service: Service, used: Iterable[int]) -> int:
     return said if isinstance(said, int) else max([LEAST_DATABASES, *(number + 1 for number in used)])
 
 
-def _name(service: Service, key: str) -> str:
+def name_of(service: Service, key: str) -> str:
+    """Return the name that the server gives a setting: `max_connections` for `maxConnections`."""
     dash = "-" if service.kind == "redis" else "_"
     return re.sub(r"(?<=[a-z0-9])([A-Z])", rf"{dash}\1", key).lower()
 
@@ -66,7 +67,7 @@ def _written(value: Any) -> str:
 def problems(service: Service) -> Iterator[Problem]:
     """Yield what cannot be written into the configuration of a server."""
     for key, value in service.requirement.config.items():
-        name = _name(service, key)
+        name = name_of(service, key)
         at = (*service.at, "config", key)
         if key == DATABASES:
             continue

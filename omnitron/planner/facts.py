@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
+from omnitron.infra.services import Kind
+
 OLDEST_SYSTEMD = 252
 RESTART_MODE = 254
 """First version with `RestartMode=`."""
@@ -77,6 +79,8 @@ class HostFacts:
     """Which ports are taken."""
     programs: frozenset[str] | None = None
     """Servers that the host has (`postgres`, `redis-server`, `docker`), None when they are not known."""
+    refusal: Callable[[Kind, Mapping[str, str]], str | None] | None = None
+    """Says what a server of the host's has against settings; None where there is nobody to ask."""
 
     @property
     def package_folder(self) -> Path:

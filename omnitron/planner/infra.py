@@ -155,7 +155,8 @@ def problems(ecosystem: Ecosystem, infra: Infra, facts: HostFacts) -> Iterator[P
             yield from containers.problems(ecosystem, placed, facts)
         if placed.provider.name != "native":
             continue
-        yield from server_settings.problems(service)
+        wrong = list(server_settings.problems(service))
+        yield from wrong or _refused(placed, facts)
         user = service.requirement.bare_metal.user if service.requirement.bare_metal else None
         account = user or ACCOUNTS[service.kind]
         if user in ("root", "0") and not facts.is_user and not _may_be_root(ecosystem, service.source, facts):
@@ -167,6 +168,16 @@ def problems(ecosystem: Ecosystem, infra: Infra, facts: HostFacts) -> Iterator[P
             at = (*service.at, "bareMetal", "user") if user else service.at
             message = f"cannot run {placed.name} as {account!r}: this host has no such user"
             yield service.source.problem(at, message)
+
+
+def _refused(placed: Placed, facts: HostFacts) -> Iterator[Problem]:
+    """Yield what the server itself has against its settings."""
+    service = placed.service
+    settings = server_settings.settings_of(service)
+    if facts.refusal and service.requirement.config and (why := facts.refusal(service.kind, settings)):
+        named = [key for key in service.requirement.config if f'"{server_settings.name_of(service, key)}"' in why]
+        message = f"cannot run {placed.name} with this: {why}"
+        yield service.source.problem((*service.at, "config", *named[:1]), message)
 
 
 def _names(infra: Infra) -> Iterator[Problem]:

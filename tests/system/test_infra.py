@@ -156,6 +156,16 @@ def test_a_full_disk_loses_no_committed_row(machine: Machine, make: Make) -> Non
         machine.run("umount", "--lazy", place)
 
 
+def test_a_setting_that_the_server_does_not_know_is_found_by_plan(machine: Machine, make: Make) -> None:
+    wrong = {"workMem": "8MBB", "no_such": 1}
+    for key, value in wrong.items():
+        it = project(make, 16, {"database": True}, infrastructure={"postgres": {"config": {key: value}}})
+        done = it.omnitron("plan", check=False)
+        assert done.returncode == 3
+        assert f"infrastructure.postgres.config.{key}: cannot run postgres with this: " in done.stderr
+    assert 'unrecognized configuration parameter "no_such"' in done.stderr
+
+
 def test_two_stacks_of_one_project_run_side_by_side(machine: Machine, make: Make) -> None:
     it = project(make, 4, NEEDS)
     base = it.definition["stacks"]["dev"]
@@ -241,7 +251,7 @@ def test_a_server_without_its_data_is_made_anew_when_asked(machine: Machine, mak
 
 
 def test_a_database_that_hangs_is_ended_and_comes_back(machine: Machine, make: Make) -> None:
-    check = {"type": "tcp", "interval": "500ms", "timeout": "1500ms", "retries": 2}
+    check = {"type": "tcp", "interval": "500ms", "timeout": "1500ms", "retries": 2, "startPeriod": 0}
     services = {"cache": {"preset": "redis", "healthCheck": check}}
     it = project(make, 8, {"redis": True}, infrastructure={"services": services})
     it.omnitron("up")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -193,6 +194,17 @@ def test_nothing_can_run_it(tmp_path: Path, needs: dict[str, Any], more: dict[st
 )
 def test_what_cannot_be(tmp_path: Path, needs: dict[str, Any], more: dict[str, Any], said: str) -> None:
     assert said in problem(tmp_path, needs, **more)
+
+
+def test_what_the_server_itself_refuses_is_named_where_it_is_said(tmp_path: Path) -> None:
+    def refusal(kind: str, settings: Mapping[str, str]) -> str | None:
+        assert (kind, settings["shared_buffers"]) == ("postgres", "256MB")
+        return f'invalid value for parameter "work_mem": "{settings["work_mem"]}"'
+
+    on = replace(facts(), refusal=refusal)
+    config = {"logStatement": "all", "workMem": "8MBB"}
+    said = problem(tmp_path, {"database": True}, on, infrastructure={"postgres": {"config": config}})
+    assert "infrastructure.postgres.config.workMem: cannot run postgres with this: invalid value for parameter" in said
 
 
 def test_a_missing_secret_is_named_where_it_is_used(tmp_path: Path) -> None:
