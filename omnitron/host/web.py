@@ -29,6 +29,8 @@ JSON = (b"content-type", b"application/json")
 CLOSE = (b"connection", b"close")
 VARY = (b"vary", b"Origin")
 LATER_S = 0.5
+BODIES_TOGETHER = 16
+"""How many bodies of the largest size a process holds at a time, all requests together."""
 LONGEST_WAIT_HEADER = b"x-request-timeout"
 """Seconds that the caller waits, in a request's header."""
 
@@ -48,6 +50,10 @@ DENIED = {
 
 
 class _TooLargeError(Exception):
+    pass
+
+
+class _TooMuchError(Exception):
     pass
 
 
@@ -77,6 +83,8 @@ class Web:
         self._verify = verify
         self._request_s = request_s
         self._longest_body = longest_body
+        self._held = 0
+        """Bytes of bodies of all requests that are being served."""
         self._websocket_path = websocket_path
         self._http = http
         self._extra = [(b"x-app-version", version.encode("latin-1", "replace"))] if version else []
@@ -189,6 +197,8 @@ class _Exchange:
                 await self._broken(error)  # of something that the handler waited for
         except _TooLargeError:
             await self._refuse(413, f"a body holds at most {web._longest_body} bytes", CLOSE)
+        except _TooMuchError:
+            await self._refuse(503, "too many large requests at a time", (b"retry-after", b"1"), CLOSE)
         except Unauthenticated as error:
             await self._refuse(401, str(error), (b"www-authenticate", challenge(error).encode("latin-1", "replace")))
         except Forbidden as error:
@@ -199,6 +209,7 @@ class _Exchange:
                 await self._broken(error)
         finally:
             web._limit.end(self)
+            web._held -= self._taken
             web._observe(self._scope["method"], self._pattern or "other", self._status, time.monotonic() - self._began)
 
     async def _route(self) -> None:
@@ -265,9 +276,13 @@ class _Exchange:
     async def _take(self) -> MutableMapping[str, Any]:
         message = await self._receive()
         if message["type"] == "http.request":
-            self._taken += len(message.get("body", b""))
+            length = len(message.get("body", b""))
+            self._taken += length
+            self._web._held += length
             if self._taken > self._web._longest_body:
                 raise _TooLargeError
+            if self._web._held > self._web._longest_body * BODIES_TOGETHER:
+                raise _TooMuchError
         else:
             self._gone = True
         return message

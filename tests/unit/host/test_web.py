@@ -463,6 +463,28 @@ def test_a_body_that_is_too_large(listening: socket.socket) -> None:
     run(test)
 
 
+def test_bodies_of_all_requests_together_are_bounded(listening: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "BODIES_TOGETHER", 2)
+
+    async def test() -> None:
+        async with serving(listening, longest_body=1000), talking(listening) as one, talking(listening) as two:
+            for talk in (one, two):
+                talk.begin("POST", "/rpc", "Content-Length: 1000")
+                talk.say(b" " * 999)
+            await asyncio.sleep(0.05)
+            async with talking(listening) as three:
+                answer = await three.ask("POST", "/rpc", body=b" " * 1000)
+                assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+            for talk in (one, two):
+                talk.say(b" ")
+                assert (await talk.heard()).status == 200
+            # What is answered is no longer held.
+            async with talking(listening) as four:
+                assert (await four.ask("POST", "/rpc", body=b" " * 1000)).status == 200
+
+    run(test)
+
+
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_body_of_100_mb_is_neither_kept_nor_an_answer_lost(
     listening: socket.socket, chunked: bool, monkeypatch: pytest.MonkeyPatch
