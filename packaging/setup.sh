@@ -70,3 +70,5 @@ if [ ! -e $stamp ] || [ pyproject.toml -nt $stamp ] || [ packaging/setup.sh -nt 
     fi
     touch $stamp
 fi
+# Who runs a service may not write here: without this, each start would compile what it imports anew.
+[ ! -O omnitron ] || .venv/bin/python -m compileall -q omnitron

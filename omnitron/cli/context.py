@@ -150,7 +150,8 @@ def _ports(scope: Scope, *, checks: bool) -> PortFacts:
     installed = read_policies([scope.policies, replace(scope, runtime=not scope.runtime).policies], lambda _: None)
     remembered = {policy.stem: policy.ports for policy in installed if policy.ports}
     numbers = {policy.stem: policy.redis_numbers for policy in installed if policy.redis_numbers}
-    return PortFacts(remembered, numbers, found.listening() if checks else frozenset())
+    providers = {policy.stem: {one.name: one.provider for one in policy.infra} for policy in installed}
+    return PortFacts(remembered, numbers, providers, found.listening() if checks else frozenset())
 
 
 def version_or_oldest() -> int:

@@ -147,7 +147,7 @@ def parse_environment_value(value: object) -> str:
     for character in text:
         if (character < " " and character not in "\t\n") or character == "\x7f":
             raise ValueError(f"holds the control character U+{ord(character):04X}, which systemd does not pass on")
-    for word in re.findall(r"\$\{([A-Za-z]+):", text):
+    for word in re.findall(r"\$\{([A-Za-z]+):(?![-=?+])", text):
         # Anything else in braces may be meant for the program.
         if word != SECRET and difflib.get_close_matches(word.lower(), [SECRET], cutoff=0.75):
             raise ValueError(f"refers to ${{{word}:…}}; did you mean ${{{SECRET}:…}}?")

@@ -1,69 +1,102 @@
-"""The gateway in a container: nginx of an OpenResty image, on the host's network, with the same configuration."""
+"""The gateway in a container: nginx of an OpenResty image, on the host's network, with the same configuration.
+
+Nothing that the project's own files make it do is done by root: it runs as nobody. Where its port takes root, these
+files have to be root's own, and it has no capability but what binding and becoming nobody take.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from omnitron.definition.infrastructure import DockerService
 from omnitron.gateway.routes import PAGE, Site
 from omnitron.secrets import references
 
 PLACE = "/omnitron"
-"""The unit's runtime directory, inside."""
-CONFIGURATION = "/etc/omnitron-gateway"
-"""The folder of what is generated, inside."""
+"""Its own folder, inside."""
+NOBODY = 65534
+FIRST_FREE_PORT = 1024
 
 _CHECK = f"""
 nginx=$(command -v openresty || command -v nginx)
-cp {CONFIGURATION}/nginx.conf nginx.conf.new
 $nginx -p {PLACE}/ -e stderr -c {PLACE}/nginx.conf.new -t -q
 mv nginx.conf.new nginx.conf
 """
 SERVE = f"""
 set -e
 cd {PLACE}
-chmod 711 .
 for file in /etc/nginx/mime.types /usr/local/openresty/nginx/conf/mime.types; do
     if [ -r $file ]; then cp $file mime.types; fi
 done
 mkdir -p cache
-printf '%s\\n' "$PAGE" >maintenance.html
-umask 077
-printf '%s\\n' "$TLS" >tls.conf
-printf %s "$REDIS_PASSWORD" >redis-password
 {_CHECK}
-unset REDIS_PASSWORD
 exec $nginx -p {PLACE}/ -e stderr -c {PLACE}/nginx.conf -g 'daemon off;'
 """
 RELOAD = f"""
 set -e
 cd {PLACE}
-umask 077
 {_CHECK}
 kill -HUP 1
 """
 """What nginx does not accept is never what it runs with."""
 
 
-def docker_of(site: Site) -> DockerService:
-    """Return what its container is told; its mounts are `mounts`."""
-    tls = f"ssl_certificate {site.certificate};\nssl_certificate_key {site.key};" if site.certificate else ""
-    credential = site.redis.credential if site.redis else None
-    return DockerService(
-        image=site.gateway.image,
-        entrypoint=["sh", "-c"],
-        command=[SERVE],
-        network="host",
-        environment={"PAGE": PAGE, "TLS": tls, "REDIS_PASSWORD": references.to(credential) if credential else ""},
-    )
+def settings(site: Site, configuration: Path, *, handed: bool) -> dict[str, Any]:
+    """Return what its container has beside what all have; `handed` when systemd hands certificate and key to it."""
+    by_root = site.port < FIRST_FREE_PORT
+    return {
+        "image": site.gateway.image,
+        "entrypoint": ["sh", "-c"],
+        "command": [SERVE],
+        "user": None if by_root else f"{NOBODY}:{NOBODY}",
+        "capabilities": ["CHOWN", "NET_BIND_SERVICE", "SETGID", "SETUID"] if by_root else [],
+        "network": "host",
+        "volumes": list(_mounts(site)),
+        "files": {
+            "folder": PLACE,
+            "owner": 0 if by_root else NOBODY,
+            "each": list(_files(site, configuration, handed=handed)),
+        },
+        "configuration": str(configuration),
+        "reload": ["sh", "-c", RELOAD],
+        "stopSignal": "SIGQUIT",
+        "isKept": False,
+    }
 
 
-def mounts(site: Site, configuration: Path) -> list[dict[str, str | bool]]:
-    """Return what of the host is seen inside, to be read alone: at its own path, but for what is generated."""
-    files = [path for path in (site.page, site.certificate, site.key) if path]
-    own = [path for path in files if site.folder is None or site.folder not in path.parents]
-    pairs = [(configuration, CONFIGURATION), *((path, str(path)) for path in (site.lua, site.folder, *own) if path)]
-    return [
-        {"source": str(source), "target": target, "mode": "ro", "named": False}
-        for source, target in dict.fromkeys(pairs)
-    ]
+def _files(site: Site, configuration: Path, *, handed: bool) -> Iterator[dict[str, Any]]:
+    """Yield what is put into its folder before it starts, and before it is to read it anew."""
+    yield {"name": "nginx.conf.new", "path": str(configuration), "isPrivate": False}
+    yield {"name": "maintenance.html", "text": f"{PAGE}\n", "isPrivate": False}
+    if site.redis and site.redis.credential:
+        yield {"name": "redis-password", "text": references.to(site.redis.credential), "isPrivate": True}
+    if site.certificate and site.key:
+        tls = f"ssl_certificate {PLACE}/tls.crt;\nssl_certificate_key {PLACE}/tls.key;\n"
+        yield {"name": "tls.conf", "text": tls, "isPrivate": False}
+        for name, credential, path in (
+            ("tls.crt", "tls-certificate", site.certificate),
+            ("tls.key", "tls-key", site.key),
+        ):
+            where = {"credential": credential} if handed else {"path": str(path)}
+            yield {"name": name, **where, "isPrivate": True}
+
+
+def _mounts(site: Site) -> Iterator[dict[str, str | bool]]:
+    """Yield what of the host is seen inside, at its own path and to be read alone."""
+    page = site.page if site.page and (site.folder is None or site.folder not in site.page.parents) else None
+    for path in (site.lua, site.folder, page):
+        if path:
+            yield {"source": str(path), "target": str(path), "mode": "ro", "named": False}
+
+
+def not_roots_own(site: Site) -> Path | None:
+    """Return one of the files that it would run as root, and that somebody else may change; None without one."""
+    if site.port >= FIRST_FREE_PORT:
+        return None
+    files = [*([site.folder, *site.folder.rglob("*")] if site.folder else []), *([site.page] if site.page else [])]
+    for path in files:
+        status = path.stat()
+        if status.st_uid != 0 or status.st_mode & 0o022:
+            return path
+    return None

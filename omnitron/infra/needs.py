@@ -21,8 +21,11 @@ from omnitron.definition.system import (
     Requirements,
     S3Requirement,
 )
+from omnitron.errors import Problem
 
 M = TypeVar("M", bound=Model)
+OLDER: KeyPath = ("requires",)
+"""Where the older form of an app's needs is, in its system."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +39,22 @@ class Needs:
     """Shared services that want a Redis database for the app: discovery, notifications and others."""
     own: Mapping[str, ServiceRequirement]
     """Services of the app's own, by name."""
-    source: Source
-    at: KeyPath
-    """Where that is said."""
+    places: Mapping[str, tuple[Source, KeyPath]]
+    """Where each of these is said, by its name in a definition: `database`, `infrastructure`."""
+    elsewhere: tuple[Source, KeyPath]
+    """Where the app is, for what nothing is said of."""
+    buckets: tuple[str, ...] = ()
+    """Buckets beside the one that the app is told."""
+
+    def place(self, field: str) -> tuple[Source, KeyPath]:
+        """Return the file and the place in it that say something of a field."""
+        source, at = self.places.get(field, self.elsewhere)
+        return source, (*at, field) if field in self.places else at
+
+    def problem(self, field: str, more: KeyPath, message: str, hint: str | None = None) -> Problem:
+        """Say that `message` is true of a field, or of what is at `more` below it."""
+        source, at = self.place(field)
+        return source.problem((*at, *more), message, hint)
 
 
 def needs_of(app: App) -> Needs:
@@ -47,15 +63,15 @@ def needs_of(app: App) -> Needs:
     levels: list[tuple[AppConfig | None, Source | None, KeyPath]] = [
         (app.needs, app.needs_source, ("omnitron",)),
         (system.omnitron_config if system else None, app.system_source, ("omnitronConfig",)),
-        (_older(system.requires) if system and system.requires else None, app.system_source, ("requires",)),
+        (_older(system.requires) if system and system.requires else None, app.system_source, OLDER),
     ]
     said = [(config, source, at) for config, source, at in levels if config is not None and source is not None]
-    if not said:
-        return Needs(None, None, None, (), {}, app.source, ("apps", app.index))
-    _, source, at = said[0]
     fields: dict[str, Any] = {}
-    for config, *_ in said:
-        fields |= {name: getattr(config, name) for name in config.model_fields_set if name not in fields}
+    places: dict[str, tuple[Source, KeyPath]] = {}
+    for config, source, at in said:
+        own = config.model_fields_set - fields.keys()
+        fields |= {name: getattr(config, name) for name in own}
+        places |= dict.fromkeys(own, (source, at))
     merged = AppConfig.model_construct(**fields)
     return Needs(
         database=_kind(Database, merged.database),
@@ -63,9 +79,15 @@ def needs_of(app: App) -> Needs:
         s3=_kind(Bucket, merged.s3),
         services=tuple(name for name, wanted in merged.services.items() if wanted),
         own=merged.infrastructure,
-        source=source,
-        at=at,
+        places=places,
+        elsewhere=(app.source, ("apps", app.index)),
+        buckets=_more_buckets(system.requires if system else None) if places.get("s3", (None, ()))[1] == OLDER else (),
     )
+
+
+def _more_buckets(requires: Requirements | None) -> tuple[str, ...]:
+    s3 = requires.s3 if requires else None
+    return tuple(s3.buckets[1:]) if isinstance(s3, S3Requirement) else ()
 
 
 def _older(requires: Requirements) -> AppConfig:

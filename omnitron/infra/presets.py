@@ -41,9 +41,19 @@ def contained(service: Service) -> Service:
     """Return a service that is to run in a container with all that its container is told; custom ones say it all."""
     if service.kind not in IMAGES:
         return service
-    requirement = service.requirement
-    docker = merged(_docker(service), requirement.docker)
+    requirement, preset = service.requirement, _docker(service)
+    docker = merged(preset, requirement.docker)
+    # Its data has its place, whatever else is mounted: without one it would go with the container.
+    said = requirement.docker.volumes if requirement.docker else []
+    kept = [text for text in preset.volumes if _target(text) not in map(_target, said)]
+    docker = docker.model_copy(update={"volumes": [*kept, *said]})
     return replace(service, requirement=requirement.model_copy(update={"docker": docker}))
+
+
+def _target(volume: str) -> str:
+    """Return where a volume is seen inside, as `source:target[:mode]` says."""
+    source, _, rest = volume.partition(":")
+    return (rest.partition(":")[0] or source).rstrip("/")
 
 
 def port_inside(kind: Kind, name: str, port: int) -> int:

@@ -32,10 +32,10 @@ class Provider:
     why: str
 
 
-def choose(service: Service, programs: frozenset[str] | None) -> Provider:
+def choose(service: Service, programs: frozenset[str] | None, before: str | None = None) -> Provider:
     """Return who runs a service; `programs` are those that the host has, None where that is not known.
 
-    Raises NoProviderError.
+    `before` is who ran it until now, and has its data: nobody takes its place unasked. Raises NoProviderError.
     """
     if service.external:
         return Provider("external", f"the stack says that it runs on {service.external.host}")
@@ -49,9 +49,16 @@ def choose(service: Service, programs: frozenset[str] | None) -> Provider:
             )
         return Provider("docker", "the definition describes a container")
     program, package = NATIVE.get(service.kind, (None, None))
+    if before == "docker" and service.kind in IMAGES and programs is not None and "docker" in programs:
+        return Provider("docker", "its data is in a container already")
     if program and (programs is None or program in programs):
         return Provider("native", f"the host has {program}" if programs else "")
-    if service.kind in IMAGES and programs is not None and "docker" in programs:
+    if before == "native" and program:
+        raise NoProviderError(
+            f"this host has no {program} any more, which has its data",
+            f"apt install {package}; or, to begin anew in a container: docker: {{}}",
+        )
+    if service.kind in IMAGES and (programs is None or "docker" in programs):
         lacks = f"the host has no {program}" if program else f"no Debian package has a server for {service.kind}"
         return Provider("docker", f"{lacks}, but a container engine")
     if service.kind == "openresty":

@@ -60,6 +60,8 @@ class GivenOut:
     """By `service.port`."""
     numbers: Mapping[str, int] = field(default_factory=dict)
     """Redis databases, by `app/purpose`."""
+    providers: Mapping[str, str] = field(default_factory=dict)
+    """Who runs it, by service."""
 
 
 def resolve(ecosystem: Ecosystem, stack: str, programs: frozenset[str] | None, before: GivenOut) -> Infra:
@@ -75,7 +77,7 @@ def resolve(ecosystem: Ecosystem, stack: str, programs: frozenset[str] | None, b
     services: list[Service] = []
     for service in asked.services:
         try:
-            provider = choose(service, programs)
+            provider = choose(service, programs, before.providers.get(service.name))
         except NoProviderError as error:
             problems.append(service.source.problem(service.at, f"cannot run {service.name}: {error}", error.hint))
             continue
@@ -90,7 +92,12 @@ def resolve(ecosystem: Ecosystem, stack: str, programs: frozenset[str] | None, b
             service = replace(service, requirement=service.requirement.model_copy(update={"critical": False}))
         services.append(presets.contained(service) if provider.name == "docker" else service)
         warnings += _without_effect(service, provider)
+    own = ecosystem.config.stacks[stack].infrastructure
+    if own and own.gateway:
+        at = ("stacks", stack, "infrastructure", "gateway")
+        warnings.append(ecosystem.source.problem(at, "has no effect: a gateway is that of all stacks: say gateway"))
     problems += _unsupported(asked)
+    problems += [problem for service in services for problem in _too_short(service)]
     problems += [problem for service in asked.services for problem in _unselected(service)]
     try:
         given = _ports(ecosystem, stack, services, providers, before.ports)
@@ -172,12 +179,20 @@ def _unselected(service: Service) -> Iterator[Problem]:
         yield service.source.problem((*service.at, "networkMode"), message)
 
 
+def _too_short(service: Service) -> Iterator[Problem]:
+    """Yield keys that MinIO would not start with."""
+    for name, least in (("accessKey", 3), ("secretKey", 8)) if service.kind == "minio" else ():
+        said = service.requirement.secrets.get(name)
+        if isinstance(said, str) and len(said) < least:
+            message = f"cannot use this {name}: it has at least {least} characters"
+            yield service.source.problem((*service.at, name), message)
+
+
 def _unsupported(asked: Wanted) -> Iterator[Problem]:
     for needs in asked.needs.values():
         if needs.database and needs.database.dialect != "postgres":
-            at = (*needs.at, "database", "dialect")
             message = f"cannot provide a {needs.database.dialect} database: this version has postgres alone"
-            yield needs.source.problem(at, message, "leave database out, and set DATABASE_URL in env")
+            yield needs.problem("database", ("dialect",), message, "leave database out, and set DATABASE_URL in env")
 
 
 def _beyond_limit(
@@ -197,6 +212,6 @@ def _beyond_limit(
         for (app, purpose), number in numbers.items():
             if asked.serving.get((app, "redis")) == one.name and number >= limit:
                 needs = asked.needs[app]
-                at = (*needs.at, "redis") if purpose == "redis" else (*needs.at, "services", purpose)
+                field, more = ("redis", ()) if purpose == "redis" else ("services", (purpose,))
                 message = f"cannot use Redis database {number}: {one.name} has {limit}, numbered from 0"
-                yield needs.source.problem(at, message, "lower stacks.*.settings.redisDbOffset, or raise databases")
+                yield needs.problem(field, more, message, "lower stacks.*.settings.redisDbOffset, or raise databases")

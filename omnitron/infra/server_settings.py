@@ -8,6 +8,7 @@ from typing import Any
 
 from omnitron.errors import Problem
 from omnitron.infra.services import Service
+from omnitron.secrets import references
 
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "postgres": {
@@ -49,13 +50,19 @@ def settings_of(service: Service) -> dict[str, str]:
 def redis_databases(service: Service, used: Iterable[int]) -> int:
     """Return how many databases a Redis server of ours has: as it says, or as many as are used."""
     said = service.requirement.config.get(DATABASES)
-    return said if isinstance(said, int) else max([LEAST_DATABASES, *(number + 1 for number in used)])
+    return (
+        said
+        if isinstance(said, int) and not isinstance(said, bool)
+        else max([LEAST_DATABASES, *(number + 1 for number in used)])
+    )
 
 
 def name_of(service: Service, key: str) -> str:
     """Return the name that the server gives a setting: `max_connections` for `maxConnections`."""
-    dash = "-" if service.kind == "redis" else "_"
-    return re.sub(r"(?<=[a-z0-9])([A-Z])", rf"{dash}\1", key).lower()
+    if service.kind == "redis":
+        return re.sub(r"(?<=[a-z0-9])([A-Z])", r"-\1", key).lower()
+    # PostgreSQL takes one for the other on its command line, and not in its file.
+    return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", key).lower().replace("-", "_")
 
 
 def _written(value: Any) -> str:
@@ -71,7 +78,12 @@ def problems(service: Service) -> Iterator[Problem]:
         at = (*service.at, "config", key)
         if key == DATABASES:
             continue
-        if not SETTING.fullmatch(name):
+        if service.kind == "minio":
+            message, cure = f"cannot set {key}: MinIO has its settings in its environment", "docker: {environment: …}"
+            yield service.source.problem(at, message, cure)
+        elif references.OPENING in str(value):
+            yield service.source.problem(at, f"cannot set {name}: a setting is no place for a secret")
+        elif not SETTING.fullmatch(name):
             yield service.source.problem(at, f"cannot set {key!r}: that is no name of a setting")
         elif name in OURS[service.kind] or name.startswith("include"):
             yield service.source.problem(at, f"cannot set {name}: omnitron sets it itself")

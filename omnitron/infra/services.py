@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from omnitron.definition.infrastructure import (
     BareMetalService,
@@ -12,6 +12,8 @@ from omnitron.definition.infrastructure import (
     ExternalService,
     Infrastructure,
     LegacyDatabase,
+    LegacyPostgres,
+    LegacyRedis,
     Secret,
     ServiceOverride,
     ServiceRequirement,
@@ -107,7 +109,7 @@ def _of_level(level: Infrastructure, source: Source, at: KeyPath) -> Iterator[Se
             "postgres",
             ServiceRequirement(
                 preset="postgres",
-                image=level.postgres.image,
+                image=_said(level.postgres, "image"),
                 config=level.postgres.config,
                 ports={"main": level.postgres.port},
                 secrets=_secrets(password=level.postgres.password),
@@ -123,7 +125,7 @@ def _of_level(level: Infrastructure, source: Source, at: KeyPath) -> Iterator[Se
             "redis",
             ServiceRequirement(
                 preset="redis",
-                image=level.redis.image,
+                image=_said(level.redis, "image"),
                 config=level.redis.config,
                 ports={"main": level.redis.port},
                 secrets=_secrets(password=level.redis.password),
@@ -162,14 +164,20 @@ def _of_level(level: Infrastructure, source: Source, at: KeyPath) -> Iterator[Se
         yield Service(name, requirement.preset or "custom", requirement, source, (*at, "services", name))
 
 
+def _said(model: LegacyPostgres | LegacyRedis, name: str) -> Any:
+    """Return the value of a field that somebody has set."""
+    return getattr(model, name) if name in model.model_fields_set else None
+
+
 def _secrets(**given: Secret | None) -> dict[str, Secret]:
     return {name: value for name, value in given.items() if value is not None}
 
 
 def _own(app: App, needs: Needs) -> Iterator[Service]:
+    source, at = needs.place("infrastructure")
     for name, requirement in needs.own.items():
-        at = (*needs.at, "infrastructure", name)
-        yield Service(f"{app.name}-{name}", requirement.preset or "custom", requirement, needs.source, at, app.name)
+        kind = requirement.preset or "custom"
+        yield Service(f"{app.name}-{name}", kind, requirement, source, (*at, name), app.name)
 
 
 def _implied(needs: Needs, app: str, known: Mapping[str, Service]) -> Iterator[tuple[Kind, str, Service]]:
@@ -186,7 +194,8 @@ def _implied(needs: Needs, app: str, known: Mapping[str, Service]) -> Iterator[t
         dedicated = bool(getattr(need, "dedicated", False))
         name = f"{app}-{kind}" if dedicated else shared
         preset = ServiceRequirement(preset=kind)  # type: ignore[arg-type] # all three are presets
-        yield kind, name, Service(name, kind, preset, needs.source, (*needs.at, key), app if dedicated else None)  # type: ignore[misc, arg-type]
+        source, at = needs.place(key)
+        yield kind, name, Service(name, kind, preset, source, at, app if dedicated else None)  # type: ignore[misc, arg-type]
 
 
 def _varied(service: Service) -> Service:

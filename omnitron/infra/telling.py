@@ -6,8 +6,10 @@ import re
 from collections.abc import Iterator, Mapping
 
 from omnitron.definition.infrastructure import Secret, SecretRef
+from omnitron.definition.source import KeyPath, Source
 from omnitron.errors import Problem
 from omnitron.infra import databases, redis_numbers, server_settings
+from omnitron.infra.native.redis import quoted
 from omnitron.infra.placed import BucketToMake, DatabaseToMake, Placed
 from omnitron.infra.services import KINDS_OF_NEEDS, Wanted
 from omnitron.secrets import references
@@ -41,6 +43,7 @@ class Telling:
         self.redis_databases = redis_databases
         self.generated: dict[str, str | None] = {}
         self.problems: list[Problem] = []
+        self._owners: dict[str, str] = {}
 
     def variables(self, app: str) -> Iterator[tuple[str, str]]:
         """Yield what an app is told."""
@@ -103,6 +106,7 @@ class Telling:
         if isinstance(given, SecretRef):
             return role, given.secret
         name = f"infra-{server.name}-{role}"
+        self._claim(server, name, f"the role {role} of {server.name}")
         self.generated[name] = given
         return role, name
 
@@ -140,21 +144,25 @@ class Telling:
     def buckets(self, server: Placed) -> Iterator[BucketToMake]:
         """Yield the buckets that a server has: those of the apps that use it, and those that it declares."""
         apps = [app for app in server.service.users if self.asked.serving.get((app, "minio")) == server.name]
-        of_apps = [(self._bucket_of(app), (*self.asked.needs[app].at, "s3"), self.asked.needs[app]) for app in apps]
-        for bucket, at, needs in of_apps:
+        wanted: dict[str, tuple[BucketToMake, Source, KeyPath]] = {}
+        for app in apps:
+            needs = self.asked.needs[app]
+            for bucket in (self._bucket_of(app), *(BucketToMake(name, None) for name in needs.buckets)):
+                wanted.setdefault(bucket.name, (bucket, *needs.place("s3")))
+        for name in server.service.buckets:
+            wanted.setdefault(name, (BucketToMake(name, None), server.service.source, server.service.at))
+        for bucket, source, at in wanted.values():
             if not BUCKET.fullmatch(bucket.name):
                 message = f"cannot make the bucket {bucket.name!r}: a name has 3 to 63 of a-z, 0-9, . and -"
-                self.problems.append(needs.source.problem(at, message, "name it: s3: {bucket: …}"))
+                self.problems.append(source.problem(at, message, "name it: s3: {bucket: …}"))
             yield bucket
-        known = {bucket.name for bucket, *_ in of_apps}
-        yield from (BucketToMake(name, None) for name in server.service.buckets if name not in known)
 
     def inside(self, one: Placed) -> Iterator[tuple[str, str]]:
         """Yield the environment of a container."""
         docker = one.service.requirement.docker
         if one.service.kind == "redis":
-            settings = {**server_settings.settings_of(one.service), "databases": self.redis_databases[one.name]}
-            yield "REDIS_SETTINGS", "\n".join(f"{name} {value}" for name, value in settings.items())
+            settings = {**server_settings.settings_of(one.service), "databases": str(self.redis_databases[one.name])}
+            yield "REDIS_SETTINGS", "\n".join(f"{name} {quoted(value)}" for name, value in settings.items())
         for variable, template in (docker.environment if docker else {}).items():
             yield variable, self._filled(one, variable, template)
 
@@ -174,8 +182,16 @@ class Telling:
         if value is None and not (server.is_ours and server.service.kind in KINDS_OF_NEEDS):
             return None
         name = f"infra-{server.name}" + ("" if key == "password" else f"-{key}")
+        self._claim(server, name, f"{server.name} itself")
         self.generated[name] = value
         return name
+
+    def _claim(self, server: Placed, name: str, owner: str) -> None:
+        """Refuse one secret for two: who has the one would have the other."""
+        other = self._owners.setdefault(name, owner)
+        if other != owner:
+            message = f"cannot keep its password: the secret {name} would be that of {owner}, and of {other}"
+            self.problems.append(server.service.source.problem(server.service.at, message, "rename the service"))
 
     def _filled(self, one: Placed, variable: str, template: str) -> str:
         def place(match: re.Match[str]) -> str:

@@ -73,12 +73,17 @@ def runner(
     probe: Probe | None,
     listeners: tuple[Listener, ...],
     restarts: Restarts | None = None,
+    files: tuple[tuple[str, Path], ...] = (),
 ) -> PlannedProcess:
     """Return the process that stays in the foreground of the container which `settings` describe."""
     credentials = [name for value in settings["environment"].values() for name in references.names_in(value)]
     credentials += [one["credential"] for one in settings.get("databases", ()) if one["credential"]]
+    put = settings["files"]["each"] if "files" in settings else ()
+    credentials += [name for one in put for name in references.names_in(one.get("text", ""))]
     text = json.dumps(settings, ensure_ascii=False, indent=1) + "\n"
-    told = Native(text, setup=None, stop_signal=None, credentials=tuple(dict.fromkeys(credentials)), asks=asks)
+    told = Native(
+        text, setup=None, stop_signal=None, credentials=tuple(dict.fromkeys(credentials)), files=files, asks=asks
+    )
     stem = names.unit_stem(ecosystem.config.unit_prefix, stack)
     spec = str(facts.specs / spec_name(stem, app, names.SINGLE_PROCESS, told))
     python = facts.host_python

@@ -39,12 +39,17 @@ class SecretPlaces:
 
 @dataclass(frozen=True)
 class PortFacts:
-    """Which TCP ports are taken on the host. Nobody is asked for a plan that only looks at the definition."""
+    """What stacks were given before, and which TCP ports are taken on the host.
+
+    Nobody is asked for a plan that only looks at the definition.
+    """
 
     remembered: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Those that stacks were given before, by stem and `service.port`."""
     numbers: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Redis databases that stacks were given before, by stem and `app/purpose`."""
+    providers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Who runs the services of stacks that are installed, by stem and service."""
     listening: frozenset[int] = frozenset()
     """Those that somebody listens on."""
 

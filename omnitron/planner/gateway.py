@@ -12,7 +12,7 @@ from pathlib import Path
 
 from omnitron import names
 from omnitron.definition.ecosystem import Gateway
-from omnitron.definition.infrastructure import ServiceRequirement
+from omnitron.definition.infrastructure import DockerService, ServiceRequirement
 from omnitron.definition.loader import Ecosystem
 from omnitron.definition.process import Paths
 from omnitron.errors import Problem
@@ -141,22 +141,26 @@ def process_of(ecosystem: Ecosystem, stack: str, site: Site, facts: HostFacts) -
 
 
 def _container(ecosystem: Ecosystem, stack: str, site: Site, facts: HostFacts) -> PlannedProcess:
-    requirement = ServiceRequirement(docker=contained.docker_of(site), startup_timeout=STARTUP_TIMEOUT_MS)
-    service = Service(names.GATEWAY, "custom", requirement, ecosystem.source, (names.GATEWAY,))
+    requirement = ServiceRequirement(docker=DockerService(), startup_timeout=STARTUP_TIMEOUT_MS)
+    service = Service(names.GATEWAY, "custom", requirement, ecosystem.source, ecosystem.gateway_at)
     placed = Placed(service, site.provider, site.gateway.host, {})
-    environment = dict(requirement.docker.environment) if requirement.docker else {}
     configuration = facts.specs / config_name(names.unit_stem(ecosystem.config.unit_prefix, stack))
+    is_handed = _is_handed(ecosystem, facts)
     settings = {
-        **recipe(placed, environment, containers.place_of(ecosystem, stack), STOP_TIMEOUT_MS),
-        "volumes": contained.mounts(site, configuration.parent),
-        "runtime": contained.PLACE,
-        "reload": ["sh", "-c", contained.RELOAD],
-        "stopSignal": "SIGQUIT",
-        "isKept": False,
+        **recipe(placed, {}, containers.place_of(ecosystem, stack), STOP_TIMEOUT_MS),
+        **contained.settings(site, configuration, handed=is_handed),
     }
     probe, listener = _asked(site)
     return containers.runner(
-        ecosystem, stack, names.GATEWAY, settings, facts, asks=True, probe=probe, listeners=(listener,)
+        ecosystem,
+        stack,
+        names.GATEWAY,
+        settings,
+        facts,
+        asks=True,
+        probe=probe,
+        listeners=(listener,),
+        files=_handed(site) if is_handed else (),
     )
 
 
@@ -231,13 +235,25 @@ def _tls(site: Site, ecosystem: Ecosystem, facts: HostFacts) -> dict[str, str | 
     return {"certificate": str(site.certificate), "key": str(site.key)}
 
 
-def wrong(ecosystem: Ecosystem, site: Site, facts: HostFacts) -> Iterator[Problem]:
+def wrong(ecosystem: Ecosystem, infra: Infra, site: Site, facts: HostFacts) -> Iterator[Problem]:
     """Yield what keeps a gateway from being run as it is declared."""
     source = ecosystem.source
+    for placed in infra.services:
+        if placed.name == names.GATEWAY and site.contained:
+            message = "cannot name its container: it would be that of the gateway"
+            yield placed.service.source.problem(placed.service.at, message, "rename the service")
     for at, message, cure in problems(site, checks_files=facts.accounts is not None):
         yield source.problem((*ecosystem.gateway_at, *at), message, cure)
     if site.contained:
         yield from containers.problems_of_engine(ecosystem, source, ecosystem.gateway_at, facts)
+        if facts.accounts is not None and not facts.is_user and (path := contained.not_roots_own(site)):
+            message = (
+                f"cannot listen on port {site.port} in a container: "
+                f"as root it would run {path}, which others may change"
+            )
+            yield source.problem(
+                ecosystem.gateway_at, message, f"chown -R root: {path}; chmod go-w, or a port from 1024"
+            )
         return
     if missing := " ".join(_missing(site.redis, facts)):
         message = f"cannot run the gateway: this host has no {missing}"

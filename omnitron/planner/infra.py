@@ -153,10 +153,11 @@ def problems(ecosystem: Ecosystem, infra: Infra, facts: HostFacts) -> Iterator[P
             yield from _host_unit(placed, _may_be_root(ecosystem, placed.service.source, facts), facts)
         if placed.provider.name == "docker":
             yield from containers.problems(ecosystem, placed, facts)
+        if placed.is_ours and service.kind in server_settings.DEFAULTS:
+            wrong = list(server_settings.problems(service))
+            yield from wrong or (_refused(placed, facts) if placed.provider.name == "native" else ())
         if placed.provider.name != "native":
             continue
-        wrong = list(server_settings.problems(service))
-        yield from wrong or _refused(placed, facts)
         user = service.requirement.bare_metal.user if service.requirement.bare_metal else None
         account = user or ACCOUNTS[service.kind]
         if user in ("root", "0") and not facts.is_user and not _may_be_root(ecosystem, service.source, facts):

@@ -99,7 +99,9 @@ def _stack(ecosystem: Ecosystem, stack: str, facts: HostFacts) -> StackPlan:
     )
     members = ecosystem.apps_of(stack)
     known = facts.ports
-    before = GivenOut(known.remembered.get(plain.stem, {}), known.numbers.get(plain.stem, {}))
+    before = GivenOut(
+        known.remembered.get(plain.stem, {}), known.numbers.get(plain.stem, {}), known.providers.get(plain.stem, {})
+    )
     resolved = resolve(ecosystem, stack, facts.programs, before)
     apps = dict(infra.processes(ecosystem, stack, resolved, facts))
     servers = list(apps)
@@ -156,9 +158,10 @@ def _problems(
     """Return what is wrong with one stack; `others` are the ports of others, by stem and `service.port`."""
     problems = [*plan.infra.problems, *infra.problems(ecosystem, plan.infra, facts)]
     problems += ports.problems(plan.names, plan.claims, plan.apps, facts.ports, others)
+    problems += ports.beyond(plan.app_claims)
     problems += secrets.problems(ecosystem, plan.names, plan.infra, facts)
     if plan.site:
-        problems += gateway.wrong(ecosystem, plan.site, facts)
+        problems += gateway.wrong(ecosystem, plan.infra, plan.site, facts)
     for name, processes in plan.apps.items():
         if name not in ecosystem.by_name:
             continue
@@ -221,8 +224,16 @@ def _advice(ecosystem: Ecosystem, plan: StackPlan, facts: HostFacts) -> list[str
             if not Path(folder).is_dir():
                 problem = app.source.problem(("apps", app.index, "watch"), f"cannot watch {folder}: no such folder")
                 lines.append(str(problem))
+    offsets = ecosystem.config.stacks[plan.names.stack].settings.port_offsets
     for processes in plan.apps.values():
         for process in processes:
+            own = [one.port for one in process.listeners if one.port and not one.activated]
+            if own and offsets and offsets.apps and process.app in ecosystem.by_name:
+                lines.append(
+                    f"{ecosystem.path}: {process.app}:{process.name} opens its port itself: it has to be told, in "
+                    f"settings.env of {plan.names.stack}, that it is {own[0]} there; or with socketActivation: true "
+                    "it is given the socket"
+                )
             shared = [listener for listener in process.listeners if not listener.activated]
             if (process.pool or 1) > 1 and shared:
                 lines.append(

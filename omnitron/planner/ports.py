@@ -13,6 +13,7 @@ from omnitron import names
 from omnitron.definition.loader import Ecosystem
 from omnitron.definition.source import KeyPath, Source
 from omnitron.errors import Problem
+from omnitron.infra.ports import HIGHEST
 from omnitron.infra.resolved import Infra
 from omnitron.planner.facts import PortFacts
 from omnitron.planner.groups import Apps
@@ -71,6 +72,14 @@ def problems(
             continue
         cure = f"choose another, or set stacks.{stack.stack}.settings.portOffsets or portRange"
         yield claim.source.problem(claim.at, f"cannot give {who} port {claim.port}: {why}", cure)
+
+
+def beyond(claimed: tuple[Claim, ...]) -> Iterator[Problem]:
+    """Yield the ports of apps that an offset has moved beyond the last."""
+    for claim in claimed:
+        if claim.port > HIGHEST:
+            message = f"cannot listen on port {claim.port}, the stack's offset included: the last is {HIGHEST}"
+            yield claim.source.problem(claim.at, message, "lower stacks.*.settings.portOffsets.apps")
 
 
 def advice(

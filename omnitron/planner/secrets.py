@@ -46,7 +46,7 @@ def _used(ecosystem: Ecosystem, stack: str, infra: Infra) -> Iterator[tuple[Sour
         needs = infra.needs[app_name]
         for value in env.values():
             for name in references.names_in(value):
-                yield needs.source, needs.at, name
+                yield *needs.elsewhere, name
     for placed in infra.services:
         for variable, value in infra.containers.get(placed.name, {}).items():
             for name in references.names_in(value):

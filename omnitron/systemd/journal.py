@@ -42,6 +42,8 @@ SPAWN_FAILED = "641257651c1b4ec9a8624d7a40a9e1e7"
 UNIT_FAILED = "d9b373ed55a64feb8242e02dbe79a49c"
 """Values of `MESSAGE_ID` (sd-messages(3), catalog/systemd.catalog)."""
 
+MANAGER_UNIT = "init.scope"
+"""Where the system's manager itself is."""
 SETTLE_S = 5.0
 """Longest wait for a line that systemd has written to be in the journal."""
 RECHECK_S = 0.2
@@ -212,7 +214,7 @@ def why_not_executed(unit: str, *, is_user: bool, namespaces: tuple[str, ...] = 
     deadline = time.monotonic() + SETTLE_S
     while time.monotonic() < deadline:
         try:
-            entries = list(read(query))
+            entries = [entry for entry in read(query) if is_user or _is_systemds(entry, unit)]
         except OmnitronError:
             return None
         if any(entry.message_id == UNIT_FAILED for entry in entries):
@@ -226,6 +228,11 @@ def why_not_executed(unit: str, *, is_user: bool, namespaces: tuple[str, ...] = 
     # The first line of the unit's own has the reason, the last one only the step.
     own = [entry for entry in entries if entry.units[:1] == (unit,)]
     return (own or failures)[0].message.removeprefix(f"{unit}: ")
+
+
+def _is_systemds(entry: Entry, unit: str) -> bool:
+    """Whether a line is the manager's, or of the unit itself: anybody else may name the unit, too."""
+    return entry.units[:1] in ((unit,), (MANAGER_UNIT,))
 
 
 def parse(fields: dict[str, Any]) -> Entry:

@@ -50,7 +50,10 @@ MC = r"""#!/bin/sh
 [ "$1" = --quiet ] && shift
 case "$1 $2" in
 "ready local") exec busybox wget -qO- http://127.0.0.1:9000/minio/health/live ;;
-"alias set") [ "$5/$6" = "$MINIO_ROOT_USER/$MINIO_ROOT_PASSWORD" ] && touch /tmp/logged-in ;;
+"alias set")
+    read -r user && read -r password || exit 1
+    [ "$user/$password" = "$MINIO_ROOT_USER/$MINIO_ROOT_PASSWORD" ] && touch /tmp/logged-in
+    ;;
 "mb --ignore-existing") [ -e /tmp/logged-in ] && mkdir -p "/data/${3#omnitron/}" ;;
 "quota set") [ -d "/data/${3#omnitron/}" ] && echo "$5" >"/data/${3#omnitron/}.quota" ;;
 *) echo "mc: $*: not known" >&2; exit 1 ;;

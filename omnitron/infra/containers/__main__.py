@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from omnitron.infra.containers import files
 from omnitron.infra.containers.engine import CannotError, Container, EngineDownError, State
 from omnitron.infra.containers.provision import provision
 from omnitron.secrets import credentials
@@ -76,6 +77,7 @@ class Runner:
         """Have it run, and return its exit status once it has ended; None when somebody asked it to end."""
         self._say(f"starting the container {self._container.name}")
         self._container.start()
+        _note(self._told)
         began = time.monotonic()
         threading.Thread(target=self._hand_on, args=(self._since,), daemon=True).start()
         self._since = time.time()
@@ -94,14 +96,22 @@ class Runner:
                 self._container.kill()
                 raise CannotError(f"the container {self._container.name} is unhealthy, says its own check")
             if not self._is_ready and state.health in ("", "healthy"):
-                if done := provision(self._container, self._told):
-                    print(done)
+                self._provision()
                 self._is_ready = True
                 notify.send("READY=1", f"STATUS=the container {self._container.name} runs")
             if not self._is_ready and time.monotonic() - began > self._startup_s:
                 self._container.stop()
                 raise CannotError(f"the container {self._container.name} was not healthy in {self._startup_s:g} s")
         return None
+
+    def _provision(self) -> None:
+        """Make what the server is to have; where that cannot be, it does not run on without."""
+        try:
+            if done := provision(self._container, self._told):
+                print(done)
+        except (CannotError, credentials.MissingError):
+            self._container.stop()
+            raise
 
     def _ended(self, state: State) -> int:
         print(f"the container {self._container.name} has ended with {state.exit_code} {state.error}".rstrip())
@@ -129,12 +139,23 @@ class Runner:
 
 def _reload(told: dict[str, Any]) -> int:
     """Have the container take over its configuration; an exit status."""
+    container = Container(told, {})
     try:
-        status, output, errors = Container(told, {}).execute(told["reload"], {})
-    except (CannotError, EngineDownError) as error:
+        first = told["files"]["each"][0]["name"]
+        container.put(files.archive(told["files"], only=first) or b"")
+        status, output, errors = container.execute(told["reload"], {})
+    except (CannotError, EngineDownError, OSError) as error:
         status, output, errors = 1, "", str(error)
     print((output + errors).strip(), file=sys.stderr)
+    if not status:
+        _note(told)
     return status
+
+
+def _note(told: dict[str, Any]) -> None:
+    """Leave a copy of the configuration that is in use, for whoever asks whether it is that of today."""
+    if path := told.get("configuration"):
+        (Path(os.environ["RUNTIME_DIRECTORY"]) / Path(path).name).write_bytes(Path(path).read_bytes())
 
 
 def main(arguments: list[str]) -> int:
@@ -145,17 +166,15 @@ def main(arguments: list[str]) -> int:
     told: dict[str, Any] = json.loads(Path(arguments[1]).read_text())
     if arguments[0] == "reload":
         return _reload(told)
-    if target := told.get("runtime"):
-        folder = os.environ["RUNTIME_DIRECTORY"]
-        told["volumes"].append({"source": folder, "target": target, "mode": "rw", "named": False})
     try:
-        container = Container(told, credentials.environment(told["environment"]))
+        packed = files.archive(told.get("files"))
+        container = Container(told, credentials.environment(told["environment"]), packed)
         runner = Runner(container, told)
         signal.signal(signal.SIGTERM, runner.end)
         signal.signal(signal.SIGINT, runner.end)
         signal.signal(signal.SIGABRT, runner.abort)
         return runner.run()
-    except (CannotError, credentials.MissingError) as error:
+    except (CannotError, credentials.MissingError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
 

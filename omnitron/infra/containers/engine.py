@@ -39,8 +39,10 @@ class State(NamedTuple):
 class Container:
     """The container that `settings` describe, with the values of its environment filled in."""
 
-    def __init__(self, settings: dict[str, Any], environment: dict[str, str]) -> None:
+    def __init__(self, settings: dict[str, Any], environment: dict[str, str], files: bytes | None = None) -> None:
+        """Take what it is; `files` is an archive that is put into it before it starts."""
         self.settings = settings
+        self._files = files
         self.name: str = settings["name"]
         self._environment = environment
         made_of = json.dumps([settings, environment], sort_keys=True)
@@ -58,6 +60,8 @@ class Container:
                 found = None
             found = found or self._create(client)
             if found.status != "running":
+                if self._files:
+                    found.put_archive("/", self._files)
                 found.start()
 
     def state(self) -> State:
@@ -86,6 +90,12 @@ class Container:
             status, streams = found.exec_run(argv, environment=environment, demux=True)
             output, errors = ((stream or b"").decode(errors="replace") for stream in streams)
             return int(status), output, errors
+
+    def put(self, files: bytes) -> None:
+        """Put an archive of files into it."""
+        with self._engine() as client:
+            if (found := self._find(client)) is not None:
+                found.put_archive("/", files)
 
     def stop(self) -> None:
         """Stop it, and wait until it has."""
@@ -154,13 +164,14 @@ class Container:
             "nano_cpus": told["nanoCpus"],
             "shm_size": told["shmSize"],
             "stop_signal": told.get("stopSignal"),
+            **_confined(told.get("capabilities")),
         }
         return client.containers.create(
             told["image"],
             name=self.name,
             hostname=self.name.rpartition("-")[2],
             environment=self._environment,
-            ports={inside: tuple(outside) for inside, outside in told["ports"].items()},
+            ports={inside: list(map(tuple, outside)) for inside, outside in told["ports"].items()},
             volumes={one["source"]: {"bind": one["target"], "mode": one["mode"]} for one in told["volumes"]},
             network=told["network"],
             extra_hosts=dict(text.split(":", 1) for text in told["extraHosts"]),
@@ -174,6 +185,13 @@ class Container:
     def _parent(self, client: Any) -> str | None:
         """Return the stack's slice, where the engine can put a container into one."""
         return self.settings["slice"] if client.info().get("CgroupDriver") == "systemd" else None
+
+
+def _confined(capabilities: list[str] | None) -> dict[str, Any]:
+    """Return the arguments that leave a container these capabilities alone; None leaves it the engine's own."""
+    if capabilities is None:
+        return {}
+    return {"cap_drop": ["ALL"], "cap_add": capabilities, "security_opt": ["no-new-privileges"]}
 
 
 def remove_strays(project: str, stack: str, known: Collection[str]) -> list[str]:

@@ -10,7 +10,10 @@ from omnitron.secrets import credentials
 
 # Neither is given on a command line: that would be for everybody to see.
 SQL = 'printf %s "$OMNITRON_SQL" | exec psql "$@" -f -'
-LOG_IN = 'exec mc --quiet alias set omnitron http://127.0.0.1:9000 "$MINIO_ROOT_USER" "$MINIO_ROOT_PASSWORD"'
+LOG_IN = (
+    """printf '%s\\n' "$MINIO_ROOT_USER" "$MINIO_ROOT_PASSWORD" | """
+    "mc --quiet alias set omnitron http://127.0.0.1:9000"
+)
 
 
 def provision(container: Container, told: dict[str, Any]) -> str | None:

@@ -69,15 +69,15 @@ def recipe(placed: Placed, environment: dict[str, str], place: Place, stop_timeo
     }
 
 
-def _ports(placed: Placed, docker: DockerService) -> dict[str, list[str | int]]:
-    """Return host address and port by the port inside: a name's own number, unless the definition maps it."""
+def _ports(placed: Placed, docker: DockerService) -> dict[str, list[tuple[str, int]]]:
+    """Return host addresses and ports by the port inside: a name's own number, unless the definition maps it."""
     declared = placed.service.requirement.ports
-    found: dict[str, list[str | int]] = {}
+    found: dict[str, list[tuple[str, int]]] = {}
     for name, port in placed.ports.items():
         inside = presets.port_inside(placed.service.kind, name, declared.get(name, port))
-        found[f"{inside}/tcp"] = [docker.bind_host, port]
+        found.setdefault(f"{inside}/tcp", []).append((docker.bind_host, port))
     for mapped, outside in docker.port_mappings.items():
-        found.setdefault(mapped if "/" in mapped else f"{mapped}/tcp", [docker.bind_host, outside])
+        found.setdefault(mapped if "/" in mapped else f"{mapped}/tcp", [(docker.bind_host, outside)])
     return found
 
 

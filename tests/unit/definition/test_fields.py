@@ -42,6 +42,7 @@ READ = [
     (fields.parse_argv, ("./run", "-x", "$HOME"), ["./run", "-x", "$HOME"]),
     (fields.parse_folder, True, True),
     (fields.parse_folder, "uploads/new-1", "uploads/new-1"),
+    (fields.parse_environment_value, "echo ${SECRET:-x} ${sct:y}", "echo ${SECRET:-x} ${sct:y}"),
 ]
 
 

@@ -109,7 +109,9 @@ def test_two_stacks_on_one_port_are_refused(tmp_path: Path) -> None:
 
 def web(**stacks: Any) -> dict[str, Any]:
     """A definition with one app that listens on two ports, and these stacks."""
-    app = {"name": "web", "command": ["x"], "transports": {"http": {"port": 3000}, "websocket": {"port": 3001}}}
+    ports = {"http": 3000, "websocket": 3001}
+    transports = {kind: {"port": port, "socketActivation": True} for kind, port in ports.items()}
+    app = {"name": "web", "command": ["x"], "transports": transports}
     return shop(app, stacks={name: {"type": "local", **said} for name, said in stacks.items()})
 
 

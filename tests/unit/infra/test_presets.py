@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.unit.build import bootstrap, facts, loaded, shop, units
+from omnitron.definition.loader import load
+from omnitron.errors import DefinitionError
+from omnitron.planner.facts import PortFacts, SecretPlaces
+from omnitron.planner.plan import make_plan
+from tests.unit.build import bootstrap, facts, loaded, shop, units, write
 from tests.unit.infra.test_resolved import infra, plan, problem, stack
 
 ENGINE = replace(facts(), programs=frozenset({"docker"}))
@@ -41,7 +46,7 @@ def test_postgres_in_a_container(tmp_path: Path) -> None:
     needs = {"database": {"extensions": ["citext"]}}
     told = recipe(tmp_path, "postgres", needs, config={"workMem": "8MB"}, ports={"main": 15432}, version="16")
     assert told["image"] == "postgres:16-alpine"
-    assert told["ports"] == {"5432/tcp": ["127.0.0.1", 15432]}
+    assert told["ports"] == {"5432/tcp": [["127.0.0.1", 15432]]}
     assert told["environment"]["POSTGRES_PASSWORD"] == "${secret:infra-postgres}"
     assert "max_connections=200" in told["command"] and "work_mem=8MB" in told["command"]
     assert told["databases"] == [
@@ -54,7 +59,7 @@ def test_redis_in_a_container_has_as_many_databases_as_are_used(tmp_path: Path) 
     made = plan(tmp_path, needs, ENGINE, stacks=stack(settings={"redisDbOffset": 30}))
     (process,) = made.stacks[0].apps["infra-redis"]
     told = json.loads(process.told.spec if process.told else "")
-    assert "databases 32" in told["environment"]["REDIS_SETTINGS"].splitlines()
+    assert 'databases "32"' in told["environment"]["REDIS_SETTINGS"].splitlines()
     assert process.secrets == ("infra-redis",)
     assert made.stacks[0].infra.environment["api"]["REDIS_URL"].startswith("redis://:${secret:infra-redis|url}@")
 
@@ -64,7 +69,7 @@ def test_minio_in_a_container(tmp_path: Path) -> None:
     told = recipe(tmp_path, "minio", needs, docker={"environment": {"MINIO_REGION": "eu"}, "image": "own:1"})
     assert told["image"] == "own:1"
     assert set(told["environment"]) == {"MINIO_REGION", "MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD"}
-    assert told["ports"] == {"9000/tcp": ["127.0.0.1", 9000], "9001/tcp": ["127.0.0.1", 9001]}
+    assert told["ports"] == {"9000/tcp": [["127.0.0.1", 9000]], "9001/tcp": [["127.0.0.1", 9001]]}
     assert told["buckets"] == [{"name": "pictures", "quota": 1024**3}]
 
 
@@ -124,8 +129,6 @@ def test_what_the_older_requires_says(tmp_path: Path) -> None:
         "custom": {"search": {"image": "search:1", "port": 9200, "env": {"A": "1"}}},
     }
     file = bootstrap(tmp_path, {"name": "p", "command": ["x"]}, requires=requires)
-    from omnitron.planner.plan import make_plan
-
     on = replace(facts(), programs=frozenset({"postgres", "redis-server", "docker"}))
     found = make_plan(loaded(tmp_path, shop({"name": "api", "bootstrap": file})), on).stacks[0].infra
     told = found.environment["api"]
@@ -159,8 +162,6 @@ def test_a_check_by_jsonrpc(tmp_path: Path) -> None:
 
 
 def test_a_secret_of_a_container_must_be_there(tmp_path: Path) -> None:
-    from omnitron.planner.facts import SecretPlaces
-
     on = replace(ENGINE, secrets=SecretPlaces(known=lambda stem: frozenset()))
     node = {"docker": {"image": "x", "environment": {"KEY": "${secret:node-key}"}}}
     assert "docker.environment.KEY: cannot use the secret 'node-key'" in problem(
@@ -171,13 +172,12 @@ def test_a_secret_of_a_container_must_be_there(tmp_path: Path) -> None:
 def test_the_gateway_is_a_container_where_the_host_has_no_nginx(tmp_path: Path) -> None:
     app = {"name": "web", "command": ["x"], "transports": {"http": {"port": 3000}}}
     data = shop(app, gateway={"port": 9000, "tls": {"certificate": "/c.pem", "key": "/k.pem"}})
-    from omnitron.planner.plan import make_plan
-
     made = make_plan(loaded(tmp_path, data), ENGINE)
     (process,) = made.stacks[0].apps["gateway"]
     told = json.loads(process.told.spec if process.told else "")
     assert (told["image"], told["network"]) == ("openresty/openresty:alpine", "host")
-    assert {(one["source"], one["mode"]) for one in told["volumes"]} >= {("/c.pem", "ro"), ("/k.pem", "ro")}
+    each = {one["name"]: one for one in told["files"]["each"]}
+    assert each["tls.key"]["isPrivate"] and not told["volumes"][1:]
     assert made.stacks[0].site and made.stacks[0].site.provider.why == "the host has no nginx, but a container engine"
 
 
@@ -190,15 +190,11 @@ def test_the_gateway_is_a_container_where_the_host_has_no_nginx(tmp_path: Path) 
     ],
 )
 def test_who_runs_the_gateway(tmp_path: Path, gateway: dict[str, Any], on: Any, provider: str) -> None:
-    from omnitron.planner.plan import make_plan
-
     site = make_plan(loaded(tmp_path, shop({"name": "a"}, gateway=gateway)), on).stacks[0].site
     assert site and site.provider.name == provider
 
 
 def test_the_gateway_in_the_older_form(tmp_path: Path) -> None:
-    from omnitron.planner.plan import make_plan
-
     (tmp_path / "infra/nginx").mkdir(parents=True)
     data = shop({"name": "a"}, infrastructure={"gateway": {"port": 8090}})
     site = make_plan(loaded(tmp_path, data), facts()).stacks[0].site
@@ -209,3 +205,111 @@ def test_the_preset_of_a_gateway_says_where_it_belongs(tmp_path: Path) -> None:
     services = {"edge": {"preset": "openresty"}}
     said = problem(tmp_path, {}, ENGINE, infrastructure={"services": services})
     assert "cannot run edge: it is the gateway of every stack (say gateway: {port: 8080} instead" in said
+
+
+@pytest.mark.parametrize(
+    ("kind", "needs", "service", "said"),
+    [
+        ("redis", {"redis": True}, {"config": {"requirepass": "x"}}, "cannot set requirepass: omnitron sets it itself"),
+        ("redis", {"redis": True}, {"config": {"maxmemory": "1gb\nx y"}}, "its value is no number and no line of text"),
+        ("redis", {"redis": True}, {"config": {"masterauth": "${secret:x}"}}, "a setting is no place for a secret"),
+        ("postgres", {"database": True}, {"config": {"data-directory": "/x"}}, "cannot set data_directory: omnitron"),
+        ("minio", {"s3": True}, {"config": {"region": "eu"}}, "MinIO has its settings in its environment"),
+        ("minio", {"s3": True}, {"secrets": {"secretKey": "short"}}, "cannot use this secretKey: it has at least 8"),
+    ],
+)
+def test_what_a_server_in_a_container_is_not_told(
+    tmp_path: Path, kind: str, needs: dict[str, Any], service: dict[str, Any], said: str
+) -> None:
+    services = {kind: {"preset": kind, **service}}
+    assert said in problem(tmp_path, needs, ENGINE, infrastructure={"services": services})
+
+
+def test_buckets_are_named_as_a_server_can(tmp_path: Path) -> None:
+    said = problem(tmp_path, {"s3": True}, ENGINE, infrastructure={"minio": {"buckets": ["../x"]}})
+    assert "infrastructure.minio: cannot make the bucket '../x'" in said
+
+
+def test_data_keeps_its_volume_whatever_else_is_mounted(tmp_path: Path) -> None:
+    def mounts(*volumes: str) -> list[str]:
+        told = recipe(tmp_path, "postgres", {"database": True}, docker={"volumes": list(volumes)})
+        return [f"{one['source']}:{one['target']}" for one in told["volumes"]]
+
+    data = "shop-dev-postgres-data:/var/lib/postgresql/data"
+    assert mounts("/init:/docker-entrypoint-initdb.d:ro") == [data, "/init:/docker-entrypoint-initdb.d"]
+    assert mounts("/mine:/var/lib/postgresql/data/") == ["/mine:/var/lib/postgresql/data/"]
+
+
+def test_every_name_of_a_port_is_published(tmp_path: Path) -> None:
+    told = recipe(tmp_path, "postgres", {"database": True}, ports={"main": 5432, "admin": 5499})
+    assert told["ports"] == {"5432/tcp": [["127.0.0.1", 5432], ["127.0.0.1", 5499]]}
+
+
+def test_who_has_the_data_stays_who_runs_it(tmp_path: Path) -> None:
+    def provider(before: str, *programs: str) -> tuple[str, str]:
+        known = PortFacts(providers={"omnitron-dev": {"postgres": before}})
+        on = replace(facts(), programs=frozenset(programs), ports=known)
+        (server,) = infra(tmp_path, {"database": True}, on).services
+        return server.provider.name, server.provider.why
+
+    assert provider("docker", "docker", "postgres") == ("docker", "its data is in a container already")
+    assert provider("native", "docker", "postgres")[0] == "native"
+    assert provider("docker", "postgres")[0] == "native"
+    on = replace(ENGINE, ports=PortFacts(providers={"omnitron-dev": {"postgres": "native"}}))
+    said = problem(tmp_path, {"database": True}, on)
+    assert "cannot run postgres: this host has no postgres any more, which has its data (apt install postgresql" in said
+
+
+def test_two_passwords_do_not_share_a_secret(tmp_path: Path) -> None:
+    services = {"postgres": {"preset": "postgres"}, "postgres-api": {"preset": "postgres"}}
+    said = problem(tmp_path, {"database": True}, ENGINE, infrastructure={"services": services})
+    assert "the secret infra-postgres-api would be that of" in said
+
+
+def test_a_service_cannot_have_the_container_of_the_gateway(tmp_path: Path) -> None:
+    services = {"gateway": {"docker": {"image": "x"}}}
+    said = problem(tmp_path, {}, ENGINE, infrastructure={"services": services}, gateway={"image": "x"})
+    assert "infrastructure.services.gateway: cannot name its container: it would be that of the gateway" in said
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize("port", [80, 8080])
+def test_a_gateway_that_is_root_runs_nobodys_files(tmp_path: Path, port: int) -> None:
+    (tmp_path / "nginx/http").mkdir(parents=True)
+    (tmp_path / "nginx/http/own.conf").write_text("")
+    os.chown(tmp_path / "nginx/http/own.conf", 65534, -1)
+    data = shop({"name": "a"}, gateway={"port": port, "configDir": "nginx"})
+    on = replace(ENGINE, accounts=frozenset({"www-data"}))
+    if port == 80:
+        with pytest.raises(DefinitionError, match=r"as root it would run .*/own.conf, which others may change"):
+            make_plan(loaded(tmp_path, data), on)
+        os.chown(tmp_path / "nginx/http/own.conf", 0, -1)
+    (process,) = make_plan(loaded(tmp_path, data), on).stacks[0].apps["gateway"]
+    told = json.loads(process.told.spec if process.told else "")
+    assert told["user"] == (None if port == 80 else "65534:65534")
+    assert told["capabilities"] == (["CHOWN", "NET_BIND_SERVICE", "SETGID", "SETUID"] if port == 80 else [])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_what_a_bootstrap_of_another_user_asks_for_is_not_roots(tmp_path: Path) -> None:
+    """Also where a file of root's beside it asks for something else."""
+    write(tmp_path / "config", {"omnitron": {"redis": True}}, ".json", "default")
+    services = {"evil": {"docker": {"image": "x"}}}
+    process = {"name": "p", "command": ["x"]}
+    file = bootstrap(tmp_path, process, omnitronConfig={"infrastructure": services})
+    data = shop({"name": "api", "bootstrap": file, "user": "www-data"})
+    on = replace(ENGINE, accounts=frozenset({"root", "www-data"}))
+    make_plan(loaded(tmp_path, data), on)
+    os.chown(tmp_path / file, 65534, -1)
+    with pytest.raises(DefinitionError, match="cannot run a container: a file that defines it belongs to another user"):
+        make_plan(load(tmp_path / "omnitron.config.yaml"), on)
+
+
+def test_apps_are_moved_to_ports_that_there_are(tmp_path: Path) -> None:
+    stacks = stack(settings={"portOffsets": {"apps": 20000}})
+    app = {"name": "web", "command": ["x"], "transports": {"http": {"port": 50000}}}
+    with pytest.raises(DefinitionError, match="cannot listen on port 70000, the stack's offset included"):
+        make_plan(loaded(tmp_path, shop(app, stacks=stacks)), facts())
+    app["transports"]["http"]["port"] = 3000
+    (line,) = make_plan(loaded(tmp_path, shop(app, stacks=stacks)), facts()).warnings
+    assert "web:main opens its port itself: it has to be told" in line and "23000" in line

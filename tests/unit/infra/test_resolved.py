@@ -246,7 +246,7 @@ def test_a_container_is_described_for_the_engine(tmp_path: Path) -> None:
     (process,) = made.stacks[0].apps["infra-api-files"]
     told = json.loads(process.told.spec if process.told else "")
     assert (told["name"], told["network"], told["slice"]) == ("mine-api-files", "mine_default", "omnitron-dev.slice")
-    assert told["ports"] == {"80/tcp": ["127.0.0.1", 8080], "53/udp": ["127.0.0.1", 5353]}
+    assert told["ports"] == {"80/tcp": [["127.0.0.1", 8080]], "53/udp": [["127.0.0.1", 5353]]}
     assert told["environment"] == {"KEY": "${secret:k}"} and process.secrets == ("k",)
     assert [(one["source"], one["target"], one["mode"]) for one in told["volumes"]] == [
         ("mine-api-files-data", "/data", "rw"),
