@@ -82,7 +82,7 @@ def take(stacks: Iterable[StackPolicy], *, is_user: bool, records: Path, listens
     remembered = {stack.target: memory.read(memory.path_of(records, stack.prefix_part, stack.stem)) for stack in stacks}
     known = {target: found for target, found in remembered.items() if found}
     checks = {unit: result for stack in stacks for unit, result in checks_of(stack, records).items()}
-    said = _said(stacks, units, is_user=is_user, listens=listens)
+    said = said_by(stacks, units, is_user=is_user, listens=listens)
     return Readings(boot_time, monotonic, units, usage, crashed, recent, known, checks, said)
 
 
@@ -106,7 +106,9 @@ def counted_by_systemd(
     return found
 
 
-def _said(stacks: Iterable[StackPolicy], units: dict[str, Listed], *, is_user: bool, listens: bool) -> dict[str, str]:
+def said_by(
+    stacks: Iterable[StackPolicy], units: Mapping[str, Listed], *, is_user: bool, listens: bool
+) -> dict[str, str]:
     """Return what services say of themselves: those that start and, when it `listens`, all process hosts."""
     services = [
         service
@@ -127,6 +129,7 @@ def of_stack(
     records: Iterable[Record],
     remembered: Memory,
     checks: dict[str, Result],
+    said: dict[str, str],
 ) -> Readings:
     """Return the readings of one stack from what somebody has at hand; what its services use is not among them."""
     of_unit = {unit: record for record in records for unit in record.units}
@@ -139,7 +142,7 @@ def of_stack(
         for service in services_of(process, units)
         if service in of_unit
     }
-    return Readings(boot_time, now, units, {}, crashed, recent, {stack.target: remembered}, checks, {})
+    return Readings(boot_time, now, units, {}, crashed, recent, {stack.target: remembered}, checks, said)
 
 
 def _recent(content: Record, process: ProcessPolicy, now: float) -> int:

@@ -13,7 +13,7 @@ from omnitron.control.renew import renew
 from omnitron.errors import OmnitronError
 from omnitron.observe.addresses import resolve
 from omnitron.observe.policies import StackPolicy, Target
-from omnitron.observe.readings import checks_of, counted_by_systemd, of_stack
+from omnitron.observe.readings import checks_of, counted_by_systemd, of_stack, said_by
 from omnitron.observe.report import StackReport, report_stack
 from omnitron.supervision.record import Record
 from omnitron.version import __version__
@@ -107,10 +107,10 @@ class Publisher:
             self._reports.pop(stem, None)
         for stem, sight in seen.items():
             if stem in self._stacks:
-                sight = await asyncio.to_thread(self._with_counted, sight)
+                sight, said = await asyncio.to_thread(self._completed, sight)
                 checks = checks_of(sight.stack, self._records)
                 report = report_stack(
-                    sight.stack, of_stack(sight.stack, sight.units, sight.records, sight.memory, checks)
+                    sight.stack, of_stack(sight.stack, sight.units, sight.records, sight.memory, checks, said)
                 )
                 before, after = self._rows.get(stem, GONE), rows_of(sight, report)
                 new += signals(stem, before, after)
@@ -120,10 +120,11 @@ class Publisher:
                 await self._exported.emit(name, *values)
             await self._exported.invalidate("Stacks", "Apps", "LastExits")
 
-    def _with_counted(self, sight: Sight) -> Sight:
-        """Return what was seen, with what systemd alone counts: processes that restart without a delay."""
+    def _completed(self, sight: Sight) -> tuple[Sight, dict[str, str]]:
+        """Return what was seen with what systemd alone counts, and what process hosts say of themselves."""
         counted = counted_by_systemd([sight.stack], sight.units, is_user=self._is_user)
-        return replace(sight, records=[*sight.records, Record(units=counted)]) if counted else sight
+        said = said_by([sight.stack], sight.units, is_user=self._is_user, listens=True)
+        return replace(sight, records=[*sight.records, Record(units=counted)]) if counted else sight, said
 
     def _properties(self) -> dict[str, Any]:
         rows = sorted(self._rows.items())

@@ -77,6 +77,36 @@ def test_what_systemd_alone_restarts_is_told_of_too(machine: Machine, make: Make
     assert len(told) == 1 and told[0].endswith(" 1")
 
 
+HOSTED = """\
+import pathlib
+from omnitron import service
+
+@service
+class Idle:
+    async def nothing(self) -> None:
+        pass
+
+def health():
+    return {"status": "degraded" if pathlib.Path("/run/degraded").exists() else "healthy", "message": "so so"}
+"""
+
+
+def test_what_a_process_says_of_itself_is_told_of(machine: Machine, make: Make) -> None:
+    machine.run("rm", "-f", "/run/degraded")
+    project = make([{"name": "a", "bootstrap": "a.json"}])
+    project.write("a.py", HOSTED)
+    health = {"interval": "300ms", "timeout": "300ms"}
+    process = {"name": "p", "module": "./a.py", "health": health, "hooks": {"onHealthCheck": "a.py:health"}}
+    project.write("a.json", json.dumps({"name": "a", "processes": [process]}))
+    project.omnitron("up")
+    machine.wait(lambda: app(project, "a")[:2] == ["online", "healthy"], what="it is healthy")
+    machine.run("touch", "/run/degraded")
+    machine.wait(lambda: app(project, "a")[:2] == ["online", "degraded"], what="it is degraded")
+    assert "so so" in app(project, "a")[3]
+    machine.run("rm", "/run/degraded")
+    machine.wait(lambda: app(project, "a")[:2] == ["online", "healthy"], what="it is healthy again")
+
+
 def test_signals(machine: Machine, make: Make) -> None:
     project = up(make)
     script = f"timeout 4 busctl --json=short monitor --match \"sender='{NAME}'\" & sleep 1; kill -9 $1; wait"

@@ -31,7 +31,7 @@ def rows(folder: Path, state: str = "active", **records: UnitRecord) -> Rows:
     }
     crashed = [Record([], {A: record}) for record in records.values()]
     sight = Sight(stack, units, crashed, Memory())
-    return rows_of(sight, report_stack(stack, of_stack(stack, units, crashed, Memory(), {})))
+    return rows_of(sight, report_stack(stack, of_stack(stack, units, crashed, Memory(), {}, {})))
 
 
 def crashed(at: float, reason: str = "", restarts: int = 1) -> UnitRecord:
