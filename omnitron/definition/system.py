@@ -51,14 +51,14 @@ class Jwt(Model):
 class Auth(Model):
     """Who may call."""
 
-    manager: Function | None = later()
-    """A function that makes the auth manager."""
+    manager: Function | None = hosted()
+    """A function that makes what tells whose a token is: an object with `verify(token)`, or that function itself."""
     jwt: Jwt | None = None
     """JSON Web Tokens."""
-    rls: Function | None = later()
-    """A function for row level security."""
-    invocation_wrapper: Function | None = later()
-    """A function around each call."""
+    rls: Function | None = hosted()
+    """A function for row level security: from who calls to what `current_call().rows` is."""
+    invocation_wrapper: Function | None = hosted()
+    """A function around each call: `async def wrapper(invocation, proceed)`."""
 
 
 class Hooks(Model):
@@ -238,10 +238,10 @@ class Dev(Model):
 class MetricsExport(Model):
     """How metrics leave a process."""
 
-    export: Literal["prometheus", "statsd"] = later("prometheus")
-    """Format."""
-    interval: Duration | None = later()
-    """Sample cadence."""
+    export: Literal["prometheus", "statsd"] = "prometheus"
+    """To be asked for, or sent to STATSD_HOST and STATSD_PORT."""
+    interval: Duration | None = None
+    """Time between two packets of StatsD; 10 s if omitted."""
 
 
 def parse_sampler(value: object) -> str:

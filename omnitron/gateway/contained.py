@@ -42,8 +42,8 @@ kill -HUP 1
 """What nginx does not accept is never what it runs with."""
 
 
-def settings(site: Site, configuration: Path, *, handed: bool) -> dict[str, Any]:
-    """Return what its container has beside what all have; `handed` when systemd hands certificate and key to it."""
+def settings(site: Site, configuration: Path) -> dict[str, Any]:
+    """Return what its container has beside what all have."""
     by_root = site.port < FIRST_FREE_PORT
     return {
         "image": site.gateway.image,
@@ -56,7 +56,7 @@ def settings(site: Site, configuration: Path, *, handed: bool) -> dict[str, Any]
         "files": {
             "folder": PLACE,
             "owner": 0 if by_root else NOBODY,
-            "each": list(_files(site, configuration, handed=handed)),
+            "each": list(_files(site, configuration)),
         },
         "configuration": str(configuration),
         "reload": ["sh", "-c", RELOAD],
@@ -65,7 +65,7 @@ def settings(site: Site, configuration: Path, *, handed: bool) -> dict[str, Any]
     }
 
 
-def _files(site: Site, configuration: Path, *, handed: bool) -> Iterator[dict[str, Any]]:
+def _files(site: Site, configuration: Path) -> Iterator[dict[str, Any]]:
     """Yield what is put into its folder before it starts, and before it is to read it anew."""
     yield {"name": "nginx.conf.new", "path": str(configuration), "isPrivate": False}
     yield {"name": "maintenance.html", "text": f"{PAGE}\n", "isPrivate": False}
@@ -74,12 +74,8 @@ def _files(site: Site, configuration: Path, *, handed: bool) -> Iterator[dict[st
     if site.certificate and site.key:
         tls = f"ssl_certificate {PLACE}/tls.crt;\nssl_certificate_key {PLACE}/tls.key;\n"
         yield {"name": "tls.conf", "text": tls, "isPrivate": False}
-        for name, credential, path in (
-            ("tls.crt", "tls-certificate", site.certificate),
-            ("tls.key", "tls-key", site.key),
-        ):
-            where = {"credential": credential} if handed else {"path": str(path)}
-            yield {"name": name, **where, "isPrivate": True}
+        for name, path in (("tls.crt", site.certificate), ("tls.key", site.key)):
+            yield {"name": name, "path": str(path), "isPrivate": True}
 
 
 def _mounts(site: Site) -> Iterator[dict[str, str | bool]]:

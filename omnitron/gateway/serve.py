@@ -1,6 +1,7 @@
-"""nginx as the gateway's service: `python -I -S serve.py run|reload SETTINGS`. Standard library only.
+"""nginx as the gateway's service: `python -I -S serve.py run|hand|reload SETTINGS`. Standard library only.
 
-Both check the configuration first: what nginx does not accept is never what it runs with.
+`run` and `reload` check the configuration first: what nginx does not accept is never what it runs with. `hand` is
+root's, before a reload: it gives nginx the certificate and the key as they are now, where only root can read them.
 """
 
 from __future__ import annotations
@@ -9,13 +10,15 @@ import os
 import sys
 
 NGINX = "/usr/sbin/nginx"
+HANDED = ("tls-certificate", "tls-key")
+"""What systemd hands on at a start, by the names of its credentials, and what these are in nginx's folder."""
 
 
 def main(arguments: list[str]) -> int:
     """Run the verb on the command line."""
     from omnitron.infra.native.running import run
 
-    return run({"run": serve, "reload": reload}, arguments)
+    return run({"run": serve, "hand": hand, "reload": reload}, arguments)
 
 
 def serve(arguments: list[str]) -> None:
@@ -28,8 +31,11 @@ def serve(arguments: list[str]) -> None:
         write_text(f"{place}/redis-password", read(told["credential"]))
     write(f"{place}/maintenance.html", [told["page"]])
     if tls := told["tls"]:
-        handed = os.environ.get("CREDENTIALS_DIRECTORY", "")
-        certificate, key = tls["certificate"] or f"{handed}/tls-certificate", tls["key"] or f"{handed}/tls-key"
+        certificate, key = tls["certificate"], tls["key"]
+        if told["isHanded"]:
+            for name in HANDED:
+                write_text(f"{place}/{name}", read(name))
+            certificate, key = (f"{place}/{name}" for name in HANDED)
         write(f"{place}/tls.conf", [f"ssl_certificate {certificate};", f"ssl_certificate_key {key};"])
     os.symlink(folder("CACHE_DIRECTORY"), f"{place}/cache")  # noqa: PTH211
     kept = f"{place}/cache/accepted.conf"
@@ -42,6 +48,25 @@ def serve(arguments: list[str]) -> None:
         print(f"{error}; going on with the last one that could be used", file=sys.stderr)
         _checked(kept, place)
     os.execv(NGINX, ["nginx", *_arguments(place, "nginx.conf"), "-g", "daemon off;"])
+
+
+def hand(arguments: list[str]) -> None:
+    """Put certificate and key into the folder of nginx, for it alone."""
+    from omnitron.infra.native.running import folder, settings
+
+    told = settings(arguments[0])
+    # The folder is another user's: nothing in it is followed, nor written to as it is.
+    place = os.open(folder("RUNTIME_DIRECTORY"), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    owner = os.fstat(place)
+    for name, path in zip(HANDED, (told["tls"]["certificate"], told["tls"]["key"]), strict=True):
+        with open(path, "rb") as file:  # noqa: PTH123 - pathlib is slow to import
+            content = file.read()
+        new = f"{name}.{os.getpid()}"
+        to = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=place)
+        with open(to, "wb") as file:  # noqa: PTH123 - a descriptor
+            file.write(content)
+            os.fchown(to, owner.st_uid, owner.st_gid)
+        os.rename(new, name, src_dir_fd=place, dst_dir_fd=place)
 
 
 def reload(arguments: list[str]) -> None:

@@ -8,6 +8,7 @@ import re
 import time
 from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass, replace
+from typing import Any
 
 from omnitron.host.auth import Identity
 
@@ -26,6 +27,8 @@ class Call:
     """The W3C trace context, with this call's own span."""
     transport: str = ""
     """`http`, `websocket` or `unix`."""
+    rows: Any = None
+    """What its caller may see, as the app's `auth.rls` says it."""
 
     def remaining(self) -> float | None:
         """Return the seconds left until the deadline, None without one."""

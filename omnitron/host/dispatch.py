@@ -18,6 +18,7 @@ from omnitron.host.errors import RpcError
 from omnitron.host.methods import Method
 
 if TYPE_CHECKING:
+    from omnitron.host.guard import Around
     from omnitron.host.tracing import Tracing
 
 log = logging.getLogger(__name__)
@@ -97,8 +98,9 @@ class Dispatcher:
         max_pending: int = MAX_PENDING,
         longest_s: float | None = None,
         tracer: Tracing | None = None,
+        around: Around | None = None,
     ) -> None:
-        """Take the table; `longest_s` bounds every call, whatever the caller says."""
+        """Take the table; `longest_s` bounds every call, whatever the caller says; `around` is what each runs in."""
         self.methods = methods
         self.pending = 0
         """Calls that are being served now."""
@@ -106,6 +108,7 @@ class Dispatcher:
         self._max_pending = max_pending
         self._longest_s = longest_s
         self._tracer = tracer
+        self._around = around
 
     async def answer(self, message: bytes, call: Call) -> bytes | None:
         """Return the answer to a message: a call or a batch of them; None when all of it was notifications."""
@@ -176,7 +179,7 @@ class Dispatcher:
         enter(Call(call.identity, deadline, child_span(request.traceparent) or call.traceparent, call.transport))
         self.pending += 1
         try:
-            return await _run(method, positional, named, deadline)
+            return await _run(method, positional, named, deadline, self._around)
         finally:
             self.pending -= 1
 
@@ -192,13 +195,20 @@ def _arguments(method: Method, params: bytes) -> tuple[tuple[Any, ...], dict[str
         raise _internal(method, error) from None
 
 
-async def _run(method: Method, positional: tuple[Any, ...], named: dict[str, Any], deadline: float | None) -> Any:
+async def _run(
+    method: Method,
+    positional: tuple[Any, ...],
+    named: dict[str, Any],
+    deadline: float | None,
+    around: Around | None,
+) -> Any:
+    running = around(method, positional, named) if around else method.function(*positional, **named)
     try:
         if deadline is None:
-            result = await method.function(*positional, **named)
+            result = await running
         else:
             async with asyncio.timeout(deadline - time.monotonic()) as limit:
-                result = await method.function(*positional, **named)
+                result = await running
         value = method.checked(result)
         # Encoded here, while it can still be told what was wrong with it.
         return msgspec.Raw(_encode(value))

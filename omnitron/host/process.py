@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omnitron.errors import OmnitronError
+from omnitron.host import guard
 from omnitron.host.calls import current_call
 from omnitron.host.client import Client
 from omnitron.host.config import Config, ConfigSource
@@ -55,6 +56,8 @@ class Process:
         self._transports = Transports(spec)
         self._hooks: HookTable | None = None
         self._context: Context | None = None
+        self._sending: asyncio.Task[None] | None = None
+        """Sends its metrics."""
 
     async def run(self) -> int:
         """Live. Returns 0 after a stop that was asked for; raises FailureError for what ends the process."""
@@ -115,11 +118,22 @@ class Process:
             self._say("running setup")
             notify.send(f"EXTEND_TIMEOUT_USEC={spec.startup_timeout * 1000}")
             await run_guarded("run setup", partial(setup, context), startup_s)
+        verify = await guard.verifier(spec.auth, loader, context)
         self._say("opening its sockets")
         try:
-            self._transports.open(methods, loader, self._tracer)
+            self._transports.open(methods, loader, self._tracer, verify)
+        except FailureError:
+            raise
         except Exception as error:
             raise FailureError("open its sockets", error) from error
+        if spec.statsd and spec.metrics:
+            from omnitron.host import statsd
+
+            prefix = ".".join(
+                (spec.project, spec.stack, spec.app, spec.process, *([str(n)] if (n := _instance()) else []))
+            )
+            sending = statsd.send(self._transports.registry, prefix, spec.statsd / 1000)
+            self._sending = asyncio.create_task(sending)
         await self._hook("after_start", context, startup_s)
         health = Health(
             hooks.get("on_health_check", context) if spec.health.enabled else None,
@@ -242,6 +256,8 @@ class Process:
         await self._stop_hook("after_stop", context, stop_s)
         for client in self._clients.values():
             client.close()
+        if self._sending:
+            self._sending.cancel()
 
     async def _stop_hook(self, moment: str, context: Context | None, timeout_s: float) -> None:
         # A hook that fails must not keep what is in flight from being finished.

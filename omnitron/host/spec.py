@@ -86,6 +86,14 @@ class Jwt(_Part):
     roles_claim: str = "roles"
 
 
+class Auth(_Part):
+    """The app's own functions around a call, as `file.py:function`."""
+
+    manager: str | None = None
+    rls: str | None = None
+    invocation_wrapper: str | None = None
+
+
 class Tracing(_Part):
     """How calls are traced."""
 
@@ -125,6 +133,7 @@ class Spec(_Part):
     websocket: WebSocket | None = None
     routes: tuple[Route, ...] = ()
     jwt: Jwt | None = None
+    auth: Auth = msgspec.field(default_factory=Auth)
     expose: bool = False
     access: dict[str, str] = {}
     """Socket path of each service that the process may call; `%t` is the runtime directory."""
@@ -137,6 +146,8 @@ class Spec(_Part):
     log_level: str = "info"
     log_format: Literal["journal", "json", "text"] | None = None
     metrics: bool = True
+    statsd: int | None = None
+    """Milliseconds between two rounds of StatsD packets; None for none."""
     tracing: Tracing | None = None
     startup_timeout: int = 30_000
     stop_timeout: int = 10_000

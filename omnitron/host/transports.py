@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omnitron.host import sockets
+from omnitron.host import guard, sockets
 from omnitron.host.dispatch import Dispatcher
 from omnitron.host.hub import Hub
 from omnitron.host.loading import Loader
@@ -20,6 +20,7 @@ from omnitron.host.spec import Http, Spec
 from omnitron.host.unix import UnixServer, only
 
 if TYPE_CHECKING:
+    from omnitron.host.guard import Around
     from omnitron.host.http_server import HttpServer
     from omnitron.host.tracing import Tracing
     from omnitron.host.web import Observe, Verify, Web
@@ -41,15 +42,24 @@ class Transports:
         self._http: list[HttpServer] = []
         self._web: list[Web] = []
         self._tracer: Tracing | None = None
+        self._verify: Verify | None = None
 
     @property
     def _servers(self) -> list[UnixServer | HttpServer]:
         return [*self._unix, *self._http]
 
-    def open(self, methods: Mapping[str, Method], loader: Loader, tracer: Tracing | None = None) -> None:
-        """Begin to serve."""
+    def open(
+        self,
+        methods: Mapping[str, Method],
+        loader: Loader,
+        tracer: Tracing | None = None,
+        verify: Verify | None = None,
+    ) -> None:
+        """Begin to serve; `verify` is the app's own word on whose a token is, which wins over the definition's."""
         self._tracer = tracer
-        dispatcher = self._dispatcher(methods)
+        self._verify = verify
+        around = guard.around(self._spec.auth, loader)
+        dispatcher = self._dispatcher(methods, around)
         runtime = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
         if runtime:
             own = sockets.listen_unix(Path(runtime) / CONTROL)
@@ -78,11 +88,11 @@ class Transports:
             *(server.drain(deadline) for server in self._http),
         )
 
-    def _dispatcher(self, methods: Mapping[str, Method]) -> Dispatcher:
+    def _dispatcher(self, methods: Mapping[str, Method], around: Around | None) -> Dispatcher:
         spec = self._spec
         longest_s = spec.http.request_timeout / 1000 if spec.http else None
         if not spec.metrics:
-            return Dispatcher(methods, longest_s=longest_s, tracer=self._tracer)
+            return Dispatcher(methods, longest_s=longest_s, tracer=self._tracer, around=around)
         process_metrics(self.registry)
         calls = self.registry.counter("omnitron_rpc_calls_total", "Calls served.", ("method", "outcome"))
         seconds = self.registry.histogram("omnitron_rpc_seconds", "Time that calls took.", ("method",))
@@ -91,7 +101,7 @@ class Transports:
             calls.inc(method, outcome)
             seconds.observe(took, method)
 
-        dispatcher = Dispatcher(methods, longest_s=longest_s, observe=observe, tracer=self._tracer)
+        dispatcher = Dispatcher(methods, longest_s=longest_s, observe=observe, tracer=self._tracer, around=around)
         self.registry.gauge("omnitron_rpc_pending", "Calls being served.", value=lambda: dispatcher.pending)
         return dispatcher
 
@@ -103,7 +113,7 @@ class Transports:
         from omnitron.host.http_server import HttpServer
         from omnitron.host.web import Web
 
-        spec, verify = self._spec, self._verifier()
+        spec, verify = self._spec, self._verify or self._verifier()
         limits = spec.http or Http("", 0)
         observe = self._observer() if spec.metrics else None
         if spec.http:

@@ -37,7 +37,7 @@ LONGEST_WAIT_HEADER = b"x-request-timeout"
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Verify = Callable[[str], Identity]
+Verify = Callable[[str], Identity | Awaitable[Identity]]
 Observe = Callable[[str, str, int, float], None]
 """Told of every request: method, route, status, seconds."""
 
@@ -107,11 +107,12 @@ class Web:
         exchange = _Exchange(self, scope, receive, send, *headers)
         return exchange.serve() if self._tracer is None else exchange.traced(self._tracer)
 
-    def identify(self, headers: dict[bytes, bytes]) -> Identity | None:
+    async def identify(self, headers: dict[bytes, bytes]) -> Identity | None:
         """Return who sends these headers; raises Unauthenticated where a token is asked for and does not do."""
         if self._verify is None:
             return None
-        return self._verify(bearer_token(headers.get(b"authorization", b"").decode("latin-1") or None))
+        found = self._verify(bearer_token(headers.get(b"authorization", b"").decode("latin-1") or None))
+        return found if isinstance(found, Identity) else await found
 
     def _trace_of(self, headers: dict[bytes, bytes]) -> str | None:
         """Return the trace context that the calls over a WebSocket are part of."""
@@ -129,7 +130,7 @@ class Web:
             await deny(scope, send, 503)
             return
         try:
-            identity = self.identify(headers)
+            identity = await self.identify(headers)
         except Unauthenticated as error:
             await deny(scope, send, 401, (b"www-authenticate", challenge(error).encode("latin-1", "replace")))
             return
@@ -214,7 +215,7 @@ class _Exchange:
 
     async def _route(self) -> None:
         web, scope = self._web, self._scope
-        identity = web.identify(self._headers)
+        identity = await web.identify(self._headers) if web._verify else None
         if self._pattern:
             await self._rpc(self._call(identity))
             return

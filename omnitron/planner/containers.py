@@ -73,7 +73,7 @@ def runner(
     probe: Probe | None,
     listeners: tuple[Listener, ...],
     restarts: Restarts | None = None,
-    files: tuple[tuple[str, Path], ...] = (),
+    reads: tuple[Path, ...] = (),
 ) -> PlannedProcess:
     """Return the process that stays in the foreground of the container which `settings` describe."""
     credentials = [name for value in settings["environment"].values() for name in references.names_in(value)]
@@ -81,9 +81,7 @@ def runner(
     put = settings["files"]["each"] if "files" in settings else ()
     credentials += [name for one in put for name in references.names_in(one.get("text", ""))]
     text = json.dumps(settings, ensure_ascii=False, indent=1) + "\n"
-    told = Native(
-        text, setup=None, stop_signal=None, credentials=tuple(dict.fromkeys(credentials)), files=files, asks=asks
-    )
+    told = Native(text, setup=None, stop_signal=None, credentials=tuple(dict.fromkeys(credentials)), asks=asks)
     stem = names.unit_stem(ecosystem.config.unit_prefix, stack)
     spec = str(facts.specs / spec_name(stem, app, names.SINGLE_PROCESS, told))
     python = facts.host_python
@@ -91,12 +89,12 @@ def runner(
     if settings.get("reload"):
         told = replace(told, reload=(*program, "reload", spec))
     context = [Path(settings["build"]["path"])] if settings["build"] else []
-    reads = (python.parent.parent, python.resolve().parent.parent, facts.package_folder / "omnitron", *context)
+    ours = (python.parent.parent, python.resolve().parent.parent, facts.package_folder / "omnitron")
     return server(
         ecosystem,
         stack,
         app,
-        Program((*program, "run", spec), reads),
+        Program((*program, "run", spec), (*ours, *context, *reads)),
         told,
         probe=probe,
         listeners=listeners,

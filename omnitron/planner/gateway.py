@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from omnitron import names
@@ -145,10 +146,9 @@ def _container(ecosystem: Ecosystem, stack: str, site: Site, facts: HostFacts) -
     service = Service(names.GATEWAY, "custom", requirement, ecosystem.source, ecosystem.gateway_at)
     placed = Placed(service, site.provider, site.gateway.host, {})
     configuration = facts.specs / config_name(names.unit_stem(ecosystem.config.unit_prefix, stack))
-    is_handed = _is_handed(ecosystem, facts)
     settings = {
         **recipe(placed, {}, containers.place_of(ecosystem, stack), STOP_TIMEOUT_MS),
-        **contained.settings(site, configuration, handed=is_handed),
+        **contained.settings(site, configuration),
     }
     probe, listener = _asked(site)
     return containers.runner(
@@ -160,7 +160,7 @@ def _container(ecosystem: Ecosystem, stack: str, site: Site, facts: HostFacts) -
         asks=True,
         probe=probe,
         listeners=(listener,),
-        files=_handed(site) if is_handed else (),
+        reads=tuple(path for path in (site.certificate, site.key) if path),
     )
 
 
@@ -186,7 +186,8 @@ def _native(ecosystem: Ecosystem, stack: str, site: Site, facts: HostFacts) -> P
         "page": PAGE,
         # Another address takes a start: a reload goes on with the one before.
         "listen": site.listen,
-        "tls": _tls(site, ecosystem, facts),
+        "tls": {"certificate": str(site.certificate), "key": str(site.key)} if site.certificate else None,
+        "isHanded": _is_handed(ecosystem, facts),
     }
     # systemd reads what it hands on as root: only root's own definitions may say what that is.
     handed = _handed(site) if _is_handed(ecosystem, facts) else ()
@@ -199,7 +200,11 @@ def _native(ecosystem: Ecosystem, stack: str, site: Site, facts: HostFacts) -> P
         notifies=False,
     )
     spec = str(facts.specs / spec_name(stem, names.GATEWAY, names.SINGLE_PROCESS, told))
-    told = Native(**{**vars(told), "reload": (*helper, "reload", spec)})
+    told = replace(
+        told,
+        reload=(*helper, "reload", spec),
+        before_reload=(*helper, "hand", spec) if handed else None,
+    )
     reads = tuple(path for path in (site.folder, site.page, site.certificate, site.key) if path)
     probe, listener = _asked(site)
     return server(
@@ -224,15 +229,6 @@ def _is_handed(ecosystem: Ecosystem, facts: HostFacts) -> bool:
 def _handed(site: Site) -> tuple[tuple[str, Path], ...]:
     found = (("tls-certificate", site.certificate), ("tls-key", site.key))
     return tuple((name, path) for name, path in found if path)
-
-
-def _tls(site: Site, ecosystem: Ecosystem, facts: HostFacts) -> dict[str, str | None] | None:
-    """Return where nginx finds certificate and key: None for those that systemd hands to it."""
-    if site.certificate is None:
-        return None
-    if _is_handed(ecosystem, facts):
-        return {"certificate": None, "key": None}
-    return {"certificate": str(site.certificate), "key": str(site.key)}
 
 
 def wrong(ecosystem: Ecosystem, infra: Infra, site: Site, facts: HostFacts) -> Iterator[Problem]:

@@ -12,12 +12,14 @@ from omnitron import names
 from omnitron.definition.fields import Model
 from omnitron.definition.loader import App, Ecosystem, absolute
 from omnitron.definition.modules import find_module, services_in
-from omnitron.definition.system import Auth, ConfigSource, Process, System, Tracing
+from omnitron.definition.system import Auth, ConfigSource, MetricsExport, Process, System, Tracing
 from omnitron.planner import checks
 from omnitron.planner.told import Told
 
 VERSION = 1
 JWT_CREDENTIAL = "jwt-key"
+STATSD_MS, SHORTEST_STATSD_MS = 10_000, 100
+"""Time between two packets: where nothing is said, and at least."""
 """Name under which systemd hands the key of tokens to a process."""
 
 
@@ -92,7 +94,8 @@ def hosted(
     system = app.system
     assert system is not None and process.module is not None
     health = checks.resolve(process.health or app.entry.health, ecosystem.config.monitoring.health_check)
-    auth = _auth(system, process)
+    chosen = _auth(system, process)
+    auth = chosen if chosen and chosen.jwt and chosen.jwt.enabled else None
     key = absolute(ecosystem.folder, auth.jwt.key_file) if auth and auth.jwt and auth.jwt.key_file else None
     # systemd reads what it hands on as root: only root's own definitions may say what that is.
     manager_reads_key = key is not None and app.is_roots_own
@@ -112,6 +115,7 @@ def hosted(
         "health": _said(health, "enabled", "interval", "timeout", "retries"),
         **_transports(process),
         "routes": [route.model_dump(by_alias=True) for route in process.custom_routes],
+        "auth": _said(chosen, "manager", "rls", "invocationWrapper") or None,
         "jwt": _jwt(auth, None if manager_reads_key else key),
         "expose": exposes,
         "access": _access(ecosystem, stack, process),
@@ -120,6 +124,7 @@ def hosted(
         "envPrefix": system.config.env_prefix if system.config else None,
         "logLevel": log_level,
         "metrics": _metrics(system, process),
+        "statsd": _statsd(system),
         "tracing": _tracing(system),
         "secrets": dict(secret) or None,
         "startupTimeout": startup_timeout,
@@ -156,8 +161,7 @@ def _auth(system: System, process: Process) -> Auth | None:
     """Return whom a process asks for a token: its own word, or the app's."""
     if process.auth is False:
         return None
-    auth = process.auth or system.auth
-    return auth if auth and auth.jwt and auth.jwt.enabled else None
+    return process.auth or system.auth
 
 
 def _jwt(auth: Auth | None, key: Path | None) -> dict[str, Any] | None:
@@ -204,6 +208,14 @@ def _metrics(system: System, process: Process) -> bool:
     own = process.observability.metrics if process.observability else None
     general = system.observability.metrics if system.observability else None
     return own if own is not None else general is not False
+
+
+def _statsd(system: System) -> int | None:
+    """Return how often metrics are sent, in milliseconds; None where they are only to be asked for."""
+    said = system.observability.metrics if system.observability else None
+    if not isinstance(said, MetricsExport) or said.export != "statsd":
+        return None
+    return max(said.interval or STATSD_MS, SHORTEST_STATSD_MS)
 
 
 def _tracing(system: System) -> dict[str, Any] | None:

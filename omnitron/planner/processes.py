@@ -81,6 +81,8 @@ class Native(Told):
     """Secrets that it and its setup read."""
     reload: tuple[str, ...] | None = None
     """What makes it read its configuration anew; None where only a restart does."""
+    before_reload: tuple[str, ...] | None = None
+    """What root does before that."""
     files: tuple[tuple[str, Path], ...] = ()
     """What systemd hands to it of the files of others, by the name of the credential."""
     notifies: bool = True

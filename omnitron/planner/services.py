@@ -11,7 +11,7 @@ from omnitron.planner.environment import of_unit, with_own_variables, with_secre
 from omnitron.planner.facts import RESTART_MODE, HostFacts
 from omnitron.planner.hosting import JWT_CREDENTIAL, runtime_folder
 from omnitron.planner.layout import StackNames
-from omnitron.planner.processes import PlannedProcess
+from omnitron.planner.processes import Native, PlannedProcess
 from omnitron.planner.values import Assignment, Command, Literal, Own, Unit, Value, Word
 
 DYNAMIC_USER = "dynamic"
@@ -216,10 +216,16 @@ def _native(process: PlannedProcess) -> dict[str, Value]:
     return {
         "runtime_directory": _own_folder(process),
         "kill_signal": process.native.stop_signal,
-        "exec_reload": Command(process.native.reload) if process.native.reload else None,
+        "exec_reload": _reload(process.native),
         # It is the user of the distribution's own servers too: what one that was started by hand shares stays.
         "remove_ipc": None,
     }
+
+
+def _reload(native: Native) -> tuple[Value, ...] | None:
+    """Return what makes a server read its configuration anew: what root does before that, and what it does itself."""
+    before = [Command(native.before_reload, "+")] if native.before_reload else []
+    return (*before, Command(native.reload)) if native.reload else None
 
 
 def _own_folder(process: PlannedProcess) -> str:

@@ -1,8 +1,8 @@
 """Secrets in one file, sealed as a whole with AES-256-GCM; the key comes from a passphrase, by scrypt.
 
-For a user's own manager, whose systemd could not decrypt credentials before version 256, and for who wants a
-passphrase. Without one, a random one is kept beside it, for its owner alone: safe from other users and from
-a copy of the file, not from who can read both.
+For a user's own manager, whose units can have no encrypted credentials (seen up to systemd 257, where systemd-creds
+itself serves users, and a unit is refused the key), and for who wants a passphrase. Without one, a random one is
+kept beside it, for its owner alone: safe from other users and from a copy of the file, not from who can read both.
 """
 
 from __future__ import annotations

@@ -182,3 +182,16 @@ def test_a_service_that_goes_takes_its_container_with_it(machine: Machine, make:
     it.omnitron("up")
     assert inspected(it, ".Id") == ""
     assert f"{name(it)}-data" in machine.run("docker", "volume", "ls", "-q").stdout
+
+
+def test_an_image_is_built(machine: Machine, make: Make) -> None:
+    build = {"context": "image", "args": {"WORD": "built"}, "tag": "omnitron-built:1"}
+    # Bounds on CPU and memory take controllers, which this machine has not.
+    it = project(make, 11, image=None, build=build, environment={}, resources={"shmSize": "8mb"})
+    it.write("image/Dockerfile", f"FROM {IMAGE}\nARG WORD\nENV GREETING=$WORD\n")
+    it.omnitron("up")
+    assert get(it, 11) == "built"
+    assert inspected(it, ".HostConfig.ShmSize") == str(8 << 20)
+    it.write("image/Dockerfile", f"FROM {IMAGE}\nENV GREETING=anew\n")
+    it.omnitron("restart", "infra-app-files")
+    assert get(it, 11) == "anew"

@@ -175,12 +175,30 @@ def test_the_rate_limit_holds(machine: Machine, make: Make) -> None:
     assert served == pytest.approx(200 * seconds + 20, rel=0.05)
 
 
+def certify(project: Project, name: str) -> None:
+    """Make a certificate and its key, which only root can read."""
+    options = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-subj", f"/CN={name}", "-days", "2"]
+    files = ["-keyout", "tls.key", "-out", "tls.crt"]
+    project.machine.run("openssl", "req", "-x509", "-nodes", *options, *files, cwd=project.folder)
+    project.machine.run("chmod", "600", "tls.key", cwd=project.folder)
+
+
+def shown(machine: Machine, port: int) -> str:
+    """The name in the certificate that a client is shown."""
+    client = f"openssl s_client -connect 127.0.0.1:{port} </dev/null 2>/dev/null | openssl x509 -noout -subject"
+    return machine.run("sh", "-c", client, check=False).stdout.rpartition("= ")[2].strip()
+
+
 def test_https(machine: Machine, make: Make) -> None:
     it = project(make, 6, tls={"certificate": "tls.crt", "key": "tls.key"})
-    options = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-subj", "/CN=localhost", "-days", "2"]
-    machine.run("openssl", "req", "-x509", "-nodes", *options, "-keyout", "tls.key", "-out", "tls.crt", cwd=it.folder)
-    machine.run("chmod", "600", "tls.key", cwd=it.folder)
+    certify(it, "first")
     it.omnitron("up")
+    pid = machine.show(unit(it), "MainPID")
+    assert shown(machine, PORT + 6) == "first"
+    certify(it, "renewed")
+    it.omnitron("reload", "gateway")
+    machine.wait(lambda: shown(machine, PORT + 6) == "renewed", 5, "the renewed certificate is shown")
+    assert machine.show(unit(it), "MainPID") == pid
     status, headers, _ = curl(it, "/api/web/", scheme="https")
     assert status == 200 and "max-age" in headers["strict-transport-security"]
 

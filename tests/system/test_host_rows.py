@@ -178,3 +178,76 @@ def test_traces_reach_their_collector(machine: Machine, collector: Machine, make
     assert "/v1/traces" in found and "Rows.seen" in found
     ids = machine.run("python3", "-c", f"print(bytes.fromhex('{trace}') in open('/run/traces', 'rb').read())").stdout
     assert ids.strip() == "True"
+
+
+GUARD = """\
+class Manager:
+    def verify(self, token):
+        return {"sub": token, "roles": ["admin"] if token == "root" else []} if token in ("ann", "root") else None
+
+def manager():
+    return Manager()
+
+def rows(identity):
+    return {"owner": identity.subject} if identity else None
+
+async def wrapper(invocation, proceed):
+    print(f"{invocation.identity.subject} calls {invocation.method}", flush=True)
+    return await proceed()
+"""
+GUARDED = """\
+from omnitron import current_call, requires, service
+
+@service("Rows")
+class Rows:
+    async def mine(self) -> dict:
+        return current_call().rows
+
+    @requires("admin")
+    async def secret(self) -> str:
+        return "told"
+"""
+
+
+def test_the_apps_own_functions_around_a_call(machine: Machine, make: Make) -> None:
+    """`auth.manager`, `auth.rls`, `auth.invocationWrapper`."""
+    auth = {name: f"guard.py:{function}" for name, function in
+            (("manager", "manager"), ("rls", "rows"), ("invocationWrapper", "wrapper"))}  # fmt: skip
+    http = {"name": "http", "module": "./modules/guarded.py", "transports": {"http": {"port": PORT}}}
+    project = hosted(make, http, auth=auth)
+    project.write("guard.py", GUARD)
+    project.write("modules/guarded.py", GUARDED)
+    project.omnitron("up")
+
+    def ask(method: str, token: str) -> tuple[int, Any]:
+        return rpc(machine, f"Rows.{method}", [], f"Authorization: Bearer {token}")
+
+    url = f"http://127.0.0.1:{PORT}/rpc"
+    for headers in ([], ["-H", "Authorization: Bearer nobody"]):
+        assert "401" in machine.run("curl", "-si", *headers, "-d", "{}", url).stdout.splitlines()[0]
+    assert ask("mine", "ann") == (200, {"jsonrpc": "2.0", "id": 1, "result": {"owner": "ann"}})
+    assert ask("secret", "ann")[0] == 403
+    assert ask("secret", "root")[1]["result"] == "told"
+    said = [one["MESSAGE"] for one in machine.journal(project.unit("app", "http"))]
+    assert "ann calls Rows.mine" in said and "root calls Rows.secret" in said
+
+
+def test_metrics_are_sent_as_statsd(machine: Machine, make: Make) -> None:
+    """`observability.metrics {export, interval}`."""
+    metrics = {"export": "statsd", "interval": "200ms"}
+    env = {"STATSD_PORT": str(PORT + 90)}
+    project = rows(make, {"name": "one", "env": env}, observability={"metrics": metrics})
+    receive = f"import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(('127.0.0.1', {PORT + 90}))"
+    listen = f"{receive}\nwhile True:\n    print(s.recv(9999).decode(), flush=True)"
+    machine.run("systemd-run", "--quiet", "--unit=statsd", "/usr/bin/python3", "-c", listen)
+    try:
+        project.omnitron("up")
+        call(project, "Rows.seen", "[]")
+        counted = f"{project.prefix}.dev.app.one.omnitron_rpc_calls_total.Rows_seen.ok:1|c"
+
+        def heard() -> bool:
+            return any(counted in str(one["MESSAGE"]) for one in machine.journal("statsd.service"))
+
+        machine.wait(heard, 10, "the call is counted")
+    finally:
+        machine.systemctl("stop", "statsd")

@@ -11,6 +11,7 @@ import pytest
 from engines import SERVERS, engine, servers
 from machines import Machine
 from projects import Make, Project
+from test_gateway import certify, shown
 
 PORT = 25500
 SERVE = """\
@@ -161,3 +162,18 @@ def test_the_gateway(machine: Machine, make: Make) -> None:
     assert machine.run("docker", "inspect", "-f", "{{.Id}}", f"{it.prefix}-dev-gateway").stdout == first
     it.omnitron("down")
     assert f"{it.prefix}-dev-gateway" not in machine.run("docker", "ps", "-a").stdout
+
+
+def test_https_of_the_gateway(machine: Machine, make: Make) -> None:
+    tls = {"certificate": "tls.crt", "key": "tls.key"}
+    it = make([], gateway={"port": PORT + 8, "host": "127.0.0.1", "image": SERVERS, "tls": tls})
+    certify(it, "first")
+    it.omnitron("up")
+    assert shown(machine, PORT + 8) == "first"
+    name = f"{it.prefix}-dev-gateway"
+    pid = machine.run("docker", "inspect", "-f", "{{.State.Pid}}", name).stdout.strip()
+    status = dict(line.split(":", 1) for line in machine.read(f"/proc/{pid}/status").splitlines() if ":" in line)
+    assert status["Uid"].split() == ["65534"] * 4 and int(status["CapEff"], 16) == 0
+    certify(it, "renewed")
+    it.omnitron("reload", "gateway")
+    machine.wait(lambda: shown(machine, PORT + 8) == "renewed", 5, "the renewed certificate is shown")

@@ -116,6 +116,33 @@ def test_a_sealed_secret_reaches_its_process_alone(machine: Machine, home: str) 
     assert "has no secrets" in omnitron("secret", "list", "--user")
 
 
+@pytest.mark.parametrize("machine", ["debian12"], indirect=True)
+def test_a_passphrase_of_ones_own_seals_secrets(machine: Machine, home: str) -> None:
+    text = DEFINITION.replace("    paths: {state: true}\n", '    env: {KEY: "a ${secret:key}"}\n')
+    machine.write(f"{home}/omnitron.config.yaml", text, owner=USER)
+    phrases = {name: f"/home/{USER}/{name}" for name in ("right", "wrong")}
+    for name, path in phrases.items():
+        machine.write(path, f"{name} passphrase\n", 0o600, owner=USER)
+
+    def omnitron(phrase: str, *args: str, check: bool = True) -> str:
+        given = f"OMNITRON_SECRETS_PASSPHRASE_FILE={phrases[phrase]}"
+        argv = ["env", given, *machine.python, "-m", "omnitron", *args, "--user"]
+        done = machine.run(*argv, check=check, user=USER, cwd=home)
+        return done.stdout + done.stderr
+
+    omnitron("right", "secret", "set", "key", "--value", "told")
+    refused = omnitron("wrong", "secret", "get", "key", check=False)
+    assert "passphrase" in refused and "told" not in refused
+    # There is no key beside it: the passphrase alone opens it.
+    kept = machine.run("ls", f"/home/{USER}/.config/omnitron/secrets").stdout.split()
+    assert kept == ["mine-dev.sealed"]
+    omnitron("right", "up")
+    pid = machine.run("systemctl", "--user", "show", "-P", "MainPID", "mine-dev-web-main", user=USER).stdout.strip()
+    assert "KEY=a told\0" in machine.read(f"/proc/{pid}/environ")
+    omnitron("right", "down", "--remove")
+    omnitron("right", "secret", "delete", "key")
+
+
 def test_servers_of_a_users_own(debian12: Machine) -> None:
     machine = debian12
     machine.sandbox.user_manager(USER)

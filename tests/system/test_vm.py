@@ -12,7 +12,7 @@ import pytest
 import vm
 from machines import CHECKOUT, CHECKOUT_IN_DEBIAN, Machine
 from projects import Make, Projects
-from test_behaviour import TABLE, check_table
+from test_behaviour import STRATEGIES, TABLE, check_table
 
 from omnitron.errors import OmnitronError
 from omnitron.sandbox import debian_root
@@ -51,17 +51,9 @@ def make(machine: Machine) -> Iterator[Make]:
     machine.systemctl("stop", *(project.target for project in made))
 
 
-@pytest.mark.parametrize(
-    ("strategy", "rows"),
-    [
-        ("one_for_one", ["one in the middle crashes"]),
-        ("one_for_all", ["the first crashes", "one ends cleanly", "an operator stops one"]),
-        ("rest_for_one", ["one in the middle crashes", "the last crashes"]),
-    ],
-)
-def test_the_table(machine: Machine, make: Make, strategy: str, rows: list[str]) -> None:
-    """What tells the strategies apart."""
-    check_table(machine, make, strategy, [row for row in TABLE if row.event in rows])
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_the_table(machine: Machine, make: Make, strategy: str) -> None:
+    check_table(machine, make, strategy, TABLE)
 
 
 def test_a_clock_that_jumps_changes_nothing(machine: Machine, make: Make) -> None:

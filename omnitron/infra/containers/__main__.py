@@ -141,8 +141,7 @@ def _reload(told: dict[str, Any]) -> int:
     """Have the container take over its configuration; an exit status."""
     container = Container(told, {})
     try:
-        first = told["files"]["each"][0]["name"]
-        container.put(files.archive(told["files"], only=first) or b"")
+        container.put(files.archive(told["files"], again=True) or b"")
         status, output, errors = container.execute(told["reload"], {})
     except (CannotError, EngineDownError, OSError) as error:
         status, output, errors = 1, "", str(error)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -11,20 +10,20 @@ from typing import Any
 from omnitron.secrets import credentials, references
 
 
-def archive(told: dict[str, Any] | None, *, only: str | None = None) -> bytes | None:
+def archive(told: dict[str, Any] | None, *, again: bool = False) -> bytes | None:
     """Return a tar archive, for the root of a container, of the files that are `told`; None without any.
 
-    Raises OSError, MissingError.
+    `again` leaves out what a running container has, and what only its start can be told. Raises OSError, MissingError.
     """
     if not told:
         return None
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
         folder = told["folder"].lstrip("/")
-        if only is None:
+        if not again:
             _add(tar, folder, None, 0o755 if told["owner"] == 0 else 0o700, told["owner"])
         for one in told["each"]:
-            if only in (None, one["name"]):
+            if not again or "path" in one:
                 mode = 0o600 if one["isPrivate"] else 0o644
                 _add(tar, f"{folder}/{one['name']}", _content(one), mode, told["owner"])
     return packed.getvalue()
@@ -33,8 +32,6 @@ def archive(told: dict[str, Any] | None, *, only: str | None = None) -> bytes | 
 def _content(one: dict[str, Any]) -> bytes:
     if "text" in one:
         return references.fill(one["text"], credentials.read).encode()
-    if "credential" in one:
-        return Path(os.environ["CREDENTIALS_DIRECTORY"], one["credential"]).read_bytes()
     return Path(str(one["path"])).read_bytes()
 
 
