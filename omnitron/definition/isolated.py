@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from omnitron.errors import NotPermittedError
 
 TIMEOUT_S = 10.0
 MAX_RESULT_BYTES = 8 << 20
+PR_SET_CHILD_SUBREAPER = 36
+"""prctl(2): orphans below this process become its children."""
 
 
 class RuntimeUnreadableError(NotPermittedError):
@@ -40,6 +42,11 @@ def ask(command: Callable[[int], list[str]], path: Path, *, timeout_s: float) ->
 
     What the child prints goes to stderr. A child that says nothing gives an `error` too.
     """
+    with _all_ended():
+        return _ask(command, path, timeout_s)
+
+
+def _ask(command: Callable[[int], list[str]], path: Path, timeout_s: float) -> dict[str, Any]:
     read_end, write_end = os.pipe()
     argv = command(write_end)
     # Another user may be unable to run it: then it has not said a word.
@@ -61,6 +68,38 @@ def ask(command: Callable[[int], list[str]], path: Path, *, timeout_s: float) ->
         os.close(write_end)
     with os.fdopen(read_end, "rb") as pipe:
         return _answer(child, pipe, path, suspect, timeout_s)
+
+
+@contextlib.contextmanager
+def _all_ended() -> Iterator[None]:
+    """End what was started meanwhile and has left its parents, so that nothing foreign outlives the answer."""
+    import ctypes
+
+    before = _children()
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    try:
+        yield
+    finally:
+        # Each that is ended may leave children of its own to us.
+        while left := _children() - before:
+            for pid in left:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                    os.waitpid(pid, 0)
+                except (ProcessLookupError, ChildProcessError):
+                    pass
+                except PermissionError:  # it has become another user
+                    before.add(pid)
+        prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+
+
+def _children() -> set[int]:
+    found: set[int] = set()
+    for task in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(OSError):  # a thread that has just ended
+            found |= set(map(int, (task / "children").read_text().split()))
+    return found
 
 
 def _has_stderr() -> bool:

@@ -219,6 +219,10 @@ def _advice(ecosystem: Ecosystem, plan: StackPlan, facts: HostFacts) -> list[str
             "logs go to the user's journal, without limits of their own"
         )
     for app in ecosystem.apps_of(plan.names.stack):
+        for number, name in enumerate(app.entry.depends_on):
+            if name in plan.apps and name in ecosystem.by_name and not ecosystem.by_name[name].entry.enabled:
+                message = f"{name} is not enabled, and is started all the same: {app.name} needs it"
+                lines.append(str(app.source.problem(("apps", app.index, "dependsOn", number), message)))
         named = watched(ecosystem, plan.names.stack, app) if app.entry.watch else None
         for folder in named["folders"] if named else ():
             if not Path(folder).is_dir():

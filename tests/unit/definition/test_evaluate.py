@@ -109,6 +109,16 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+def test_what_has_left_its_session_is_ended_too(tmp_path: Path) -> None:
+    leaves = "if os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n"
+    stays = "        os.setsid()\n        open(f'left-{os.getpid()}', 'w')\n        time.sleep(60)\n    os._exit(0)\n"
+    waits = "import glob\nwhile not glob.glob('left-*'):\n    time.sleep(0.01)\n"
+    (tmp_path / "omnitron.config.py").write_text("import os, time\n" + leaves + stays + waits + GOOD)
+    load(tmp_path / "omnitron.config.py")
+    (file,) = tmp_path.glob("left-*")
+    assert not Path(f"/proc/{file.name.partition('-')[2]}").exists()
+
+
 def test_what_a_definition_prints_is_no_part_of_our_output(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     shout = "import os\nprint('hello')\nos.system('echo world')\nassert not input.__self__ is None\n"
     assert not in_python(tmp_path, shout + GOOD)

@@ -338,3 +338,9 @@ def test_instances_that_would_fight_for_a_port(tmp_path: Path, instances: int, a
         "with socketActivation: true they share one socket"
     )
     assert plan.warnings == ((line,) if warned else ())
+
+
+def test_a_dependency_that_is_not_enabled_is_told_of(tmp_path: Path) -> None:
+    apps = [{"name": "a", "dependsOn": ["b"], "command": ["x"]}, {"name": "b", "enabled": False, "command": ["x"]}]
+    (line,) = planned(tmp_path, shop(*apps)).warnings
+    assert line.endswith("apps.a.dependsOn.0: b is not enabled, and is started all the same: a needs it")
