@@ -17,7 +17,7 @@ demo-down: venv
 
 test:
 	@packaging/setup.sh test
-	.venv/bin/pytest --numprocesses 4 --dist worksteal $(TESTS)
+	.venv/bin/pytest --numprocesses 3 --dist worksteal $(TESTS)
 
 test-vm:
 	@packaging/setup.sh test

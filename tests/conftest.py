@@ -30,6 +30,11 @@ def pytest_configure(config: pytest.Config) -> None:
         pytest.exit(f"other users, whom these tests run as, cannot enter {shut[0]}: {cure}", returncode=4)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins first: one of the workers would else be alone with it in the end."""
+    items.sort(key=lambda item: item.path.name != "test_vm.py")
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport() -> Generator[None, Any, None]:
     """In CI nothing is skipped: what a test needs must be there, so a skip is a failure."""
