@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from omnitron import names
@@ -29,7 +29,7 @@ def check(ecosystem: Ecosystem) -> list[Problem]:
     return [
         *_names(source, "apps", [entry.name for entry in entries]),
         *_reserved(source, entries),
-        *_depends_on(source, entries),
+        *_depends_on(source, entries, _services(ecosystem)),
         *_stacks(ecosystem, source),
         *(problem for app in ecosystem.apps for problem in _app(app)),
         *_ports(ecosystem),
@@ -58,13 +58,21 @@ def _reserved(source: Source, entries: list[AppEntry]) -> Iterator[Problem]:
             yield source.problem(("apps", index, "name"), message)
 
 
-def _depends_on(source: Source, entries: list[AppEntry]) -> Iterator[Problem]:
+def _services(ecosystem: Ecosystem) -> set[str]:
+    declared = ecosystem.config.infrastructure
+    shared = {*declared.services, *declared.containers} if declared else set()
+    return {"postgres", "redis", "minio", *shared}
+
+
+def _depends_on(source: Source, entries: list[AppEntry], services: Collection[str]) -> Iterator[Problem]:
     known = {entry.name: entry.depends_on for entry in entries}
+    cure = "it is a service: an app waits for those that it needs, as its config/default.json says"
     for index, entry in enumerate(entries):
         for position, name in enumerate(entry.depends_on):
             if name not in known:
                 message = f"cannot depend on {name!r}: there is no such app"
-                yield source.problem(("apps", index, "dependsOn", position), message, near(name, known))
+                hint = cure if name in services else near(name, known)
+                yield source.problem(("apps", index, "dependsOn", position), message, hint)
     loop = find_cycle(known)
     if loop:
         index = next(i for i, entry in enumerate(entries) if entry.name == loop[0])

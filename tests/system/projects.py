@@ -66,6 +66,11 @@ class Project:
         """Main PID of a service, 0 when it has none."""
         return int(self.machine.show(self.unit(app, process, instance), "MainPID"))
 
+    def environment(self, app: str) -> dict[str, str]:
+        """The variables that an app of one process was started with."""
+        text = self.machine.read(f"/proc/{self.pid(app)}/environ")
+        return dict(pair.split("=", 1) for pair in text.split("\0") if pair)
+
     def status(self) -> dict[str, dict[str, Any]]:
         """The apps of `status --json` by name."""
         answer = json.loads(self.omnitron("status", "--json", check=False).stdout)
@@ -84,6 +89,15 @@ class Project:
         )
         self.machine.systemctl("daemon-reload")
         self.machine.systemctl("reset-failed", f"{self.prefix}-*", check=False)
+
+
+def needing(make: Make, needs: dict[str, Any], env: dict[str, str] | None = None, **definition: Any) -> Project:
+    """A project whose one app, `app`, needs what the `omnitron` of its config/default.json says."""
+    made = make([{"name": "app", "bootstrap": "app/bootstrap.json", "env": env or {}}], **definition)
+    process = {"name": "main", "command": ["/bin/sleep", "infinity"]}
+    made.write("app/bootstrap.json", json.dumps({"name": "app", "processes": [process]}))
+    made.write("app/config/default.json", json.dumps({"omnitron": needs}))
+    return made
 
 
 Make = Callable[..., Project]

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from machines import Machine
-from projects import Make, Project
+from projects import Make, Project, needing
 
 BASE = 21000
 NEEDS = {"database": True, "redis": True}
@@ -27,17 +27,12 @@ def project(make: Make, number: int, needs: dict[str, Any], env: dict[str, str] 
     """A project whose one app, `app`, has these needs; `number` keeps its ports apart from those of others."""
     offsets = {"postgres": BASE + number, "redis": BASE + number}
     stack = {"type": "local", "watch": False, "settings": {"portOffsets": offsets}}
-    made = make([{"name": "app", "bootstrap": "app/bootstrap.json", "env": env or {}}], stacks={"dev": stack}, **more)
-    process = {"name": "main", "command": ["/bin/sleep", "infinity"]}
-    made.write("app/bootstrap.json", json.dumps({"name": "app", "processes": [process]}))
-    made.write("app/config/default.json", json.dumps({"omnitron": needs}))
-    return made
+    return needing(make, needs, env, stacks={"dev": stack}, **more)
 
 
 def environment(project: Project) -> dict[str, str]:
     """The variables that the app was started with."""
-    text = project.machine.read(f"/proc/{project.pid('app')}/environ")
-    return dict(pair.split("=", 1) for pair in text.split("\0") if pair)
+    return project.environment("app")
 
 
 def sql(project: Project, text: str, check: bool = True) -> str:

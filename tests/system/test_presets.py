@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,8 +9,9 @@ from urllib.parse import urlsplit
 import pytest
 from engines import SERVERS, engine, servers
 from machines import Machine
-from projects import Make, Project
+from projects import Make, Project, needing
 from test_gateway import certify, shown
+from test_infra import environment, sql
 
 PORT = 25500
 SERVE = """\
@@ -40,20 +40,7 @@ def project(make: Make, number: int, kind: str, needs: dict[str, Any], **said: A
     """A project whose one app needs a known server, in a container."""
     docker = said.pop("docker", {})
     service = {"preset": kind, "ports": {"main": PORT + number}, "docker": {"image": SERVERS, **docker}, **said}
-    made = make([{"name": "app", "bootstrap": "app/bootstrap.json"}], infrastructure={"services": {kind: service}})
-    process = {"name": "main", "command": ["/bin/sleep", "infinity"]}
-    made.write("app/bootstrap.json", json.dumps({"name": "app", "processes": [process]}))
-    made.write("app/config/default.json", json.dumps({"omnitron": needs}))
-    return made
-
-
-def environment(project: Project) -> dict[str, str]:
-    text = project.machine.read(f"/proc/{project.pid('app')}/environ")
-    return dict(pair.split("=", 1) for pair in text.split("\0") if pair)
-
-
-def sql(project: Project, text: str) -> str:
-    return project.machine.run("psql", "-XqAt", environment(project)["DATABASE_URL"], "-c", text).stdout.strip()
+    return needing(make, needs, infrastructure={"services": {kind: service}})
 
 
 def said(project: Project, kind: str) -> list[str]:

@@ -313,3 +313,9 @@ def test_apps_are_moved_to_ports_that_there_are(tmp_path: Path) -> None:
     app["transports"]["http"]["port"] = 3000
     (line,) = make_plan(loaded(tmp_path, shop(app, stacks=stacks)), facts()).warnings
     assert "web:main opens its port itself: it has to be told" in line and "23000" in line
+
+
+def test_who_takes_a_service_for_an_app_is_told(tmp_path: Path) -> None:
+    services = {"db": {"preset": "postgres"}}
+    said = problem(tmp_path, {}, app={"dependsOn": ["db"]}, infrastructure={"services": services})
+    assert "cannot depend on 'db': there is no such app (it is a service: an app waits for those that it needs" in said
