@@ -29,11 +29,11 @@ class Machine:
 
     `code` is where the checkout is inside, `python` the argv prefix of an interpreter that imports it, `pause_s` the
     time between two questions: on a slow machine they are in the way of what they wait for. `slower` is how many
-    times as long as on the host everything may take.
+    times as long as on an idle host everything may take.
     """
 
     def __init__(
-        self, sandbox: Sandbox, interpreter: str, code: Path, pause_s: float = 0.05, slower: float = 1.0
+        self, sandbox: Sandbox, interpreter: str, code: Path, pause_s: float = 0.05, slower: float = 3.0
     ) -> None:
         self.sandbox = sandbox
         self.code = code

@@ -598,7 +598,7 @@ def waiting(any_lab: Lab) -> Unit:
 def quickly(do: Callable[[], object]) -> None:
     started = time.monotonic()
     do()
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10
 
 
 def test_a_stop_during_a_delay_is_immediate_and_forgets_it(waiting: Unit) -> None:
@@ -717,7 +717,7 @@ def test_a_probe_in_a_sandbox(lab: Lab) -> None:
     gone = lab.unit("sleep 0.3; exit 1", service=hardened + probe(lab, "--tcp", "127.0.0.1:1"), budget="0:9")
     started = time.monotonic()
     gone.systemctl("start", gone.name, check=False)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 15
     gone.wait_for("failed/failed")
     assert "not ready, its main process is gone: tcp 127.0.0.1:1: connection refused" in [t for _, t in gone.journal()]
     assert gone.record()["units"][gone.name]["final"]

@@ -177,7 +177,7 @@ def test_wait_for_unit(machine: Machine) -> None:
         machine.wait_for_unit("wait-bad.service", timeout=30)
     with pytest.raises(AssertionError, match=r"no-such\.service will not become active"):
         machine.wait_for_unit("no-such.service", timeout=30)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20
     machine.systemctl("reset-failed")
 
 

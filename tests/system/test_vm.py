@@ -38,7 +38,7 @@ def machine() -> Iterator[Machine]:
     """Debian 13 on user-mode Linux; the tests of this file run on it."""
     try:
         with vm.booted(debian_root("trixie"), CHECKOUT) as booted:
-            yield Machine(booted, "/usr/bin/python3", Path(CHECKOUT_IN_DEBIAN), pause_s=1.5, slower=3.0)  # type: ignore[arg-type]
+            yield Machine(booted, "/usr/bin/python3", Path(CHECKOUT_IN_DEBIAN), pause_s=1.5, slower=4.0)  # type: ignore[arg-type]
     except OmnitronError as error:
         pytest.fail("\n".join(error.lines()), pytrace=False)
 

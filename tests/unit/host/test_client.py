@@ -290,7 +290,7 @@ def test_a_service_that_does_not_keep_the_deadline(path: str) -> None:
             began = time.monotonic()
             error = await failure(client.call("Tools.wait", [], deadline_s=0.05))
             assert error.message == "Tools.wait did not answer within 0.05 s"
-            assert time.monotonic() - began < 0.5
+            assert time.monotonic() - began < 10  # it would be never
 
     run(test)
 

@@ -399,7 +399,7 @@ def test_a_file_that_cannot_be_parsed(
 ) -> None:
     started = time.monotonic()
     assert refused(tmp_path, write(name, content)) == f"cannot read {message}"
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 9
 
 
 def test_too_many_yaml_values(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

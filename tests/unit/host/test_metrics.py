@@ -344,15 +344,3 @@ def test_the_start_of_a_new_process() -> None:
     page = subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     started = float(page.split()[-1])
     assert before - 0.05 < started < time.time()
-
-
-def test_cheap() -> None:
-    counter, histogram = Counter("c", "", ("a",)), Histogram("h", "", ("a",))
-    took = []
-    for _ in range(20):  # the best of them, on a busy machine
-        began = time.perf_counter()
-        for _ in range(1000):
-            counter.inc("x")
-            histogram.observe(0.07, "x")
-        took.append(time.perf_counter() - began)
-    assert min(took) < 0.010, "10 microseconds for both are several times what they need"

@@ -522,7 +522,7 @@ def test_the_end_sends_what_is_left(
         assert collector.taken == []
         began = time.monotonic()
         await tracer.shutdown()
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < 10  # the batch would wait longer
 
     asyncio.run(live())
     ((path, headers, _),) = collector.taken

@@ -189,7 +189,7 @@ def test_a_message_without_end(listening: socket.socket, path: Path, monkeypatch
                     talk.say(b"x" * 10_000)
                     await talk.writer.drain()
                     await asyncio.sleep(0)
-            assert time.monotonic() - began < 1
+            assert time.monotonic() - began < 10
             assert not server.connections
 
     run(test)
@@ -521,7 +521,7 @@ def test_draining_gives_up_on_clients_that_stay(listening: socket.socket, path: 
             await until(lambda: tools.begun == 1)
             began = time.monotonic()
             await server.drain(0.1)
-            assert 0.09 < time.monotonic() - began < 1
+            assert 0.09 < time.monotonic() - began < 10
             assert await talk.rest() == DRAINING
             tools.gate.set()
 

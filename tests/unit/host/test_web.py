@@ -399,7 +399,7 @@ def test_a_body_that_comes_too_slowly(listening: socket.socket) -> None:
                         talk.say(b"x")
                         await asyncio.sleep(0.01)
                     assert (await heard).status == 504
-                    assert time.monotonic() - began < 0.5
+                    assert time.monotonic() - began < 5  # all of it would take 10 s
             while server.state.connections:
                 await asyncio.sleep(0.01)
 

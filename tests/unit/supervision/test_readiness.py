@@ -19,7 +19,7 @@ from omnitron.supervision.readiness import main, parse, wait
 FOLDER = Path(readiness.__file__).parent
 
 
-def arguments(*probe: str, deadline: int = 150, timeout: int = 100) -> list[str]:
+def arguments(*probe: str, deadline: int = 500, timeout: int = 400) -> list[str]:
     return ["--deadline-ms", str(deadline), "--timeout-ms", str(timeout), *probe]
 
 
@@ -76,7 +76,7 @@ def test_http_is_ready(status: int) -> None:
 def test_http_is_not_ready(status: int) -> None:
     with http_server(status) as address:
         url = f"http://{address}/healthz"
-        assert wait(parse(arguments("--http", url))) == f"not ready after 150 ms: http {url}: status {status}"
+        assert wait(parse(arguments("--http", url))) == f"not ready after 500 ms: http {url}: status {status}"
 
 
 def test_http_becomes_ready() -> None:
@@ -128,11 +128,11 @@ def test_https_with_any_certificate(tmp_path: Path) -> None:
 
 
 def test_http_that_hangs_is_given_up() -> None:
-    with http_server(200, slow=1.5) as address:
+    with http_server(200, slow=20) as address:
         started = time.monotonic()
         url = f"http://{address}/"
-        assert wait(parse(arguments("--http", url))) == (f"not ready after 150 ms: http {url}: no answer within 100 ms")
-        assert time.monotonic() - started < 1
+        assert wait(parse(arguments("--http", url))) == (f"not ready after 500 ms: http {url}: no answer within 400 ms")
+        assert time.monotonic() - started < 10
 
 
 def test_http_by_something_else() -> None:
@@ -158,7 +158,7 @@ def test_http_by_something_else() -> None:
 
 def test_tcp(free_port: int) -> None:
     target = f"127.0.0.1:{free_port}"
-    assert wait(parse(arguments("--tcp", target))) == f"not ready after 150 ms: tcp {target}: connection refused"
+    assert wait(parse(arguments("--tcp", target))) == f"not ready after 500 ms: tcp {target}: connection refused"
     with socket.create_server(("127.0.0.1", free_port)):
         assert wait(parse(arguments("--tcp", target))) is None
 
@@ -175,7 +175,7 @@ def test_tcp_on_ipv6() -> None:
 def test_tcp_on_a_unix_socket(tmp_path: Path) -> None:
     target = f"unix:{tmp_path}/api.sock"
     assert wait(parse(arguments("--tcp", target))) == (
-        f"not ready after 150 ms: tcp {target}: no such file or directory"
+        f"not ready after 500 ms: tcp {target}: no such file or directory"
     )
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(f"{tmp_path}/api.sock")
@@ -204,15 +204,24 @@ def test_command(script: str, reason: str | None) -> None:
 
 def test_command_that_is_missing() -> None:
     trouble = wait(parse(arguments("--command", "/nonexistent/probe")))
-    assert trouble == "not ready after 150 ms: command /nonexistent/probe: no such file or directory"
+    assert trouble == "not ready after 500 ms: command /nonexistent/probe: no such file or directory"
+
+
+def runs(pid: str) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+    except OSError:
+        return False
 
 
 def test_command_is_killed_with_its_group(tmp_path: Path) -> None:
     script = f"sleep 60 & echo $! >>{tmp_path}/pids; wait"
     wait(parse(arguments("--command", "sh", "-c", script)))
-    for pid in map(int, (tmp_path / "pids").read_text().split()):
-        state = Path(f"/proc/{pid}/stat")
-        assert not state.exists() or state.read_text().split()[2] == "Z"
+    until = time.monotonic() + 10  # the kernel may take a moment to end what it was told to
+    for pid in (tmp_path / "pids").read_text().split():
+        while runs(pid):
+            assert time.monotonic() < until, pid
+            time.sleep(0.01)
 
 
 @pytest.mark.parametrize(
@@ -241,12 +250,12 @@ def test_wrong_usage(probe: list[str], capsys: pytest.CaptureFixture[str]) -> No
 def test_the_end_of_the_main_process_ends_it_at_once(
     probe: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with subprocess.Popen(["sleep", "0.3"]) as process, http_server(200, slow=3) as address:
+    with subprocess.Popen(["sleep", "0.3"]) as process, http_server(200, slow=15) as address:
         monkeypatch.setenv("MAINPID", str(process.pid))
         probe = [word.replace("hangs", f"http://{address}/") for word in probe]
         started = time.monotonic()
         assert main(arguments(*probe, deadline=20_000, timeout=10_000)) == 1
-        assert 0.1 < time.monotonic() - started < 1.5
+        assert 0.1 < time.monotonic() - started < 10
     assert capsys.readouterr().err.startswith(f"not ready, its main process is gone: {probe[0][2:]} ")
 
 
@@ -290,7 +299,7 @@ def run(*probe: str) -> "subprocess.CompletedProcess[str]":
 def test_runs_as_systemd_runs_it(free_port: int) -> None:
     done = run("--tcp", f"127.0.0.1:{free_port}")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"not ready after 150 ms: tcp 127.0.0.1:{free_port}: connection refused\n"
+    assert done.stderr == f"not ready after 500 ms: tcp 127.0.0.1:{free_port}: connection refused\n"
     with http_server(200) as address:
         assert run("--http", f"http://{address}/").returncode == 0
     assert run("--command", "true").returncode == 0
