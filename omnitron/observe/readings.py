@@ -212,9 +212,11 @@ def forget(stack: StackPolicy, records: Path) -> None:
     for process in (process for app in stack.apps for process in app.processes):
         for service in process.services:
             path = record_path(records, process, service)
-            for file in path.parent.glob(f"{path.name}*") if path else ():
-                with contextlib.suppress(OSError):
-                    file.unlink()
+            if path:
+                notes = (path.with_name(f"{service}.{end}") for end in ("due", "stop"))
+                for file in (*path.parent.glob(f"{path.name}*"), *notes):
+                    with contextlib.suppress(OSError):
+                        file.unlink()
     with contextlib.suppress(OSError):
         memory.path_of(records, stack.prefix_part, stack.stem).unlink(missing_ok=True)
         for file in (records / stack.prefix_part).glob(f"{stack.stem}.health-*"):

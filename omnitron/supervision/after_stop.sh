@@ -20,6 +20,16 @@ leave_unless_crashed() {
     *) exit 0 ;;
     esac
 
+    # Ended by the watcher, which has noted which run it ends.
+    previous= record=
+    for argument; do
+        [ "$previous" != --record ] || record=$argument
+        previous=$argument
+    done
+    noted="${record%/*}/$unit.stop"
+    [ ! -r "$noted" ] || read -r noted <"$noted"
+    [ "$noted" != "${INVOCATION_ID:-unknown}" ] || exit 0
+
     # The same end as after `systemctl stop`: only a pending job tells them apart. A unit's
     # description cannot forge this text, JSON escapes its quotes.
     scope=--system

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -12,10 +13,12 @@ from typing import TYPE_CHECKING
 
 from omnitron.observe.readings import records_of, unit_patterns
 from omnitron.supervision import memory as memories
+from omnitron.supervision import stopped
 from omnitron.supervision.memory import Memory
 from omnitron.supervision.strategy import IDLE
 from omnitron.systemd.listing import Listed
 from omnitron.systemd.manager import BusError
+from omnitron.systemd.runs import run_of
 from omnitron.watcher.judge import Job, Unit, first_memory, judge, view_of
 
 if TYPE_CHECKING:
@@ -54,6 +57,11 @@ class Keeper:
         self._asked: set[str] = set()
         self._unblocked: dict[str, float] = {}
         self._said = ""
+
+    @property
+    def keeps_group(self) -> bool:
+        """Whether the crash of one process is a matter of others."""
+        return self.stack.strategy != "one_for_one"
 
     @property
     def is_busy(self) -> bool:
@@ -117,6 +125,8 @@ class Keeper:
                 return True
             self._unblocked[job.unit] = now
             log.info("%s of %s: start %s: %s", self.stack.stack, self.stack.project, job.unit, job.reason)
+        if job.verb == "stop":
+            self._note_stop(job.unit, is_user=manager.is_user)
         try:
             await (manager.start if job.verb == "start" else manager.stop)(job.unit)
         except BusError as error:
@@ -128,3 +138,9 @@ class Keeper:
         if job.verb == "start" and is_waiting:
             self._asked.add(job.unit)
         return True
+
+    def _note_stop(self, unit: str, *, is_user: bool) -> None:
+        """Spare the crash helper the question who ended the unit; unanswered it is asked, so a failure is none."""
+        with contextlib.suppress(OSError):
+            if run := run_of(unit, is_user=is_user):
+                stopped.note(str(self._path.parent), unit, run)

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import signal
 import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ RETRY_S = 1.0
 """How often what was begun is looked at without a signal: a call may have failed."""
 REST_S = 0.005
 """Least time between two looks: one crash is about twenty signals."""
+ALONE_S = 0.05
+"""How much later a stack is looked at in which systemd restarts each process alone: it works for the restart."""
 BEAT_S = 10.0
 """How often systemd hears that the watcher lives, less than half of the unit's WatchdogSec=."""
 
@@ -51,6 +54,8 @@ class Watcher:
         self._is_stale = True
         self._woken = asyncio.Event()
         self._said = ""
+        self._status = ""
+        self._beaten = 0.0
 
     async def run(self) -> None:
         """Keep all stacks until cancelled; a bus that goes away is waited for."""
@@ -74,8 +79,15 @@ class Watcher:
                 self._say_once("the bus closed the connection")
             except OmnitronError as error:
                 self._say_once(error.brief)
-            send("READY=1", "WATCHDOG=1", "STATUS=waiting for the bus")
+            self._beat("waiting for the bus")
             await asyncio.sleep(RECONNECT_S)
+
+    def _beat(self, status: str) -> None:
+        """Tell systemd that it lives; not at every look, which costs systemd as much as the look does."""
+        now = time.monotonic()
+        if status != self._status or now >= self._beaten + BEAT_S / 2:
+            send("READY=1", "WATCHDOG=1", f"STATUS={status}")
+            self._status, self._beaten = status, now
 
     def _say_once(self, text: str) -> None:
         if text != self._said:
@@ -110,7 +122,7 @@ class Watcher:
             self._publisher.saw(sight)
         self._said = ""
         count = len(self._keepers)
-        send("READY=1", "WATCHDOG=1", f"STATUS=watching {count} stack{'' if count == 1 else 's'}")
+        self._beat(f"watching {count} stack{'' if count == 1 else 's'}")
 
     async def _wait(self, closed: asyncio.Future[None]) -> None:
         busy = any(keeper.is_busy for keeper in self._keepers.values())
@@ -119,6 +131,8 @@ class Watcher:
         await asyncio.wait(wakers, timeout=RETRY_S if busy else BEAT_S, return_when=asyncio.FIRST_COMPLETED)
         woken.cancel()
         self._woken.clear()
+        if self._dirty and not any(self._keepers[stem].keeps_group for stem in self._dirty & self._keepers.keys()):
+            await asyncio.sleep(ALONE_S)
 
     def _is_busy(self, stem: str) -> bool:
         keeper = self._keepers.get(stem)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -34,8 +35,10 @@ XML = Path(__file__).with_name("dev.omnitron.Watcher1.xml")
 AGAIN_S = 10.0
 """Pause before the next try to have the name, when it was refused."""
 RECONNECT_S = 0.5
-REST_S = 0.1
-"""Least time between two rounds of signals: in a burst only what comes out of it is told."""
+QUIET_S = 0.1
+LATEST_S = 1.0
+"""In a burst only what comes out of it is told, when nothing more has come for QUIET_S: a group that restarts
+needs the processor itself."""
 
 
 class Publisher:
@@ -90,14 +93,21 @@ class Publisher:
         """Tell what is new, until cancelled."""
         while True:
             await self._woken.wait()
-            self._woken.clear()
+            await self._calm()
             try:
                 await self._tell()
             except OmnitronError as error:
                 log.debug("%s", error.brief)  # the connection has ended: what is new is read again on the next one
             except Exception:  # nothing that is told is worth the end of supervision
                 log.exception("cannot tell what has changed")
-            await asyncio.sleep(REST_S)
+
+    async def _calm(self) -> None:
+        """Wait for the end of a burst, LATEST_S at most."""
+        latest = time.monotonic() + LATEST_S
+        while self._woken.is_set() and time.monotonic() < latest:
+            self._woken.clear()
+            await asyncio.sleep(QUIET_S)
+        self._woken.clear()
 
     async def _tell(self) -> None:
         seen, self._seen = self._seen, {}

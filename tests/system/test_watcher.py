@@ -86,6 +86,20 @@ def test_an_operator_touches_one_unit(machine: Machine, make: Make) -> None:
     assert project.state("a") == "inactive"
 
 
+def test_only_the_run_that_the_watcher_ends_is_no_crash(machine: Machine, make: Make) -> None:
+    """SIGTERM ends both: the run that it stops with the group, and the next one, which somebody else kills."""
+    project = group(make, "one_for_all")
+    before, run = pids(project), machine.show(project.unit("c"), "InvocationID")
+    kill(project, "a")
+    machine.wait(lambda: settled(project, NAMES, before), 15, "the group is back")
+    assert machine.read(f"/run/omnitron/{project.prefix}/{project.unit('c')}.stop") == f"{run}\n"
+    assert [project.status()[name]["restarts"] for name in ("a", "c")] == [1, 0]
+    before = pids(project)
+    machine.run("kill", "-TERM", str(project.pid("c")))
+    machine.wait(lambda: settled(project, NAMES, before), 15, "the group is back")
+    assert [project.status()[name]["restarts"] for name in ("a", "c")] == [1, 1]
+
+
 def test_a_stack_stopped_in_a_recovery_stays_stopped(machine: Machine, make: Make) -> None:
     project = group(make, "one_for_all", backoff={"type": "fixed", "initial": 2000, "max": 2000})
     kill(project, "a")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from omnitron.supervision import crash, due, store
+from omnitron.supervision import crash, due, stopped, store
 from omnitron.supervision.crash import main
 from omnitron.supervision.record import read
 
@@ -209,13 +209,36 @@ def test_the_guard_without_an_interpreter_lets_the_unit_restart(record: str) -> 
     assert done.stderr == f"cannot count a crash of {UNIT}: no /nonexistent/python\n"
 
 
+NO_FORKS = ["setpriv", "--reuid=65534", "--clear-groups", "prlimit", "--nproc=0"]
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user that may not fork")
 @pytest.mark.parametrize(("file", "name"), [("after_stop.sh", "--budget"), ("before_start.sh", "--window")])
 def test_the_guards_do_not_fork(file: str, name: str) -> None:
     script = (FOLDER / file).read_text()
     argv = ["/bin/sh", "-c", script, f"/x/{file}", "/usr/bin/python3", UNIT, "--record", "/run/x.json", name, "5"]
-    limited = ["setpriv", "--reuid=65534", "--clear-groups", "prlimit", "--nproc=0", *argv]
     environment = {"SERVICE_RESULT": "success", "EXIT_CODE": "exited", "EXIT_STATUS": "0", "PATH": "/usr/bin:/bin"}
-    subprocess.run(limited, env=environment, check=True)
-    fails = subprocess.run([*limited[:5], "/bin/sh", "-c", "/bin/true; :"], capture_output=True, check=False)
+    subprocess.run([*NO_FORKS, *argv], env=environment, check=True)
+    fails = subprocess.run([*NO_FORKS, "/bin/sh", "-c", "/bin/true; :"], capture_output=True, check=False)
     assert fails.returncode != 0, "the limit does not work"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user that may not fork")
+@pytest.mark.parametrize(
+    ("noted", "run", "asks"),
+    [("b1", "b1", False), ("a0", "b1", True), (None, "b1", True), ("", "", True), ("b1", "", True)],
+)
+def test_the_guard_knows_the_stops_of_the_watcher(record: str, noted: str | None, run: str, asks: bool) -> None:
+    """About every other run than the one that was noted it asks systemd, for which it forks."""
+    folder = Path(record).parent
+    folder.mkdir()
+    for path in (folder, *folder.parents):
+        path.chmod(path.stat().st_mode | 0o011)
+    if noted is not None:
+        stopped.note(str(folder), UNIT, noted)
+    script = (FOLDER / "after_stop.sh").read_text()
+    argv = ["/bin/sh", "-c", script, "/x/after_stop.sh", "/bin/false", *arguments(record)]
+    environment = {"SERVICE_RESULT": "success", "EXIT_CODE": "killed", "EXIT_STATUS": "TERM", "INVOCATION_ID": run}
+    done = subprocess.run([*NO_FORKS, *argv], env=environment, capture_output=True, text=True, check=False)
+    assert ("fork" in done.stderr.lower()) == asks, done.stderr
+    assert asks or done.returncode == 0
