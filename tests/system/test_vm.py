@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import vm
+from faults import check_faults
 from machines import CHECKOUT, CHECKOUT_IN_DEBIAN, Machine
 from projects import Make, Projects
 from test_behaviour import STRATEGIES, TABLE, check_table
@@ -77,6 +78,10 @@ def test_a_clock_that_jumps_changes_nothing(machine: Machine, make: Make) -> Non
     machine.run("kill", "-9", str(project.pid("a")))
     machine.wait(lambda: project.state("a") == "failed" and project.state("b") == "inactive", 20, "the budget is spent")
     assert "3 times in 600 s: given up" in project.omnitron("status", check=False).stdout
+
+
+def test_after_many_faults_and_jumps_of_the_clock_all_is_as_it_should_be(machine: Machine, make: Make) -> None:
+    check_faults(machine, make, "one_for_all", 8, 15, jumps=True)
 
 
 def test_limits_and_figures(machine: Machine, make: Make) -> None:
