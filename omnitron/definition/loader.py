@@ -61,8 +61,13 @@ class App:
     @property
     def is_roots_own(self) -> bool:
         """Whether every file that says what runs belongs to root."""
+        return self.owner == 0
+
+    @property
+    def owner(self) -> int:
+        """Whose the files are that say what runs: uid of the first that is not root's, 0 when all are."""
         sources = (self.source, self.system_source, self.needs_source)
-        return all(is_roots_own(source) for source in sources if source)
+        return next((uid for source in sources if source and (uid := source.path.stat().st_uid)), 0)
 
     @property
     def name(self) -> str:

@@ -170,7 +170,8 @@ def _port(data: Mapping[str, Any]) -> PortPolicy:
 
 
 def _watch(data: Mapping[str, Any]) -> WatchPolicy:
-    return WatchPolicy(tuple(data["folders"]), tuple(data["ignore"]), tuple(data["except"]), int(data["debounce"]))
+    folders, ignore, excepted = (tuple(data[key]) for key in ("folders", "ignore", "except"))
+    return WatchPolicy(folders, ignore, excepted, int(data["debounce"]), _optional(int, data.get("owner")))
 
 
 def _scaling(data: Mapping[str, Any]) -> ScalingPolicy:

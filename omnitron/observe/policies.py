@@ -94,6 +94,8 @@ class WatchPolicy:
     """Files that do not count."""
     debounce: int
     """Time to wait for more changes."""
+    owner: int | None = None
+    """Uid of those whose folders alone are watched by root's watcher; None for anybody's."""
 
 
 @dataclass(frozen=True)

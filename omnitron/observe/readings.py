@@ -15,7 +15,7 @@ from pathlib import Path
 
 from omnitron.observe.cgroups import NOTHING, Usage, folder_of, read_usage
 from omnitron.observe.policies import ProcessPolicy, StackPolicy
-from omnitron.supervision import health, memory, record, wording
+from omnitron.supervision import health, memory, record, store, wording
 from omnitron.supervision.health import Result
 from omnitron.supervision.memory import Memory
 from omnitron.supervision.record import Exit, Final, Record, UnitRecord
@@ -203,7 +203,8 @@ def checks_of(stack: StackPolicy, records: Path) -> dict[str, Result]:
 def _names(folder: Path) -> list[str]:
     try:
         return [entry.name for entry in os.scandir(folder)]
-    except OSError:
+    except OSError as error:
+        store.raise_exhausted(error)
         return []
 
 

@@ -135,7 +135,7 @@ def _stack(ecosystem: Ecosystem, stack: str, facts: HostFacts) -> StackPlan:
     at_gateway = ports.Claim(GATEWAY, site.port, ecosystem.source, (*ecosystem.gateway_at, "port")) if site else None
     claims = ports.claims(resolved, at_gateway)
     of_apps = ports.of_apps(ecosystem, apps)
-    policy = compile_policy(ecosystem, names, apps, needed, resolved, site, (*claims, *of_apps))
+    policy = compile_policy(ecosystem, names, apps, needed, resolved, site, (*claims, *of_apps), facts)
     return StackPlan(names, apps, resolved, site, claims, of_apps, tuple(units), policy, settings)
 
 
@@ -199,6 +199,14 @@ def _account_problem(process: PlannedProcess, app: App, facts: HostFacts) -> tup
     return None if known else (("user",), f"cannot run as {process.user!r}: this host has no such user")
 
 
+def _unwatchable(folder: Path, owner: int | None) -> str | None:
+    if not folder.is_dir():
+        return "no such folder"
+    if owner is not None and folder.stat().st_uid != owner:
+        return "it belongs to somebody else than a file that defines the app"
+    return None
+
+
 def _not_local(ecosystem: Ecosystem, stack: str) -> str:
     kind = ecosystem.config.stacks[stack].type
     message = f"has no effect in this version: no units are made for a {kind} stack"
@@ -223,10 +231,10 @@ def _advice(ecosystem: Ecosystem, plan: StackPlan, facts: HostFacts) -> list[str
             if name in plan.apps and name in ecosystem.by_name and not ecosystem.by_name[name].entry.enabled:
                 message = f"{name} is not enabled, and is started all the same: {app.name} needs it"
                 lines.append(str(app.source.problem(("apps", app.index, "dependsOn", number), message)))
-        named = watched(ecosystem, plan.names.stack, app) if app.entry.watch else None
+        named = watched(ecosystem, plan.names.stack, app, facts) if app.entry.watch else None
         for folder in named["folders"] if named else ():
-            if not Path(folder).is_dir():
-                problem = app.source.problem(("apps", app.index, "watch"), f"cannot watch {folder}: no such folder")
+            if why := _unwatchable(Path(folder), named["owner"] if named else None):
+                problem = app.source.problem(("apps", app.index, "watch"), f"cannot watch {folder}: {why}")
                 lines.append(str(problem))
     offsets = ecosystem.config.stacks[plan.names.stack].settings.port_offsets
     for processes in plan.apps.values():

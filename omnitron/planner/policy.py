@@ -16,6 +16,7 @@ from omnitron.infra.placed import Placed
 from omnitron.infra.redis_numbers import label
 from omnitron.infra.resolved import Infra
 from omnitron.names import GATEWAY, INFRA
+from omnitron.planner.facts import HostFacts
 from omnitron.planner.groups import Apps
 from omnitron.planner.hosting import runtime_folder
 from omnitron.planner.layout import StackNames
@@ -35,6 +36,7 @@ def compile_policy(
     infra: Infra,
     site: Site | None,
     claims: tuple[Claim, ...],
+    facts: HostFacts,
 ) -> dict[str, Any]:
     """Return the policy of one stack; apps are in the order in which they start, after the servers they use."""
     supervision, metrics = ecosystem.config.supervision, ecosystem.config.monitoring.metrics
@@ -70,7 +72,7 @@ def compile_policy(
             *(
                 {
                     **_app(members[name], names, apps[name], name in needed, infra),
-                    "watch": watched(ecosystem, names.stack, members[name]),
+                    "watch": watched(ecosystem, names.stack, members[name], facts),
                 }
                 for name in order
             ),

@@ -6,13 +6,16 @@ from typing import Any
 
 from omnitron.definition.ecosystem import Stack, Watch
 from omnitron.definition.loader import App, Ecosystem, absolute
+from omnitron.planner.facts import HostFacts
 
 DEV = "dev"
 """The stack that is watched unless it says otherwise."""
 
 
-def watched(ecosystem: Ecosystem, name: str, app: App) -> dict[str, Any] | None:
+def watched(ecosystem: Ecosystem, name: str, app: App, facts: HostFacts) -> dict[str, Any] | None:
     """Return the folders to watch, patterns to pass over, and how long to wait for more changes; None for none.
+
+    `owner` is the user, not root, whose folders alone count: root's watcher would else tell them when others' change.
 
     The definition itself is not among them: `omnitron up` is what applies a change of it.
     """
@@ -28,4 +31,5 @@ def watched(ecosystem: Ecosystem, name: str, app: App) -> dict[str, Any] | None:
         "ignore": watch.ignore,
         "except": [str(file) for file in files],
         "debounce": watch.debounce,
+        "owner": app.owner or None if facts.accounts is not None and not facts.is_user else None,
     }

@@ -51,11 +51,15 @@ def path_of(records: Path, prefix_part: str, stem: str) -> Path:
 
 
 def read(path: Path) -> Memory | None:
-    """Return the memory; None where there is none, or none to be trusted."""
+    """Return the memory; None where there is none, or none to be trusted.
+
+    OSError only where it cannot be looked for: no descriptor or memory left.
+    """
     try:
         with store.opened_folder(str(path.parent)) as folder:
             return parse(store.read_file(folder, path.name, SIZE_LIMIT))
-    except OSError:
+    except OSError as error:
+        store.raise_exhausted(error)
         return None
 
 

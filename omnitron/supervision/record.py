@@ -85,12 +85,16 @@ class Record:
 
 
 def read(path: str | os.PathLike[str]) -> Record:
-    """The record at `path`; an empty one where it is missing, damaged, or not to be trusted."""
+    """The record at `path`; an empty one where it is missing, damaged, or not to be trusted.
+
+    OSError only where it cannot be looked for: no descriptor or memory left.
+    """
     folder, name = os.fspath(path).rsplit("/", 1)
     try:
         with store.opened_folder(folder) as descriptor:
             return _load(descriptor, name)
-    except OSError:
+    except OSError as error:
+        store.raise_exhausted(error)
         return Record()
 
 
@@ -110,7 +114,8 @@ def update(path: str | os.PathLike[str]) -> Iterator[Record]:
 def _load(folder: int, name: str) -> Record:
     try:
         return parse(store.read_file(folder, name, SIZE_LIMIT))
-    except OSError:
+    except OSError as error:
+        store.raise_exhausted(error)
         return Record()
 
 

@@ -71,6 +71,12 @@ def _make(folder: int, name: str) -> None:
         os.close(made)
 
 
+def raise_exhausted(error: OSError) -> None:
+    """Raise an error that says nothing of a file: there is no descriptor, or no memory, left to look at it."""
+    if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+        raise error
+
+
 def read_file(folder: int, name: str, limit: int) -> bytes:
     """What `name` in `folder` holds; OSError unless it is a trusted regular file of at most `limit` bytes."""
     file = os.open(name, os.O_RDONLY | _FILE, dir_fd=folder)

@@ -20,15 +20,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MASK = (
-    flags.CLOSE_WRITE
-    | flags.CREATE
-    | flags.DELETE
-    | flags.MOVED_FROM
-    | flags.MOVED_TO
-    | flags.ONLYDIR
-    | flags.DONT_FOLLOW
-)
+MASK = flags.CLOSE_WRITE | flags.CREATE | flags.DELETE | flags.MOVED_FROM | flags.MOVED_TO | flags.ONLYDIR
 LIMITS = {
     errno.ENOSPC: "too many folders; raise the limit: sysctl fs.inotify.max_user_watches=524288",
     errno.EMFILE: "too many watchers; raise the limit: sysctl fs.inotify.max_user_instances=512",
@@ -84,7 +76,7 @@ class Files:
         files: list[str] = []
         for path, names in self._walk(folder, keys):
             try:
-                number = self._inotify.add_watch(path, MASK)
+                number, allowed = self._add_one(path, keys)
             except ValueError:
                 return files  # closed meanwhile
             except OSError as error:
@@ -92,9 +84,22 @@ class Files:
                 if error.errno in LIMITS:
                     return files
                 continue
-            self._folders[number] = path, self._folders.get(number, (path, set[Key]()))[1] | keys
+            self._folders[number] = path, self._folders.get(number, (path, set[Key]()))[1] | allowed
             files += [f"{path}/{name}" for name in names]
         return files
+
+    def _add_one(self, path: str, keys: set[Key]) -> tuple[int, set[Key]]:
+        """Watch one folder for those of `keys` that may know of it; OSError without any."""
+        opened = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            owner = os.fstat(opened).st_uid
+            allowed = {key for key in keys if key in self._apps and self._apps[key][0].owner in (None, owner)}
+            if not allowed:
+                raise PermissionError(errno.EPERM, "it belongs to somebody else than the definition")
+            # The very folder that was looked at, whatever has its name by now.
+            return self._inotify.add_watch(f"/proc/self/fd/{opened}", MASK), allowed
+        finally:
+            os.close(opened)
 
     def _walk(self, folder: str, keys: set[Key]) -> Iterator[tuple[str, list[str]]]:
         """Yield each folder of a tree that some app wants, with the names of its files; links are not followed."""
@@ -166,7 +171,8 @@ class Files:
 
     def _complain(self, path: str, error: OSError) -> None:
         why = LIMITS.get(error.errno or 0) or (error.strerror or str(error)).lower()
-        if error.errno not in (errno.ENOENT, errno.ENOTDIR) or path in {
+        # What goes away meanwhile, and a folder of somebody else inside, are nothing to tell of.
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EPERM) or path in {
             folder for policy, _ in self._apps.values() for folder in policy.folders
         }:
             text = f"cannot watch {path}: {why}"

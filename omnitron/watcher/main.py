@@ -18,7 +18,7 @@ from omnitron.observe.policies import StackPolicy
 from omnitron.supervision.notify import send
 from omnitron.systemd.manager import Manager
 from omnitron.watcher.desk import Desk
-from omnitron.watcher.keeper import Keeper
+from omnitron.watcher.keeper import Keeper, Sight
 from omnitron.watcher.metering import Metering
 from omnitron.watcher.ports import Ports
 from omnitron.watcher.publisher import Publisher
@@ -118,14 +118,25 @@ class Watcher:
         self._dirty |= {stem for stem, keeper in self._keepers.items() if keeper.is_busy}
         keepers = [self._keepers[stem] for stem in self._dirty if stem in self._keepers]
         self._dirty = set()
-        for sight in await asyncio.gather(*(keeper.look(manager) for keeper in keepers)):
+        sights = await asyncio.gather(*(self._sight(keeper, manager) for keeper in keepers))
+        for sight in filter(None, sights):
             self._publisher.saw(sight)
-        self._said = ""
+        if all(sights):
+            self._said = ""
         count = len(self._keepers)
         self._beat(f"watching {count} stack{'' if count == 1 else 's'}")
 
+    async def _sight(self, keeper: Keeper, manager: Manager) -> Sight | None:
+        """See how one stack is; None when that cannot be read now, and is to be tried again."""
+        try:
+            return await keeper.look(manager)
+        except OSError as error:
+            self._dirty.add(keeper.stack.stem)
+            self._say_once(f"cannot read the crash records of {keeper.stack.stem}: {error.strerror or error}")
+            return None
+
     async def _wait(self, closed: asyncio.Future[None]) -> None:
-        busy = any(keeper.is_busy for keeper in self._keepers.values())
+        busy = self._dirty or self._is_stale or any(keeper.is_busy for keeper in self._keepers.values())
         woken: asyncio.Future[Any] = asyncio.ensure_future(self._woken.wait())
         wakers = [woken, closed]
         await asyncio.wait(wakers, timeout=RETRY_S if busy else BEAT_S, return_when=asyncio.FIRST_COMPLETED)
@@ -160,7 +171,12 @@ class Watcher:
         policies += [
             keeper.stack for stem, keeper in self._keepers.items() if stem not in read and keeper.stack.path.exists()
         ]
-        self._keepers = {policy.stem: self._keeper(policy) for policy in policies}
+        try:
+            self._keepers = {policy.stem: self._keeper(policy) for policy in policies}
+        except OSError as error:
+            self._is_stale = True
+            self._say_once(f"cannot read what the watcher has in mind: {error.strerror or error}")
+            return
         self._metering.load(policies)
         self._publisher.load(policies)
         self._ports.load(policies)

@@ -133,6 +133,20 @@ def test_a_crash_while_the_watcher_is_away_is_made_up_for(machine: Machine, make
     machine.wait(lambda: settled(project, NAMES, before), 15, "the others follow")
 
 
+def test_a_crash_while_no_descriptor_is_left_is_made_up_for(machine: Machine, make: Make) -> None:
+    """What cannot be read is not taken for nothing."""
+    project = group(make, "one_for_all")
+    before, watcher = pids(project), machine.show(WATCHER, "MainPID")
+    machine.run("prlimit", f"--pid={watcher}", "--nofile=3:4096")
+    kill(project, "a")
+    said = f"cannot read the crash records of {project.prefix}-dev: Too many open files; trying again"
+    machine.wait(lambda: said in [entry["MESSAGE"] for entry in machine.journal(WATCHER)], 10, "it says so")
+    assert project.pid("c") == before["c"]
+    machine.run("prlimit", f"--pid={watcher}", "--nofile=1024:4096")
+    machine.wait(lambda: settled(project, NAMES, before), 15, "the others follow")
+    assert machine.show(WATCHER, "MainPID") == watcher
+
+
 @pytest.mark.parametrize("what", ["daemon-reload", "daemon-reexec", "dbus"])
 def test_the_watcher_outlives(machine: Machine, make: Make, what: str) -> None:
     project = group(make, "one_for_all")

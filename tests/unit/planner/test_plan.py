@@ -240,6 +240,7 @@ def test_the_policy_has_all_that_the_runtime_needs(tmp_path: Path) -> None:
                     "ignore": [],
                     "except": [f"{tmp_path}/omnitron.config.yaml", file],
                     "debounce": 300,
+                    "owner": None,
                 },
             },
             {
@@ -273,6 +274,7 @@ def test_the_policy_has_all_that_the_runtime_needs(tmp_path: Path) -> None:
                     "ignore": [],
                     "except": [f"{tmp_path}/omnitron.config.yaml"],
                     "debounce": 300,
+                    "owner": None,
                 },
             },
         ],

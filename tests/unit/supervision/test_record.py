@@ -1,3 +1,4 @@
+import errno
 import json
 import math
 import os
@@ -222,3 +223,23 @@ def test_no_space_leaves_the_old_record(path: Path, monkeypatch: pytest.MonkeyPa
         found.unit(UNIT).restarts = 2
     assert read(path).units[UNIT].restarts == 1
     assert not path.with_name(f"{path.name}.new").exists()
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+def test_what_cannot_be_looked_for_is_not_taken_for_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    path = tmp_path / "dev.json"
+    with update(path) as content:
+        content.crashes.append(Crash(1.0, UNIT))
+    before = path.read_bytes()
+
+    def fail(*_: object) -> bytes:
+        raise OSError(number, "nothing left")
+
+    monkeypatch.setattr(store, "read_file", fail)
+    with pytest.raises(OSError, match="nothing left"):
+        read(path)
+    with pytest.raises(OSError, match="nothing left"), update(path):
+        pass
+    assert path.read_bytes() == before

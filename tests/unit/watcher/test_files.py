@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -20,8 +21,8 @@ A, B = ("omnitron-dev", "a"), ("omnitron-dev", "b")
 DEBOUNCE_MS = 60
 
 
-def policy(folder: Path, *ignore: str, excepted: tuple[str, ...] = ()) -> WatchPolicy:
-    return WatchPolicy((str(folder),), ignore, excepted, DEBOUNCE_MS)
+def policy(folder: Path, *ignore: str, excepted: tuple[str, ...] = (), owner: int | None = None) -> WatchPolicy:
+    return WatchPolicy((str(folder),), ignore, excepted, DEBOUNCE_MS, owner)
 
 
 def heard(apps: dict[Any, WatchPolicy], act: Callable[[], Awaitable[None]]) -> list[tuple[Any, list[str]]]:
@@ -186,3 +187,29 @@ def test_a_limit_is_said_with_its_cure(
 def test_patterns(path: str, is_folder: bool, wanted: bool) -> None:
     patterns = Patterns(policy(Path("/p"), "gen/*", "!gen/hand.py", "!.well-known"))
     assert patterns.wants(path, is_folder=is_folder) is wanted
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_the_folders_of_others_are_not_watched_for_somebody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Through a link, or inside his own: what changes in a folder that is not his he does not learn."""
+    for name in ("his", "his/deep", "his/others", "others", "others/inner-others"):
+        (tmp_path / name).mkdir()
+        os.chown(tmp_path / name, 0 if name.endswith("others") else 1234, -1)
+    (tmp_path / "link").symlink_to(tmp_path / "others")
+
+    async def act() -> None:
+        for name in ("his/a.py", "his/deep/b.py", "his/others/c.py", "others/inner-others/d.py"):
+            (tmp_path / name).write_text("1")
+        (tmp_path / "his/new").mkdir(exist_ok=True)  # root's, this one
+        await asyncio.sleep(2 * DEBOUNCE_MS / 1000)
+        (tmp_path / "his/new/e.py").write_text("1")
+
+    told = heard({A: policy(tmp_path / "his", owner=1234), B: policy(tmp_path / "link/inner-others", owner=1234)}, act)
+    assert {(key, path) for key, paths in told for path in paths} == {
+        (A, f"{tmp_path}/his/a.py"),
+        (A, f"{tmp_path}/his/deep/b.py"),
+    }
+    assert f"cannot watch {tmp_path}/link/inner-others: it belongs to somebody else than the definition" in caplog.text
+    assert "his/others" not in caplog.text
+    told = heard({A: policy(tmp_path / "his")}, act)
+    assert f"{tmp_path}/his/others/c.py" in {path for _, paths in told for path in paths}
