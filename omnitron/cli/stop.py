@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from omnitron.cli import jobs
 from omnitron.cli.arguments import Debug, Json, OptionalApp, User
-from omnitron.cli.stacks import is_user_scope, surplus, targets
+from omnitron.cli.stacks import is_user_scope, scopes, surplus, targets
 
 
 def stop_command(app: OptionalApp = None, user: User = False, json: Json = False, debug: Debug = False) -> None:
@@ -12,6 +12,7 @@ def stop_command(app: OptionalApp = None, user: User = False, json: Json = False
 
     Apps that depend on it are left alone. It stays stopped until somebody starts it, or its stack.
     """
+    from omnitron.control.hold import hold
     from omnitron.control.steps import Step, stop_steps, units_to_stop
 
     is_user = is_user_scope(user)
@@ -21,6 +22,8 @@ def stop_command(app: OptionalApp = None, user: User = False, json: Json = False
     else:
         units = tuple(unit for one in wanted for unit in units_to_stop(one.app, one.process, one.instance))
         steps = [Step("stop", (*units, *surplus(wanted, is_user=is_user)), "asked for")]
+        for one in wanted:
+            hold(one.stack, units, scopes(is_user)[0].records)
     failed = jobs.carry_out(steps, is_user=is_user)
     stacks = [one.stack for one in wanted]
     jobs.finish("stopped", [str(one.address) for one in wanted] if not failed else [], failed, stacks, is_user=is_user)

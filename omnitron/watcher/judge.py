@@ -57,6 +57,8 @@ class View:
     crashed: Mapping[str, UnitRecord]
     order: tuple[str, ...] = ()
     """Units by the time of their last crash."""
+    held: frozenset[str] = frozenset()
+    """Units that an operator has stopped while they waited for their group."""
 
     def unit(self, name: str) -> Unit:
         """Return the state of a unit; one that is not loaded is inactive."""
@@ -89,13 +91,13 @@ def group_of(stack: StackPolicy, view: View) -> Group | None:
     return Group(stack.strategy, tuple(members), tuple(pools))  # type: ignore[arg-type] # one of the two
 
 
-def view_of(units: Mapping[str, Unit], records: Iterable[Record]) -> View:
+def view_of(units: Mapping[str, Unit], records: Iterable[Record], held: frozenset[str] = frozenset()) -> View:
     """Return what is known of a stack at one moment."""
     crashed: dict[str, UnitRecord] = {}
     for record in records:
         crashed |= record.units
     order = sorted(crashed, key=lambda unit: crashed[unit].last_exit or (0.0,))
-    return View(units, crashed, tuple(order))
+    return View(units, crashed, tuple(order), held)
 
 
 def first_memory(view: View) -> Memory:
@@ -186,6 +188,8 @@ def _progress(stack: StackPolicy, group: Group, memory: Memory, view: View, aske
         return replace(memory, recovery=IDLE)
     if trigger is not None:
         state = _trigger(group, state, trigger, view)
+    for unit in view.held:
+        state = strategy.given_back(group, state, unit)
     for unit in state.stopping:
         if view.unit(unit).is_down:
             state = strategy.down(group, state, unit)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omnitron.observe.readings import records_of, unit_patterns
+from omnitron.supervision import held as holding
 from omnitron.supervision import memory as memories
 from omnitron.supervision import stopped
 from omnitron.supervision.memory import Memory
@@ -74,11 +75,13 @@ class Keeper:
         # Records first: whoever is active in what is read after them has come back since.
         records = records_of(self.stack, self._records)
         states = await manager.list_units(*unit_patterns(self.stack))
-        view = view_of({unit.name: Unit(unit.active, unit.job) for unit in states}, records)
+        held = self._held()
+        view = view_of({unit.name: Unit(unit.active, unit.job) for unit in states}, records, held)
         before = self._memory or first_memory(view)
         memory, jobs = judge(self.stack, before, view, frozenset(self._asked), self._clock())
         self._asked &= set(memory.recovery.waiting)
         self._remember(memory)
+        self._release(held)
         self._tell(before, memory)
         # All at once: the bus keeps their order, and systemd need not be waited for between two.
         done = await asyncio.gather(*(self._queue(manager, job) for job in jobs))
@@ -89,6 +92,16 @@ class Keeper:
             self._remember(replace(memory, ending=left))
         units = {unit.name: Listed(unit.load, unit.active, unit.sub) for unit in states}
         return Sight(self.stack, units, records, self._memory or memory)
+
+    def _held(self) -> frozenset[str]:
+        recovery = self._memory.recovery if self._memory else IDLE
+        return holding.held(str(self._path.parent), recovery.pending)
+
+    def _release(self, held: frozenset[str]) -> None:
+        """Forget what is remembered otherwise by now."""
+        if held:
+            with contextlib.suppress(OSError):
+                holding.release(str(self._path.parent), held)
 
     def _remember(self, memory: Memory) -> None:
         self._memory = memory

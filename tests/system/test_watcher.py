@@ -100,6 +100,23 @@ def test_only_the_run_that_the_watcher_ends_is_no_crash(machine: Machine, make: 
     assert [project.status()[name]["restarts"] for name in ("a", "c")] == [1, 1]
 
 
+def test_one_stopped_while_it_waits_for_its_group_stays_stopped(machine: Machine, make: Make) -> None:
+    """systemd has nothing to stop of it, and tells nobody."""
+    project = group(make, "one_for_all", backoff={"type": "fixed", "initial": 3000, "max": 3000})
+    before = pids(project)
+    kill(project, "a")
+    machine.wait(lambda: project.state("c") == project.state("d") == "inactive", 10, "the others went down")
+    project.omnitron("stop", "c")
+    machine.wait(lambda: is_idle(project) and project.state("d") == "active", 15, "the group is back")
+    assert project.pid("a") not in (0, before["a"])
+    assert project.state("c") == "inactive"
+    # It is nobody's wish for ever.
+    project.omnitron("start", "c")
+    before = pids(project)
+    kill(project, "b")
+    machine.wait(lambda: settled(project, NAMES, before), 20, "all of the group restart")
+
+
 def test_a_stack_stopped_in_a_recovery_stays_stopped(machine: Machine, make: Make) -> None:
     project = group(make, "one_for_all", backoff={"type": "fixed", "initial": 2000, "max": 2000})
     kill(project, "a")

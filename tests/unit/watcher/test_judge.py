@@ -34,11 +34,12 @@ def stack(folder: Path, strategy: str = "one_for_all", **needs: list[str]) -> St
     return replace(policy(folder, *apps), strategy=strategy)
 
 
-def seen(crashed: dict[str, UnitRecord] | None = None, **units: Unit) -> View:
+def seen(crashed: dict[str, UnitRecord] | None = None, held: tuple[str, ...] = (), **units: Unit) -> View:
     """All up, but for what is said otherwise."""
     states = {TARGET: UP, **{service(name): UP for name in "abcd"}}
     states |= {TARGET if name == "target" else service(name): unit for name, unit in units.items()}
-    return view_of(states, [Record([], {service(name): record for name, record in (crashed or {}).items()})])
+    records = [Record([], {service(name): record for name, record in (crashed or {}).items()})]
+    return view_of(states, records, frozenset(map(service, held)))
 
 
 def crash(at: float = 5.0, *, final: bool = False) -> UnitRecord:
@@ -56,6 +57,15 @@ def stops(*names: str) -> list[tuple[str, str]]:
 
 def starts(*names: str) -> list[tuple[str, str]]:
     return [("start", service(name)) for name in names]
+
+
+def test_what_an_operator_stops_while_it_waits_stays_down(tmp_path: Path) -> None:
+    of, crashed = stack(tmp_path), {"b": crash()}
+    waiting = State(service("b"), (), (service("c"), service("d")))
+    memory, jobs = decide(of, Memory({service("b"): 5.0}, waiting), seen(crashed, ("c",), b=COMING, c=GONE, d=GONE))
+    assert (memory.recovery, jobs) == (State(service("b"), (), (service("d"),)), [])
+    memory, jobs = decide(of, memory, seen(crashed, c=GONE, d=GONE))
+    assert jobs == starts("d")
 
 
 def test_from_a_crash_to_the_end_of_the_recovery(tmp_path: Path) -> None:
