@@ -214,7 +214,7 @@ def forget(stack: StackPolicy, records: Path) -> None:
         for service in process.services:
             path = record_path(records, process, service)
             if path:
-                notes = (path.with_name(f"{service}.{end}") for end in ("due", "stop"))
+                notes = (path.with_name(f"{service}.{end}") for end in ("due", "stop", "held"))
                 for file in (*path.parent.glob(f"{path.name}*"), *notes):
                     with contextlib.suppress(OSError):
                         file.unlink()

@@ -26,6 +26,10 @@ SYSLOG_LEVELS = {
 
 SOURCE_IF_THERE = '[ ! -r "$0" ] || . "$0"'
 
+RUN_IF_THERE = (
+    '[ ! -r "$0" ] || [ ! -x "$1" ] || exec "$@"; echo "<4>it runs, and nobody asks whether it is healthy: no $0" >&2'
+)
+
 NATIVE_START_LIMIT = (10, 20)
 """Seconds and starts: guards only against helpers that are missing."""
 
@@ -118,7 +122,9 @@ def _start(process: PlannedProcess, facts: HostFacts) -> dict[str, Value]:
         return values | {"exec_start_post": Command(process.native.setup) if process.native.setup else None}
     if process.probe is None:
         return values
-    own = [facts.helper_python, "-I", "-S", facts.helpers / "probe.py"]
+    helper = str(facts.helpers / "probe.py")
+    # An app is not ended because our package is gone; the gates of those that wait for it do stay shut then.
+    own = ["/bin/sh", "-c", RUN_IF_THERE, helper, facts.helper_python, "-I", "-S", helper]
     flags = [
         "--deadline-ms",
         process.startup_timeout,

@@ -378,17 +378,26 @@ def test_a_final_kill_by_sigterm_is_a_failure_too(machine: Machine, make: Make) 
 
 def test_apps_do_without_our_files(machine: Machine, make: Make) -> None:
     """The helpers are gone (the package was removed): apps stop cleanly, and are restarted natively."""
-    project = make([{"name": "app", "command": SLEEP}])
+    probe = {"probe": {"type": "tcp", "target": "127.0.0.1:1"}}
+    project = make([{"name": "app", "command": SLEEP}, {"name": "asked", "command": SLEEP, "health": probe}])
     project.omnitron("generate")
-    unit = f"/etc/systemd/system/{project.unit('app')}"
-    machine.run("sed", "-i", f"s|{machine.code}/omnitron/supervision|/nowhere|", unit)
+    for name in ("app", "asked"):
+        unit = f"/etc/systemd/system/{project.unit(name)}"
+        machine.run("sed", "-i", f"s|{machine.code}/omnitron/supervision|/nowhere|g", unit)
     machine.systemctl("daemon-reload")
-    machine.systemctl("start", project.unit("app"))
-    before = project.pid("app")
-    machine.run("kill", "-9", str(before))
-    machine.wait(lambda: project.state("app") == "active" and project.pid("app") not in (0, before), 5, "it is back")
-    machine.systemctl("stop", project.unit("app"))
-    assert project.state("app") == "inactive"
+    for name in ("app", "asked"):
+        machine.systemctl("start", project.unit(name))
+        before = project.pid(name)
+        machine.run("kill", "-9", str(before))
+
+        def is_back(name: str = name, before: int = before) -> bool:
+            return project.state(name) == "active" and project.pid(name) not in (0, before)
+
+        machine.wait(is_back, 5, f"{name} is back")
+        machine.systemctl("stop", project.unit(name))
+        assert project.state(name) == "inactive"
+    said = [entry["MESSAGE"] for entry in machine.journal(project.unit("asked"))]
+    assert "it runs, and nobody asks whether it is healthy: no /nowhere/probe.py" in said
 
 
 def test_loader_variables_reach_the_program_and_no_helper(machine: Machine, make: Make) -> None:

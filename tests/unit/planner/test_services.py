@@ -10,7 +10,7 @@ import pytest
 
 from omnitron.planner import hardening
 from omnitron.planner.facts import HostFacts
-from omnitron.planner.services import SOURCE_IF_THERE
+from omnitron.planner.services import RUN_IF_THERE, SOURCE_IF_THERE
 from omnitron.planner.values import Assignment, Command, Literal, Own, Unit, Value, Word
 from tests.unit.build import HELPERS, bootstrap, facts, planned, shop, units
 
@@ -189,7 +189,9 @@ def test_a_probe_has_the_whole_start_timeout_and_systemd_a_little_more(tmp_path:
     unit = service(tmp_path, {"health": health, "startupTimeout": "20s"})
     assert unit.values["timeout_start_sec"] == "25s"
     flags = ("--deadline-ms", "20000", "--timeout-ms", "2000", "--http", "http://h:1/%x")
-    assert unit.values["exec_start_post"] == Command(("/usr/bin/python3", "-I", "-S", f"{HELPERS}/probe.py", *flags))
+    helper = f"{HELPERS}/probe.py"
+    own = ("/bin/sh", "-c", RUN_IF_THERE, helper, "/usr/bin/python3", "-I", "-S", helper)
+    assert unit.values["exec_start_post"] == Command((*own, *flags))
 
 
 @pytest.mark.parametrize(("milliseconds", "text"), [(0, "1ms"), (1, "1ms"), (1500, "1500ms"), (60_000, "60s")])
@@ -272,7 +274,7 @@ def test_what_could_take_over_a_helper_reaches_the_program_alone(tmp_path: Path,
     assert name not in str(unit.values["environment"])
     assert unit.values["exec_start"] == Command(("/usr/bin/env", f"{name}=a b", "/bin/sleep", "1"))
     probe = unit.values["exec_start_post"]
-    assert isinstance(probe, Command) and probe.words[:3] == ("/usr/bin/env", f"{name}=a b", "/usr/bin/python3")
+    assert isinstance(probe, Command) and probe.words[:3] == ("/usr/bin/env", f"{name}=a b", "/bin/sh")
     for key in ("exec_start_pre", "exec_stop_post"):
         assert name not in str(unit.values[key])
 
