@@ -7,7 +7,7 @@ import sys
 import warnings
 from pathlib import Path
 
-from omnitron.definition import isolated
+from omnitron.definition import isolated, trust
 from omnitron.definition.python_lines import PythonLines
 from omnitron.definition.source import Source, read_text
 from omnitron.errors import DefinitionError, Problem
@@ -20,7 +20,9 @@ def evaluate(path: Path, kind: str, *, timeout_s: float = isolated.TIMEOUT_S) ->
 
     Raises DefinitionError when it is not Python, raises, exits, hangs or defines nothing.
     """
-    text = read_text(path)
+    text, owner = read_text(path)
+    # It is read once more, as whoever it belonged to just now: where that is root, nobody else may replace it.
+    trust.check_trusted(path, owner)
     try:
         with warnings.catch_warnings(action="ignore"):  # the child says them
             tree = ast.parse(text, filename=str(path))
@@ -31,10 +33,10 @@ def evaluate(path: Path, kind: str, *, timeout_s: float = isolated.TIMEOUT_S) ->
         raise DefinitionError([Problem(str(path), 0, "", "cannot parse: nested too deeply")]) from error
     # -B: evaluated as another user, it could not write there; as root, it should not.
     command = [sys.executable, "-B", str(CHILD), str(path), kind]
-    answer = isolated.ask(lambda pipe: [*command, str(pipe)], path, timeout_s=timeout_s)
+    answer = isolated.ask(lambda pipe: [*command, str(pipe)], path, owner, timeout_s=timeout_s)
     lines = PythonLines(tree, answer["line"])
     if "error" in answer:
         keys = tuple(answer.get("path", ()))
         where = ".".join(map(str, keys))
         raise DefinitionError([Problem(str(path), lines(keys), where, answer["error"])])
-    return Source(path, answer["data"], lines)
+    return Source(path, answer["data"], lines, owner)

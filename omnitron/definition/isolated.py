@@ -29,28 +29,28 @@ PR_SET_CHILD_SUBREAPER = 36
 class RuntimeUnreadableError(NotPermittedError):
     """The owner of a definition may not run what would evaluate it."""
 
-    def __init__(self, path: Path, program: str) -> None:
-        name = trust.owner(path).pw_name
+    def __init__(self, path: Path, owner: int, program: str) -> None:
+        name = trust.account_of(path, owner).pw_name
         super().__init__(
             f"cannot evaluate {path} as its owner {name}: {name} may not run {program}",
             hint="install omnitron, and what it needs, where every user can read it: under /opt or /usr",
         )
 
 
-def ask(command: Callable[[int], list[str]], path: Path, *, timeout_s: float) -> dict[str, Any]:
+def ask(command: Callable[[int], list[str]], path: Path, owner: int, *, timeout_s: float) -> dict[str, Any]:
     """Return the answer of the child that `command` starts, given the file descriptor to write it to.
 
-    What the child prints goes to stderr. A child that says nothing gives an `error` too.
+    It runs as `owner`, whose the file is. What it prints goes to stderr. One that says nothing gives an `error` too.
     """
     with _all_ended():
-        return _ask(command, path, timeout_s)
+        return _ask(command, path, owner, timeout_s)
 
 
-def _ask(command: Callable[[int], list[str]], path: Path, timeout_s: float) -> dict[str, Any]:
+def _ask(command: Callable[[int], list[str]], path: Path, owner: int, timeout_s: float) -> dict[str, Any]:
     read_end, write_end = os.pipe()
     argv = command(write_end)
     # Another user may be unable to run it: then it has not said a word.
-    suspect = argv[0] if os.geteuid() == 0 != path.stat().st_uid else None
+    suspect = RuntimeUnreadableError(path, owner, argv[0]) if os.geteuid() == 0 != owner else None
     try:
         child = subprocess.Popen(
             argv,
@@ -59,15 +59,15 @@ def _ask(command: Callable[[int], list[str]], path: Path, timeout_s: float) -> d
             cwd=path.parent,
             pass_fds=(write_end,),
             start_new_session=True,
-            **_as_owner(path),
+            **_as_owner(path, owner),
         )
     except PermissionError as error:
         os.close(read_end)
-        raise RuntimeUnreadableError(path, argv[0]) from error
+        raise RuntimeUnreadableError(path, owner, argv[0]) from error
     finally:
         os.close(write_end)
     with os.fdopen(read_end, "rb") as pipe:
-        return _answer(child, pipe, path, suspect, timeout_s)
+        return _answer(child, pipe, suspect, timeout_s)
 
 
 @contextlib.contextmanager
@@ -109,11 +109,11 @@ def _has_stderr() -> bool:
         return False
 
 
-def _as_owner(path: Path) -> dict[str, Any]:
+def _as_owner(path: Path, owner: int) -> dict[str, Any]:
     """The arguments of Popen that drop from root to the owner of the definition."""
-    if os.geteuid() != 0 or path.stat().st_uid == 0:
+    if os.geteuid() != 0 or owner == 0:
         return {}
-    account = trust.owner(path)
+    account = trust.account_of(path, owner)
     groups = os.getgrouplist(account.pw_name, account.pw_gid)
     environment = {
         "HOME": account.pw_dir,
@@ -126,7 +126,7 @@ def _as_owner(path: Path) -> dict[str, Any]:
 
 
 def _answer(
-    child: subprocess.Popen[bytes], pipe: Any, path: Path, suspect: str | None, timeout_s: float
+    child: subprocess.Popen[bytes], pipe: Any, suspect: RuntimeUnreadableError | None, timeout_s: float
 ) -> dict[str, Any]:
     deadline = time.monotonic() + timeout_s
     received = b""
@@ -138,7 +138,7 @@ def _answer(
             chunk = os.read(pipe.fileno(), 1 << 16) if pipe in ready else b""
             received += chunk
             if ready and not chunk:
-                return _parsed(received, child.wait(timeout=left), path, suspect)
+                return _parsed(received, child.wait(timeout=left), suspect)
     except subprocess.TimeoutExpired:
         pass
     finally:
@@ -162,12 +162,12 @@ def _is_sound(answer: dict[str, Any]) -> bool:
     return isinstance(answer["error"], str) if "error" in answer else "data" in answer
 
 
-def _parsed(received: bytes, status: int, path: Path, suspect: str | None) -> dict[str, Any]:
+def _parsed(received: bytes, status: int, suspect: RuntimeUnreadableError | None) -> dict[str, Any]:
     try:
         answer = json.loads(received)
     except (ValueError, RecursionError):
         if not received and suspect:
-            raise RuntimeUnreadableError(path, suspect) from None
+            raise suspect from None
         how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
         return {"error": f"cannot evaluate: it {how} before it had defined anything", "line": 0}
     if isinstance(answer, dict) and _is_sound(answer):

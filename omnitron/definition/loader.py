@@ -67,7 +67,7 @@ class App:
     def owner(self) -> int:
         """Whose the files are that say what runs: uid of the first that is not root's, 0 when all are."""
         sources = (self.source, self.system_source, self.needs_source)
-        return next((uid for source in sources if source and (uid := source.path.stat().st_uid)), 0)
+        return next((source.owner for source in sources if source and source.owner), 0)
 
     @property
     def name(self) -> str:
@@ -128,7 +128,7 @@ class Ecosystem:
 
 def is_roots_own(source: Source) -> bool:
     """Whether a part of a definition belongs to root: whoever may write it could else be root with it."""
-    return source.path.stat().st_uid == 0
+    return source.owner == 0
 
 
 def absolute(base: Path, path: str) -> Path:
@@ -177,7 +177,7 @@ def load(path: Path) -> Ecosystem:
         app, wrong = _load_app(entry, source, index)
         apps.append(app)
         problems += wrong
-    account = trust.owner(path)
+    account = trust.account_of(path, source.owner)
     ecosystem = Ecosystem(path, config, tuple(apps), source, account.pw_name, account.pw_uid == 0)
     problems += [problem for problem in check(ecosystem) if not _follows(problem, problems)]
     if problems:

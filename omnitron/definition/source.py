@@ -7,15 +7,16 @@ A key path is a tuple of mapping keys and list indexes.
 from __future__ import annotations
 
 import json
+import os
 import re
 import stat
 import tomllib
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -38,6 +39,8 @@ class Source:
     path: Path
     data: Any
     locate: Locator = field(compare=False)
+    owner: int = field(default=-1, compare=False)
+    """Uid of whose file it was when it was read: what has its name by now may be another. -1 when unknown."""
 
     def line(self, path: KeyPath) -> int:
         """Return the line of the deepest part of `path` that the file holds."""
@@ -96,16 +99,24 @@ def _folded(key: object) -> str:
     return str(key).replace("_", "").lower()
 
 
-def read_text(path: Path) -> str:
+class Text(NamedTuple):
+    """What a file held, and the uid of whose it was."""
+
+    text: str
+    owner: int
+
+
+def read_text(path: Path) -> Text:
     """Return the text of a definition file, or raise an error that says what it is instead."""
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            kind = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
-            raise DefinitionError([Problem(str(path), 0, "", f"cannot read: it is {kind}")])
-        if status.st_size > MAX_BYTES:
+        _check_regular(path, path.stat())
+        # What has its name by now may be something else: a FIFO must not stop the reader.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC), "rb") as file:
+            status = os.fstat(file.fileno())
+            _check_regular(path, status)
+            raw = file.read(MAX_BYTES + 1)
+        if len(raw) > MAX_BYTES:
             raise DefinitionError([Problem(str(path), 0, "", f"cannot read: larger than {MAX_BYTES >> 20} MiB")])
-        raw = path.read_bytes()
     except PermissionError as error:
         raise NotPermittedError(f"cannot read {path}: permission denied") from error
     except OSError as error:
@@ -118,7 +129,13 @@ def read_text(path: Path) -> str:
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise DefinitionError([Problem(str(path), line, "", "cannot read: a binary file, not text")])
-    return text
+    return Text(text, status.st_uid)
+
+
+def _check_regular(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
+        raise DefinitionError([Problem(str(path), 0, "", f"cannot read: it is {kind}")])
 
 
 def _reason(error: OSError) -> str:
@@ -127,10 +144,10 @@ def _reason(error: OSError) -> str:
 
 def read_source(path: Path) -> Source:
     """Parse a `.yaml`, `.yml`, `.toml` or `.json` file; raise DefinitionError when it is not well formed."""
-    text = read_text(path)
+    text, owner = read_text(path)
     reader = {".json": _read_json, ".toml": _read_toml}.get(path.suffix, _read_yaml)
     try:
-        return reader(path, text)
+        return replace(reader(path, text), owner=owner)
     except RecursionError as error:
         raise _syntax_error(path, 0, "nested too deeply") from error
     except ValueError as error:  # a number with thousands of digits

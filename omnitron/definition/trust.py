@@ -19,14 +19,15 @@ class UntrustedPathError(OmnitronError):
         super().__init__(f"cannot trust {definition}: {path} can be written by {who}", hint=f"as root, {cure}")
 
 
-def check_trusted(definition: Path) -> None:
+def check_trusted(definition: Path, owner: int | None = None) -> None:
     """Refuse, when root runs, a definition that another than its owner can write, or can replace.
 
-    A sticky folder such as /tmp is fine: only a file's owner can replace it there.
+    `owner` is the uid of whose it was when it was read; by default, of whose it is now. A sticky folder such as
+    /tmp is fine: only a file's owner can replace it there.
     """
     if os.geteuid() != 0:
         return
-    trusted = {0, definition.stat().st_uid}
+    trusted = {0, definition.stat().st_uid if owner is None else owner}
     real = definition.resolve()
     for path in dict.fromkeys((definition, *definition.parents, real, *real.parents)):
         status = path.stat()
@@ -52,9 +53,8 @@ def _name(uid: int) -> str:
         return f"uid {uid}"
 
 
-def owner(definition: Path) -> pwd.struct_passwd:
-    """Return the account that owns `definition`; raise when it has no account."""
-    uid = definition.stat().st_uid
+def account_of(definition: Path, uid: int) -> pwd.struct_passwd:
+    """Return the account of the owner of `definition`; raise when there is none."""
     try:
         return pwd.getpwuid(uid)
     except KeyError:

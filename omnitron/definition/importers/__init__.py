@@ -35,7 +35,7 @@ def _procfile(path: Path, around: Surroundings, project: str | None) -> Imported
     from omnitron.definition.importers import procfile
     from omnitron.definition.source import read_text
 
-    return procfile.convert(path, read_text(path), around, project)
+    return procfile.convert(path, read_text(path).text, around, project)
 
 
 def _compose(path: Path, around: Surroundings, project: str | None) -> Imported:

@@ -40,14 +40,14 @@ HINT = (
 
 def read(path: Path, *, timeout_s: float = isolated.TIMEOUT_S) -> Source:
     """Return what the file at `path` exports; raises DefinitionError when it does not load, hangs or exits."""
-    text = read_text(path)
+    text, owner = read_text(path)
     node = shutil.which("node")
     if node is None:
         hint = HINT.format(name=path.name)
         raise DefinitionError([Problem(str(path), 0, "", "cannot evaluate: there is no node on this host", hint)])
-    trust.check_trusted(path.absolute())
+    trust.check_trusted(path.absolute(), owner)
     command = [node, "--input-type=commonjs", "-e", SCRIPT, "--", str(path.absolute())]
-    answer = isolated.ask(lambda pipe: [*command, str(pipe)], path.absolute(), timeout_s=timeout_s)
+    answer = isolated.ask(lambda pipe: [*command, str(pipe)], path.absolute(), owner, timeout_s=timeout_s)
     if "error" in answer:
         message = " ".join(str(answer["error"]).split())[:300]
         message = message if message.startswith("cannot ") else f"cannot evaluate: {message}"

@@ -43,7 +43,7 @@ def read_data(path: Path) -> Source:
     if path.suffix in NOT_YAML:
         return source
     # That it is well formed, holds no loops and stays within bounds is known by now.
-    node = yaml.compose(read_text(path), Loader=CoreLoader)
+    node = yaml.compose(read_text(path).text, Loader=CoreLoader)
     return Source(path, None if node is None else _Values(path).value(node), source.locate)
 
 

@@ -36,7 +36,7 @@ class Surroundings:
         if not _is(file, stat.S_ISREG):
             return None
         self.files.append(file)
-        return read_text(file)
+        return read_text(file).text
 
     def is_file(self, path: str) -> bool:
         """Whether there is such a file."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from omnitron.definition import evaluate
+from omnitron.definition import evaluate, source
 from omnitron.definition.loader import load
 from omnitron.definition.trust import UntrustedPathError
 from omnitron.errors import NotPermittedError
@@ -183,3 +183,45 @@ def test_an_owner_who_ends_the_process_is_not_taken_for_that(home: Path, nobody:
     assert problems(path) == [
         "omnitron.config.py: cannot evaluate: it ended with status 2 before it had defined anything"
     ]
+
+
+@pytest.mark.parametrize("suffix", [".yaml", ".py"])
+def test_whose_a_definition_is_was_seen_when_it_was_read(
+    home: Path, nobody: pwd.struct_passwd, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, suffix: str
+) -> None:
+    """Its owner cannot put a link to a file of root in its place, and so pass for root."""
+    text = WHO if suffix == ".py" else SETTINGS
+    roots = write(tmp_path, text, suffix)
+    path = owned(write(home, text, suffix), nobody)
+    read = source.read_text
+
+    def swapped(what: Path) -> source.Text:
+        found = read(what)
+        path.unlink()
+        path.symlink_to(roots)
+        return found
+
+    monkeypatch.setattr(evaluate if suffix == ".py" else source, "read_text", swapped)
+    ecosystem = load(path)
+    assert path.stat().st_uid == 0
+    assert (ecosystem.owner, ecosystem.owner_is_root, ecosystem.apps[0].is_roots_own) == ("nobody", False, False)
+    if suffix == ".py":
+        assert ecosystem.config.apps[0].env["IDS"].startswith(f"{nobody.pw_uid} {nobody.pw_uid} ")
+
+
+def test_a_definition_of_root_that_somebody_else_could_swap_is_not_run(
+    home: Path, nobody: pwd.struct_passwd, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """His file is checked, a link to root's is read: what runs as root then would be his again."""
+    roots = write(tmp_path, WHO, ".py")
+    path = owned(write(home, WHO, ".py"), nobody)
+    read = source.read_text
+
+    def swapped(what: Path) -> source.Text:
+        path.unlink()
+        path.symlink_to(roots)
+        return read(what)
+
+    monkeypatch.setattr(evaluate, "read_text", swapped)
+    with pytest.raises(UntrustedPathError):
+        load(path)
