@@ -16,13 +16,13 @@ def hold(stack: StackPolicy, units: Iterable[str], records: Path) -> None:
     Raises NotPermittedError or OmnitronError.
     """
     path = memory.path_of(records, stack.prefix_part, stack.stem)
-    waiting = [unit for unit in units if unit in _pending(path)]
     try:
+        waiting = _pending(path).intersection(units)
         for unit in waiting:
             held.hold(str(path.parent), unit)
         if waiting:
             # The group may have come back meanwhile: then the stop itself is seen.
-            held.release(str(path.parent), set(waiting) - _pending(path))
+            held.release(str(path.parent), waiting - _pending(path))
     except PermissionError as error:
         raise NotPermittedError(f"cannot write into {path.parent}: permission denied", hint="use sudo") from error
     except OSError as error:

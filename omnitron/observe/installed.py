@@ -23,6 +23,7 @@ from omnitron.observe.policies import (
     StackPolicy,
     WatchPolicy,
 )
+from omnitron.supervision import store
 
 T = TypeVar("T")
 
@@ -67,12 +68,19 @@ def _read(path: Path) -> StackPolicy:
             return _stack(path, data)
     except PermissionError as error:
         raise NotPermittedError(f"cannot read {path}: permission denied", hint="use sudo") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
-        raise OmnitronError(
-            f"cannot tell what is installed: {path} is damaged", hint="`omnitron generate` writes it again"
-        ) from error
+    except OSError as error:
+        store.raise_exhausted(error)
+        raise _damaged(path) from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
+        raise _damaged(path) from error
     raise OmnitronError(
         f"cannot tell what is installed: a newer omnitron wrote {path}", hint="use that one, or generate again"
+    )
+
+
+def _damaged(path: Path) -> OmnitronError:
+    return OmnitronError(
+        f"cannot tell what is installed: {path} is damaged", hint="`omnitron generate` writes it again"
     )
 
 

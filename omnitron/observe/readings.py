@@ -213,15 +213,15 @@ def forget(stack: StackPolicy, records: Path) -> None:
     for process in (process for app in stack.apps for process in app.processes):
         for service in process.services:
             path = record_path(records, process, service)
-            if path:
-                notes = (path.with_name(f"{service}.{end}") for end in ("due", "stop", "held"))
-                for file in (*path.parent.glob(f"{path.name}*"), *notes):
-                    with contextlib.suppress(OSError):
-                        file.unlink()
+            for file in path.parent.glob(f"{path.name}*") if path else ():
+                with contextlib.suppress(OSError):
+                    file.unlink()
     with contextlib.suppress(OSError):
         memory.path_of(records, stack.prefix_part, stack.stem).unlink(missing_ok=True)
-        for file in (records / stack.prefix_part).glob(f"{stack.stem}.health-*"):
-            file.unlink()
+        folder = records / stack.prefix_part
+        for pattern in (f"{stack.stem}.health-*", *(f"{stack.stem}-*.{end}" for end in ("due", "stop", "held"))):
+            for file in folder.glob(pattern):
+                file.unlink()
         (records / stack.prefix_part).rmdir()
 
 

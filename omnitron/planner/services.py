@@ -27,8 +27,11 @@ SYSLOG_LEVELS = {
 SOURCE_IF_THERE = '[ ! -r "$0" ] || . "$0"'
 
 RUN_IF_THERE = (
-    '[ ! -r "$0" ] || [ ! -x "$1" ] || exec "$@"; echo "<4>it runs, and nobody asks whether it is healthy: no $0" >&2'
+    'd=$0; while [ -n "$d" ] && [ ! -e "$d" ]; do d=${d%/*}; done; '
+    '[ "$d" != "$0" ] && [ -x "${d:-/}" ] || exec "$@"; '
+    'echo "<4>it runs, and nobody asks whether it is healthy: no $0" >&2'
 )
+"""What is only out of sight, behind a folder that may not be searched, is run, and fails."""
 
 NATIVE_START_LIMIT = (10, 20)
 """Seconds and starts: guards only against helpers that are missing."""
@@ -123,7 +126,7 @@ def _start(process: PlannedProcess, facts: HostFacts) -> dict[str, Value]:
     if process.probe is None:
         return values
     helper = str(facts.helpers / "probe.py")
-    # An app is not ended because our package is gone; the gates of those that wait for it do stay shut then.
+    # An app is not ended because our package is gone; with it gone, the gates of those that wait for it fail.
     own = ["/bin/sh", "-c", RUN_IF_THERE, helper, facts.helper_python, "-I", "-S", helper]
     flags = [
         "--deadline-ms",

@@ -6,13 +6,15 @@ wish; the watcher would start the unit with its group.
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
 
 from . import store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+_END = ".held"
 
 
 def hold(folder: str, unit: str) -> None:
@@ -21,9 +23,15 @@ def hold(folder: str, unit: str) -> None:
         store.replace_file(opened, _name(unit), b"")
 
 
-def held(folder: str, units: Iterable[str]) -> frozenset[str]:
-    """Which of `units` shall stay down."""
-    return frozenset(unit for unit in units if os.path.lexists(f"{folder}/{_name(unit)}"))
+def held(folder: str, stem: str) -> frozenset[str]:
+    """Which units of the stack whose units begin with `stem` shall stay down."""
+    try:
+        names = [path.name for path in Path(folder).iterdir()]
+    except OSError as error:
+        store.raise_exhausted(error)
+        return frozenset()
+    mine = (name for name in names if name.startswith(f"{stem}-") and name.endswith(_END))
+    return frozenset(name.removesuffix(_END) for name in mine)
 
 
 def release(folder: str, units: Iterable[str]) -> None:
@@ -34,4 +42,4 @@ def release(folder: str, units: Iterable[str]) -> None:
 
 
 def _name(unit: str) -> str:
-    return f"{unit}.held"
+    return f"{unit}{_END}"

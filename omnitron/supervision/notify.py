@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 
 
-def send(*fields: str) -> None:
-    """Send `fields` (`STATUS=…`) as one message; nothing happens when nobody listens."""
+def send(*fields: str) -> bool:
+    """Send `fields` (`STATUS=…`) as one message; whether it has been sent: perhaps nobody listens."""
     import socket
 
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
-        channel.settimeout(1)
-        try:
+        return False
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+            channel.settimeout(1)
             channel.sendto("\n".join(fields).encode(), address.replace("@", "\0", 1))
-        except OSError:
-            return
+    except OSError:
+        return False
+    return True

@@ -7,7 +7,7 @@ import contextlib
 import errno
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -71,12 +71,14 @@ class Files:
             for folder in policy.folders:
                 self._add(folder, {key})
 
-    def _add(self, folder: str, keys: set[Key]) -> list[str]:
-        """Watch a tree; return the files that are in it already."""
-        files: list[str] = []
-        for path, names in self._walk(folder, keys):
+    def _add(self, folder: str, keys: set[Key]) -> list[tuple[str, set[Key]]]:
+        """Watch a tree; return the files that are in it already, each with the apps that may know of it."""
+        files: list[tuple[str, set[Key]]] = []
+        left = [(folder, keys)]
+        while left:
+            path, wanting = left.pop()
             try:
-                number, allowed = self._add_one(path, keys)
+                allowed, entries = self._add_one(path, wanting)
             except ValueError:
                 return files  # closed meanwhile
             except OSError as error:
@@ -84,28 +86,32 @@ class Files:
                 if error.errno in LIMITS:
                     return files
                 continue
-            self._folders[number] = path, self._folders.get(number, (path, set[Key]()))[1] | allowed
-            files += [f"{path}/{name}" for name in names]
+            for name, is_folder in entries:
+                if not is_folder:
+                    files.append((f"{path}/{name}", allowed))
+                elif inside := self._wanting(f"{path}/{name}", allowed, is_folder=True):
+                    left.append((f"{path}/{name}", inside))
         return files
 
-    def _add_one(self, path: str, keys: set[Key]) -> tuple[int, set[Key]]:
-        """Watch one folder for those of `keys` that may know of it; OSError without any."""
+    def _add_one(self, path: str, keys: set[Key]) -> tuple[set[Key], list[tuple[str, bool]]]:
+        """Watch one folder for those of `keys` that may know of it; return them, and what is in it.
+
+        Names of what is inside, and whether each is a folder; links are not followed. OSError where none may know.
+        """
         opened = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             owner = os.fstat(opened).st_uid
             allowed = {key for key in keys if key in self._apps and self._apps[key][0].owner in (None, owner)}
             if not allowed:
                 raise PermissionError(errno.EPERM, "it belongs to somebody else than the definition")
-            # The very folder that was looked at, whatever has its name by now.
-            return self._inotify.add_watch(f"/proc/self/fd/{opened}", MASK), allowed
+            # The very folder whose owner this is, whatever has its name by now.
+            pinned = f"/proc/self/fd/{opened}"
+            number = self._inotify.add_watch(pinned, MASK)
+            self._folders[number] = path, self._folders.get(number, (path, set[Key]()))[1] | allowed
+            with os.scandir(pinned) as entries:
+                return allowed, [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
         finally:
             os.close(opened)
-
-    def _walk(self, folder: str, keys: set[Key]) -> Iterator[tuple[str, list[str]]]:
-        """Yield each folder of a tree that some app wants, with the names of its files; links are not followed."""
-        for path, folders, files in os.walk(folder):
-            folders[:] = [name for name in folders if self._wanting(f"{path}/{name}", keys, is_folder=True)]
-            yield path, files
 
     def _wanting(self, path: str, keys: set[Key], *, is_folder: bool) -> set[Key]:
         return {key for key in keys if key in self._apps and self._apps[key][1].wants(path, is_folder=is_folder)}
@@ -128,8 +134,8 @@ class Files:
                     self._wait(key, path)
             if mask & (flags.CREATE | flags.MOVED_TO) and (wanting := self._wanting(path, keys, is_folder=True)):
                 # What was written before the watch was there has no event of its own.
-                for file in self._add(path, wanting):
-                    self._note(file, wanting)
+                for file, allowed in self._add(path, wanting):
+                    self._note(file, allowed)
             return
         if not mask & flags.CREATE:  # it is still empty; its end of writing follows
             self._note(path, keys)

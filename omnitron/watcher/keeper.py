@@ -75,8 +75,10 @@ class Keeper:
         # Records first: whoever is active in what is read after them has come back since.
         records = records_of(self.stack, self._records)
         states = await manager.list_units(*unit_patterns(self.stack))
-        held = self._held()
-        view = view_of({unit.name: Unit(unit.active, unit.job) for unit in states}, records, held)
+        held = holding.held(str(self._path.parent), self.stack.stem)
+        # What is left from an earlier recovery says nothing of the next one.
+        meant = held if self._memory and self._memory.recovery != IDLE else frozenset()
+        view = view_of({unit.name: Unit(unit.active, unit.job) for unit in states}, records, meant)
         before = self._memory or first_memory(view)
         memory, jobs = judge(self.stack, before, view, frozenset(self._asked), self._clock())
         self._asked &= set(memory.recovery.waiting)
@@ -93,12 +95,8 @@ class Keeper:
         units = {unit.name: Listed(unit.load, unit.active, unit.sub) for unit in states}
         return Sight(self.stack, units, records, self._memory or memory)
 
-    def _held(self) -> frozenset[str]:
-        recovery = self._memory.recovery if self._memory else IDLE
-        return holding.held(str(self._path.parent), recovery.pending)
-
     def _release(self, held: frozenset[str]) -> None:
-        """Forget what is remembered otherwise by now."""
+        """Forget what is remembered otherwise by now, or was said too late."""
         if held:
             with contextlib.suppress(OSError):
                 holding.release(str(self._path.parent), held)
@@ -155,5 +153,5 @@ class Keeper:
     def _note_stop(self, unit: str, *, is_user: bool) -> None:
         """Spare the crash helper the question who ended the unit; unanswered it is asked, so a failure is none."""
         with contextlib.suppress(OSError):
-            if run := run_of(unit, is_user=is_user):
+            if unit.endswith(".service") and (run := run_of(unit, is_user=is_user)):
                 stopped.note(str(self._path.parent), unit, run)

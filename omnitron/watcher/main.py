@@ -85,8 +85,8 @@ class Watcher:
     def _beat(self, status: str) -> None:
         """Tell systemd that it lives; not at every look, which costs systemd as much as the look does."""
         now = time.monotonic()
-        if status != self._status or now >= self._beaten + BEAT_S / 2:
-            send("READY=1", "WATCHDOG=1", f"STATUS={status}")
+        is_due = status != self._status or now >= self._beaten + RETRY_S
+        if is_due and send("READY=1", "WATCHDOG=1", f"STATUS={status}"):
             self._status, self._beaten = status, now
 
     def _say_once(self, text: str) -> None:
@@ -121,7 +121,7 @@ class Watcher:
         sights = await asyncio.gather(*(self._sight(keeper, manager) for keeper in keepers))
         for sight in filter(None, sights):
             self._publisher.saw(sight)
-        if all(sights):
+        if all(sights) and not self._is_stale:
             self._said = ""
         count = len(self._keepers)
         self._beat(f"watching {count} stack{'' if count == 1 else 's'}")
@@ -164,7 +164,8 @@ class Watcher:
         try:
             policies = read_policies(self._folders, lambda error: log.error("%s", error.brief))
         except (OmnitronError, OSError) as error:
-            log.error("cannot read what is installed: %s", error)
+            self._is_stale = True
+            self._say_once(f"cannot read what is installed: {error}")
             return
         # A stack whose policy is damaged is kept as it was known.
         read = {policy.stem for policy in policies}

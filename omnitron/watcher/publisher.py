@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,10 +94,16 @@ class Publisher:
         while True:
             await self._woken.wait()
             await self._calm()
+            seen, self._seen = self._seen, {}
             try:
-                await self._tell()
+                await self._tell(seen)
             except OmnitronError as error:
                 log.debug("%s", error.brief)  # the connection has ended: what is new is read again on the next one
+            except OSError as error:  # no descriptor is left, as the watcher says too
+                log.debug("cannot read what is to be told: %s", error)
+                self._seen = {**seen, **self._seen}
+                self._woken.set()
+                await asyncio.sleep(LATEST_S)
             except Exception:  # nothing that is told is worth the end of supervision
                 log.exception("cannot tell what has changed")
 
@@ -109,8 +115,7 @@ class Publisher:
             await asyncio.sleep(QUIET_S)
         self._woken.clear()
 
-    async def _tell(self) -> None:
-        seen, self._seen = self._seen, {}
+    async def _tell(self, seen: Mapping[str, Sight]) -> None:
         new: list[Signal] = []
         for stem in self._rows.keys() - self._stacks.keys():
             new += signals(stem, self._rows.pop(stem), GONE)

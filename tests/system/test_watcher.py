@@ -102,11 +102,14 @@ def test_only_the_run_that_the_watcher_ends_is_no_crash(machine: Machine, make: 
 
 def test_one_stopped_while_it_waits_for_its_group_stays_stopped(machine: Machine, make: Make) -> None:
     """systemd has nothing to stop of it, and tells nobody."""
-    project = group(make, "one_for_all", backoff={"type": "fixed", "initial": 3000, "max": 3000})
+    project = group(make, "one_for_all", backoff={"type": "fixed", "initial": 10_000, "max": 10_000})
+    # Left behind by an earlier one.
+    machine.run("touch", f"/run/omnitron/{project.prefix}/{project.unit('d')}.held")
     before = pids(project)
     kill(project, "a")
     machine.wait(lambda: project.state("c") == project.state("d") == "inactive", 10, "the others went down")
     project.omnitron("stop", "c")
+    assert machine.show(project.unit("a"), "SubState") == "start-pre", "the group still waits"
     machine.wait(lambda: is_idle(project) and project.state("d") == "active", 15, "the group is back")
     assert project.pid("a") not in (0, before["a"])
     assert project.state("c") == "inactive"
@@ -114,7 +117,8 @@ def test_one_stopped_while_it_waits_for_its_group_stays_stopped(machine: Machine
     project.omnitron("start", "c")
     before = pids(project)
     kill(project, "b")
-    machine.wait(lambda: settled(project, NAMES, before), 20, "all of the group restart")
+    machine.wait(lambda: settled(project, NAMES, before), 30, "all of the group restart")
+    assert not machine.run("sh", "-c", f"ls /run/omnitron/{project.prefix}/*.held", check=False).stdout
 
 
 def test_a_stack_stopped_in_a_recovery_stays_stopped(machine: Machine, make: Make) -> None:
@@ -159,6 +163,7 @@ def test_a_crash_while_no_descriptor_is_left_is_made_up_for(machine: Machine, ma
     said = f"cannot read the crash records of {project.prefix}-dev: Too many open files; trying again"
     machine.wait(lambda: said in [entry["MESSAGE"] for entry in machine.journal(WATCHER)], 10, "it says so")
     assert project.pid("c") == before["c"]
+    time.sleep(3)  # it lives on all that while
     machine.run("prlimit", f"--pid={watcher}", "--nofile=1024:4096")
     machine.wait(lambda: settled(project, NAMES, before), 15, "the others follow")
     assert machine.show(WATCHER, "MainPID") == watcher

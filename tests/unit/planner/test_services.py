@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -378,3 +380,21 @@ def test_a_need_of_another_stack_is_none_here(tmp_path: Path) -> None:
     plan = planned(tmp_path, shop({"name": "db"}, {"name": "app", "dependsOn": ["db"]}, stacks=stacks))
     assert "omnitron-dev-db-ready.service" in units(plan, 0)
     assert "omnitron-x-db-ready.service" not in units(plan, 1)
+
+
+def test_a_probe_that_is_gone_is_no_failure_and_one_out_of_sight_is() -> None:
+    def asked(helper: str, *user: str) -> subprocess.CompletedProcess[str]:
+        argv = [*user, "/bin/sh", "-c", RUN_IF_THERE, helper, "/bin/sh", helper]
+        return subprocess.run(argv, capture_output=True, text=True, check=False)
+
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        helper = f"{folder}/probe.py"
+        Path(helper).write_text("exit 7\n")
+        assert asked(helper).returncode == 7
+        for gone in (f"{folder}/other.py", f"{folder}/a/b/probe.py", "/nowhere/probe.py"):
+            done = asked(gone)
+            assert (done.returncode, done.stdout) == (0, "")
+            assert done.stderr == f"<4>it runs, and nobody asks whether it is healthy: no {gone}\n"
+        if os.geteuid() == 0:
+            Path(folder).chmod(0o700)
+            assert asked(helper, "setpriv", "--reuid=65534", "--clear-groups").returncode not in (0, 7)
