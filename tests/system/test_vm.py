@@ -81,7 +81,7 @@ def test_a_clock_that_jumps_changes_nothing(machine: Machine, make: Make) -> Non
 
 
 def test_after_many_faults_and_jumps_of_the_clock_all_is_as_it_should_be(machine: Machine, make: Make) -> None:
-    check_faults(machine, make, "one_for_all", 8, 15, jumps=True)
+    check_faults(machine, make, "one_for_all", 6, 10, jumps=True)
 
 
 def test_limits_and_figures(machine: Machine, make: Make) -> None:
