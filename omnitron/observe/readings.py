@@ -217,12 +217,12 @@ def forget(stack: StackPolicy, records: Path) -> None:
                 with contextlib.suppress(OSError):
                     file.unlink()
     with contextlib.suppress(OSError):
-        memory.path_of(records, stack.prefix_part, stack.stem).unlink(missing_ok=True)
         folder = records / stack.prefix_part
+        memory.path_of(records, stack.prefix_part, stack.stem).unlink(missing_ok=True)
         for pattern in (f"{stack.stem}.health-*", *(f"{stack.stem}-*.{end}" for end in ("due", "stop", "held"))):
             for file in folder.glob(pattern):
                 file.unlink()
-        (records / stack.prefix_part).rmdir()
+        folder.rmdir()
 
 
 def usage_of(readings: Readings, service: str) -> Usage:

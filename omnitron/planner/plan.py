@@ -203,7 +203,10 @@ def _unwatchable(folder: Path, owner: int | None) -> str | None:
     if not folder.is_dir():
         return "no such folder"
     if owner is not None and folder.stat().st_uid != owner:
-        return "it belongs to somebody else than a file that defines the app"
+        return (
+            f"a file that defines the app belongs to uid {owner}, the folder does not; "
+            f"chown the folder to {owner}, or that file to root"
+        )
     return None
 
 
@@ -232,10 +235,11 @@ def _advice(ecosystem: Ecosystem, plan: StackPlan, facts: HostFacts) -> list[str
                 message = f"{name} is not enabled, and is started all the same: {app.name} needs it"
                 lines.append(str(app.source.problem(("apps", app.index, "dependsOn", number), message)))
         named = watched(ecosystem, plan.names.stack, app, facts) if app.entry.watch else None
-        for folder in named["folders"] if named else ():
-            if why := _unwatchable(Path(folder), named["owner"] if named else None):
-                problem = app.source.problem(("apps", app.index, "watch"), f"cannot watch {folder}: {why}")
-                lines.append(str(problem))
+        if named:
+            for folder in named["folders"]:
+                if why := _unwatchable(Path(folder), named["owner"]):
+                    problem = app.source.problem(("apps", app.index, "watch"), f"cannot watch {folder}: {why}")
+                    lines.append(str(problem))
     offsets = ecosystem.config.stacks[plan.names.stack].settings.port_offsets
     for processes in plan.apps.values():
         for process in processes:

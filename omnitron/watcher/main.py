@@ -36,6 +36,8 @@ ALONE_S = 0.05
 """How much later a stack is looked at in which systemd restarts each process alone: it works for the restart."""
 BEAT_S = 10.0
 """How often systemd hears that the watcher lives, less than half of the unit's WatchdogSec=."""
+SOONEST_S = 1.0
+"""Least time between two such beats that say the same."""
 
 
 class Watcher:
@@ -85,7 +87,7 @@ class Watcher:
     def _beat(self, status: str) -> None:
         """Tell systemd that it lives; not at every look, which costs systemd as much as the look does."""
         now = time.monotonic()
-        is_due = status != self._status or now >= self._beaten + RETRY_S
+        is_due = status != self._status or now >= self._beaten + SOONEST_S
         if is_due and send("READY=1", "WATCHDOG=1", f"STATUS={status}"):
             self._status, self._beaten = status, now
 

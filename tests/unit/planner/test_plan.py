@@ -15,6 +15,7 @@ from omnitron.planner.plan import make_plan
 from omnitron.planner.values import Command
 from tests.unit.build import HELPERS, bootstrap, facts, loaded, planned, shop, units, write
 
+NOBODY = 65534
 HTTP = {"transports": {"http": {"port": 1, "socketActivation": True}}}
 
 
@@ -346,3 +347,22 @@ def test_a_dependency_that_is_not_enabled_is_told_of(tmp_path: Path) -> None:
     apps = [{"name": "a", "dependsOn": ["b"], "command": ["x"]}, {"name": "b", "enabled": False, "command": ["x"]}]
     (line,) = planned(tmp_path, shop(*apps)).warnings
     assert line.endswith("apps.a.dependsOn.0: b is not enabled, and is started all the same: a needs it")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_folder_that_is_not_watched_for_its_owner_is_told_of(tmp_path: Path) -> None:
+    path = write(tmp_path, shop({"name": "web", "command": ["x"], "user": "www-data", "watch": "src"}))
+    (tmp_path / "src").mkdir()
+    os.chown(path, NOBODY, NOBODY)
+    at_home = facts(accounts=frozenset({"www-data"}))
+
+    def advice() -> list[str]:
+        return [line for line in make_plan(load(path), at_home).warnings if "cannot watch" in line]
+
+    (line,) = advice()
+    assert line.endswith(
+        f"cannot watch {tmp_path}/src: a file that defines the app belongs to uid {NOBODY}, the folder does not; "
+        f"chown the folder to {NOBODY}, or that file to root"
+    )
+    os.chown(tmp_path / "src", NOBODY, NOBODY)
+    assert advice() == []
