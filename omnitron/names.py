@@ -19,6 +19,9 @@ ADDRESS = re.compile(r"(?:(?P<stack>[^/:@]+)/)?(?P<app>[^/:@]+)(?::(?P<process>[
 EXIT_MESSAGE_ID = "b6d7c5a0f8c14ec9a8f5d9d1f2a4c7e3"
 """Marks the journal entry in which a process host says why it ends."""
 
+CRASH_RECORD = ".crashes"
+"""Ends the names of the files that crashes are noted in."""
+
 WATCHER = "omnitron-watcher.service"
 """One for each manager, for all projects."""
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from omnitron.names import CRASH_RECORD
 from omnitron.observe.cgroups import NOTHING, Usage, folder_of, read_usage
 from omnitron.observe.policies import ProcessPolicy, StackPolicy
 from omnitron.supervision import health, memory, record, store, wording
@@ -183,7 +184,7 @@ def _record_name(process: ProcessPolicy, service: str) -> str | None:
 def records_of(stack: StackPolicy, records: Path) -> list[Record]:
     """Return every crash record of a stack: that of the group, or one for each service."""
     folder = records / stack.prefix_part
-    mine = re.compile(rf"{re.escape(stack.stem)}(-.*)?\.json")
+    mine = re.compile(rf"{re.escape(stack.stem)}(-.*)?{re.escape(CRASH_RECORD)}")
     return [record.read(folder / name) for name in sorted(_names(folder)) if mine.fullmatch(name)]
 
 

@@ -15,7 +15,7 @@ from omnitron.gateway.routes import Site
 from omnitron.infra.placed import Placed
 from omnitron.infra.redis_numbers import label
 from omnitron.infra.resolved import Infra
-from omnitron.names import GATEWAY, INFRA
+from omnitron.names import CRASH_RECORD, GATEWAY, INFRA
 from omnitron.planner.facts import HostFacts
 from omnitron.planner.groups import Apps
 from omnitron.planner.hosting import runtime_folder
@@ -147,7 +147,7 @@ def _app(
 
 def _process(process: PlannedProcess, names: StackNames) -> dict[str, Any]:
     policy = process.restarts
-    record = f"{names.prefix_part}/{process.record(names.group_record) or process.unit}.json"
+    record = f"{names.prefix_part}/{process.record(names.group_record) or process.unit}{CRASH_RECORD}"
     return {
         "name": process.name,
         "unit": process.unit,

@@ -174,7 +174,7 @@ def _restart(process: PlannedProcess, stack: StackNames, facts: HostFacts) -> di
 
 
 def _helper(file: str, process: PlannedProcess, stack: StackNames, facts: HostFacts, flags: list[str]) -> Command:
-    record = Own(f"%t/omnitron/{stack.prefix_part}/{process.record(stack.group_record) or '%n'}.json")
+    record = Own(f"%t/omnitron/{stack.prefix_part}/{process.record(stack.group_record) or '%n'}{names.CRASH_RECORD}")
     user = ("--user",) if facts.is_user else ()
     always = ("--restart", "always") if process.restarts.restart == "always" and file == "after_stop.sh" else ()
     options = (*user, "--record", record, *flags, "--backoff", process.restarts.backoff_text, *always)

@@ -1,4 +1,4 @@
-"""Counts a crash: `python -I -S after_stop.py UNIT [--user] --record PATH --budget … --backoff …`."""
+"""Counts a crash: `systemctl show … | python -I -S after_stop.py UNIT [--user] --record … --budget … --backoff …`."""
 
 import os
 import sys

@@ -4,6 +4,15 @@
 # otherwise it was a crash, and after_stop.py counts it. Only shell builtins before that.
 python=$1 unit=$2
 shift
+scope=--system
+[ "$2" != --user ] || scope=--user
+
+# The unit's own Environment= is around, and may hold anything; who asks and is not answered must not wait for long.
+ask() {
+    /usr/bin/env -i PATH=/usr/bin:/bin LC_ALL=C.UTF-8 XDG_RUNTIME_DIR="$XDG_RUNTIME_DIR" \
+        DBUS_SESSION_BUS_ADDRESS="$DBUS_SESSION_BUS_ADDRESS" SYSTEMD_BUS_TIMEOUT=5s \
+        /usr/bin/systemctl "$scope" "$@" -- "$unit" 2>/dev/null
+}
 
 leave_unless_crashed() {
     case $SERVICE_RESULT in
@@ -32,10 +41,7 @@ leave_unless_crashed() {
 
     # The same end as after `systemctl stop`: only a pending job tells them apart. A unit's
     # description cannot forge this text, JSON escapes its quotes.
-    scope=--system
-    [ "$2" != --user ] || scope=--user
-    listed=$(SYSTEMD_COLORS=0 /usr/bin/systemctl "$scope" list-units --all --full --output=json -- "$unit" 2>/dev/null)
-    case $listed in
+    case $(ask list-units --all --full --output=json) in
     '' | *'","job":"stop"'* | *'","job":"restart"'*) exit 0 ;;
     esac
 }
@@ -45,4 +51,5 @@ leave_unless_crashed "$@"
     echo "cannot count a crash of $unit: no $python" >&2
     exit 0
 }
-exec "$python" -I -S "${0%/*}/after_stop.py" "$@"
+# systemctl and the interpreter take as long to start: both do so at once.
+ask show --property=Job,ExecMainExitTimestampMonotonic | exec "$python" -I -S "${0%/*}/after_stop.py" "$@"

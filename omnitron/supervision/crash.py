@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from .backoff import Backoff
     from .budget import Budget
 
+# Standard input: there after_stop.sh gives the properties Job and ExecMainExitTimestampMonotonic.
+ANSWER = 0
 # Without a record there is no delay either; the pause keeps the native start limit from ending the unit.
 UNRECORDED_PAUSE_S = 1.0
 # A wait that could be over before the next interpreter is ready, on a busy machine, is spent here.
@@ -37,8 +39,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def _count(unit: str, given: dict[str, str]) -> int:
     user = "--user" in given
-    asked = manager.Properties(unit, ["Job", "ExecMainExitTimestampMonotonic"], user=user)
-    # Imported while systemctl works: they take as long.
+    asked = manager.Properties(lambda: manager.printed(ANSWER))
+    # Imported before the answer is waited for.
     from . import record
     from .accounting import Crashed
     from .backoff import Backoff

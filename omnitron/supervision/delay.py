@@ -37,7 +37,7 @@ def _wait_until_due(unit: str, given: dict[str, str]) -> None:
     stopped = False
     try:
         if at - time.monotonic() > TIDY_S:
-            asked = manager.Properties(unit, ["NRestarts"], user="--user" in given)
+            asked = manager.show(unit, ["NRestarts"], user="--user" in given)
             happened = _sentence(noted, int(given["--window"]))
             # 0 when an operator starts the unit: what a stop in the middle of a delay left behind is void.
             stopped = asked.get("NRestarts") == "0" or _stopped_while_telling(at - TIDY_S, at, happened)

@@ -10,7 +10,7 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 PATIENCE_S = 5.0
 _PLACES = ("/usr/bin/systemctl", "/bin/systemctl")
@@ -45,38 +45,49 @@ class Question:
 
     def answer(self) -> str:
         """What it printed; empty after PATIENCE_S seconds."""
-        import select
-        import time
-
-        chunks = []
-        give_up = time.monotonic() + PATIENCE_S
-        poll = select.poll()
-        poll.register(self._output, select.POLLIN)
-        while poll.poll(max(0.0, give_up - time.monotonic()) * 1000):
-            chunk = os.read(self._output, 65536)
-            if not chunk:
-                break
-            chunks.append(chunk)
-        else:
+        text = printed(self._output)
+        if text is None:
             os.kill(self._pid, 9)
         os.close(self._output)
         os.waitpid(self._pid, 0)
-        return b"".join(chunks).decode(errors="replace")
+        return text or ""
+
+
+def printed(output: int) -> str | None:
+    """What a systemctl prints on the descriptor `output`; None when that has no end within PATIENCE_S seconds."""
+    import select
+    import time
+
+    chunks: list[bytes] = []
+    give_up = time.monotonic() + PATIENCE_S
+    poll = select.poll()
+    poll.register(output, select.POLLIN)
+    while poll.poll(max(0.0, give_up - time.monotonic()) * 1000):
+        chunk = os.read(output, 65536)
+        if not chunk:
+            return b"".join(chunks).decode(errors="replace")
+        chunks.append(chunk)
+    return None
 
 
 class Properties:
-    """Properties of one unit, asked for now and read later."""
+    """Properties of one unit, asked for already and read later: `answer` returns what `systemctl show` prints."""
 
-    def __init__(self, unit: str, names: Sequence[str], *, user: bool = False) -> None:
-        self._question = Question(["show", *(f"--property={name}" for name in names), "--", unit], user=user)
-        self._answer: dict[str, str] | None = None
+    def __init__(self, answer: Callable[[], str | None]) -> None:
+        self._answer = answer
+        self._values: dict[str, str] | None = None
 
     def get(self, name: str) -> str:
         """The property's text; empty when systemd did not answer."""
-        if self._answer is None:
-            lines = self._question.answer().splitlines()
-            self._answer = {key: value for key, _, value in (line.partition("=") for line in lines)}
-        return self._answer.get(name, "")
+        if self._values is None:
+            lines = (self._answer() or "").splitlines()
+            self._values = {key: value for key, _, value in (line.partition("=") for line in lines)}
+        return self._values.get(name, "")
+
+
+def show(unit: str, names: Sequence[str], *, user: bool = False) -> Properties:
+    """Ask for the properties `names` of a unit."""
+    return Properties(Question(["show", *(f"--property={name}" for name in names), "--", unit], user=user).answer)
 
 
 def job_type(unit: str, *, user: bool = False) -> str:

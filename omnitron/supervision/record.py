@@ -1,28 +1,28 @@
 """The crash record: what the helpers note down, and what `status` and the watcher read.
 
-One JSON file per process, or per stack under a group strategy, in `/run/omnitron/<prefix>/`. Being on
-a tmpfs it never holds a CLOCK_MONOTONIC time of an earlier boot.
+One file per process, or per stack under a group strategy, in `/run/omnitron/<prefix>/`. Being on a
+tmpfs it never holds a CLOCK_MONOTONIC time of an earlier boot. Lines of fields with a tab between two:
 
-    {"crashes": [{"at": 812.25, "unit": "omnitron-dev-api.service"}],
-     "units": {"omnitron-dev-api.service": {
-        "restarts": 3, "next": 814.25,
-        "lastExit": {"at": 1764000000.5, "result": "exit-code", "code": "exited", "status": "1"},
-        "final": null}}}
+    crash  812.25  omnitron-dev-api.service
+    unit   omnitron-dev-api.service  3  814.25
+    exit   omnitron-dev-api.service  1764000000.5  exit-code  exited  1
+    final  omnitron-dev-api.service  1764000001.5  crashed (exit code 1): given up after 3 restarts
+
+The fields are those of the classes below. Not JSON: the import of its parser takes longer than all else
+that a helper does at a crash.
 """
 
 from __future__ import annotations
 
-import json
 import os
-from contextlib import contextmanager
 
 from . import store
+from .blocks import contextmanager
 from .values import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
 
 CRASHES_KEPT = 5000
 UNITS_KEPT = 1000
@@ -129,67 +129,52 @@ def forgive(record: Record, unit: str) -> None:
 def dump(record: Record) -> bytes:
     """The file's text, bounded in size: the newest crashes, the units that exited last."""
     newest = sorted(record.units.items(), key=lambda item: item[1].last_exit or Exit(0, "", "", ""))
-    content = {
-        "crashes": [crash._asdict() for crash in record.crashes[-CRASHES_KEPT:]],
-        "units": {name: _unit_to_json(unit) for name, unit in newest[-UNITS_KEPT:]},
-    }
-    return json.dumps(content, separators=(",", ":")).encode() + b"\n"
+    lines = [_line("crash", *crash) for crash in record.crashes[-CRASHES_KEPT:]]
+    for name, unit in newest[-UNITS_KEPT:]:
+        lines.append(_line("unit", name, unit.restarts, "" if unit.next is None else unit.next))
+        if unit.last_exit:
+            lines.append(_line("exit", name, *unit.last_exit))
+        if unit.final:
+            lines.append(_line("final", name, *unit.final))
+    return "".join(lines).encode(errors="replace")
 
 
-def _unit_to_json(unit: UnitRecord) -> dict[str, Any]:
-    return {
-        "restarts": unit.restarts,
-        "next": unit.next,
-        "lastExit": unit.last_exit and unit.last_exit._asdict(),
-        "final": unit.final and unit.final._asdict(),
-    }
+def _line(*fields: object) -> str:
+    return "\t".join(str(field).replace("\t", " ").replace("\n", " ") for field in fields) + "\n"
 
 
 def parse(text: bytes) -> Record:
     """Read the file's text; what is damaged is left out, never an error."""
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError):
-        return Record()
-    if not isinstance(content, dict):
-        return Record()
-    units = content.get("units")
-    crashes = content.get("crashes")
-    return Record(
-        sorted(filter(None, map(_crash, crashes if isinstance(crashes, list) else []))),
-        {name: _unit(value) for name, value in (units if isinstance(units, dict) else {}).items()},
-    )
+    record = Record()
+    for line in text.decode(errors="replace").split("\n"):
+        kind, *fields = line.split("\t")
+        try:
+            _take(record, kind, fields)
+        except ValueError:
+            continue
+    record.crashes.sort()
+    return record
 
 
-def _crash(value: Any) -> Crash | None:
-    at, unit = _number(value, "at"), _text(value, "unit")
-    return None if at is None or unit is None else Crash(at, unit)
+def _take(record: Record, kind: str, fields: list[str]) -> None:
+    """Take in one line; ValueError when it is not one."""
+    if kind == "crash":
+        at, unit = fields
+        record.crashes.append(Crash(_number(at), unit))
+    elif kind == "unit":
+        name, restarts, due = fields
+        numbers = int(_number(restarts)), _number(due) if due else None
+        record.unit(name).restarts, record.unit(name).next = numbers
+    elif kind == "exit":
+        name, at, result, code, status = fields
+        record.unit(name).last_exit = Exit(_number(at), result, code, status)
+    elif kind == "final":
+        name, at, reason = fields
+        record.unit(name).final = Final(_number(at), reason)
 
 
-def _unit(value: Any) -> UnitRecord:
-    restarts = _number(value, "restarts")
-    exit_ = _part(value, "lastExit")
-    final = _part(value, "final")
-    exit_at, texts = _number(exit_, "at"), [_text(exit_, key) for key in ("result", "code", "status")]
-    final_at, reason = _number(final, "at"), _text(final, "reason")
-    return UnitRecord(
-        max(0, int(restarts)) if restarts is not None else 0,
-        _number(value, "next"),
-        None if exit_at is None else Exit(exit_at, *(text or "" for text in texts)),
-        None if final_at is None or reason is None else Final(final_at, reason),
-    )
-
-
-def _part(value: Any, key: str) -> Any:
-    return value.get(key) if isinstance(value, dict) else None
-
-
-def _number(value: Any, key: str) -> float | None:
-    number = _part(value, key)
-    usable = isinstance(number, int | float) and not isinstance(number, bool)
-    return number if usable and abs(number) < 1e11 else None
-
-
-def _text(value: Any, key: str) -> str | None:
-    text = _part(value, key)
-    return text if isinstance(text, str) else None
+def _number(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < 1e11:
+        raise ValueError(f"not a time or a count: {text!r}")
+    return number

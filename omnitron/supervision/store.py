@@ -11,7 +11,8 @@ import fcntl
 import os
 import stat
 import time
-from contextlib import contextmanager, suppress
+
+from .blocks import contextmanager
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -118,8 +119,10 @@ def replace_file(folder: int, name: str, data: bytes, *, private: bool = False, 
 
 def remove_file(folder: int, name: str) -> None:
     """Remove `name` from `folder` if it is there."""
-    with suppress(FileNotFoundError):
+    try:
         os.unlink(name, dir_fd=folder)
+    except FileNotFoundError:
+        return  # what `contextlib` has for this takes too long to import
 
 
 @contextmanager

@@ -95,7 +95,7 @@ def _sweep(targets: Sequence[Target], results: str, *, user: bool) -> None:
     answers = ask(targets, user=user)
     # Looked up for the few that failed: a restart since then has a clean slate.
     failed = [unit for unit, trouble in answers.items() if trouble is not None]
-    known = {unit: manager.Properties(unit, LOOKED_UP, user=user) for unit in failed}
+    known = {unit: manager.show(unit, LOOKED_UP, user=user) for unit in failed}
     before = health.read(results)
     after: dict[str, health.Result] = {}
     for target in targets:
@@ -164,7 +164,7 @@ def _answer(target: Target, *, user: bool) -> str | None:
 
 def _attempt(target: Target, *, user: bool) -> attempts.Attempt:
     if target.kind == "command":
-        told = manager.Properties(target.unit, ["MainPID", "UID", "GID"], user=user)
+        told = manager.show(target.unit, ["MainPID", "UID", "GID"], user=user)
         whom = [told.get(name) for name in ("UID", "GID", "MainPID")]
         helper = __file__.rpartition("/")[0] + "/as_service.py"
         return attempts.command([sys.executable, "-I", "-S", helper, *whom, *target.argv])

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from machines import Machine
 
+from omnitron.supervision.record import Record, UnitRecord, parse
+
 NUMBERS = count(1)
 FAST = "exponential:100:30000:2"
 # Every program says first when it started: what the journal knows is when it heard of it, later on a busy machine.
@@ -123,15 +125,17 @@ class Unit:
         """What the helpers said about crashes."""
         return [text for _, text in self.journal() if text.startswith(("crashed", "cannot"))]
 
-    def record(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.machine.read(self.record_path))
-        return found
+    def record(self) -> Record:
+        return parse(self.machine.read(self.record_path).encode())
+
+    def recorded(self) -> UnitRecord:
+        return self.record().unit(self.name)
 
     def restarts(self) -> int:
         """Those that are counted; 0 without a record."""
         if self.machine.run("test", "-e", self.record_path, check=False).returncode:
             return 0
-        return int(self.record()["units"].get(self.name, {"restarts": 0})["restarts"])
+        return self.recorded().restarts
 
     def given_up(self) -> int:
         """How often OnFailure= fired."""
@@ -174,7 +178,7 @@ class Lab:
             helpers=self.machine.code / "omnitron/supervision",
             python=self.machine.python[-1],
             user="--user" if self.user else "",
-            record=f"%t/omnitron/test/{record}.json",
+            record=f"%t/omnitron/test/{record}.crashes",
             window=budget.partition(":")[2],
             backoff=backoff,
             budget=budget,
@@ -184,7 +188,7 @@ class Lab:
         )
         self._write(name, text)
         runtime = f"/run/user/{self.machine.run('id', '-u', self.user).stdout.strip()}" if self.user else "/run"
-        path = f"{runtime}/omnitron/test/{record.replace('%n', name)}.json"
+        path = f"{runtime}/omnitron/test/{record.replace('%n', name)}.crashes"
         unit = Unit(self.machine, name, path, self.user)
         unit.systemctl("daemon-reload")
         self.units.append(unit)
@@ -260,10 +264,11 @@ def test_a_crash_loop_ends_with_the_sixth_crash(any_lab: Lab) -> None:
     assert_delays(unit.delays(), [0.1, 0.2, 0.4, 0.8, 1.6])
     assert unit.show("Result") == "exit-code"
     assert unit.name in unit.systemctl("--failed", "--plain", "--no-legend")
-    state = unit.record()["units"][unit.name]
+    state = unit.recorded()
     last = "crashed (exit code 1), 6 times in 60 s: given up after 5 restarts"
-    assert (state["restarts"], state["next"], state["final"]["reason"]) == (5, None, last)
-    assert state["lastExit"]["at"] == pytest.approx(time.time(), abs=60)
+    assert state.final and state.last_exit
+    assert (state.restarts, state.next, state.final.reason) == (5, None, last)
+    assert state.last_exit.at == pytest.approx(time.time(), abs=60)
     any_lab.machine.wait(lambda: unit.given_up() == 1, what="OnFailure= fired")
     time.sleep(0.5)
     assert (unit.given_up(), len(unit.ups())) == (1, 6)
@@ -294,7 +299,7 @@ def test_started_again_it_has_a_fresh_budget(lab: Lab) -> None:
     unit.systemctl("start", unit.name)
     assert time.monotonic() - started < NOISE_S
     unit.wait_for("active/running")
-    assert unit.record()["units"][unit.name]["final"] is None
+    assert unit.recorded().final is None
     unit.crash()
     unit.wait_for("failed/failed")
     assert len(unit.ups()) == 6
@@ -378,11 +383,11 @@ def test_a_delay_is_told_and_outlasts_the_start_timeout(any_lab: Lab) -> None:
     unit.wait_for("activating/start-pre")
     any_lab.machine.wait(lambda: unit.show("StatusText"), what="a status text")
     assert unit.show("StatusText").startswith("crashed, next start in 2.")
-    assert unit.record()["units"][unit.name]["next"]
+    assert unit.recorded().next
     unit.wait_for("active/running")
     assert unit.show("StatusText") == ""
     assert_delays(unit.delays(), [3])
-    assert unit.record()["units"][unit.name]["next"] is None
+    assert unit.recorded().next is None
 
 
 # What counts.
@@ -397,7 +402,7 @@ def test_a_signal_from_outside_counts(lab: Lab, signal: str) -> None:
         unit.wait_for_ups(number + 1)
         unit.wait_for("active/running")
         assert unit.restarts() == number
-    assert_delays(unit.delays([crash["at"] for crash in unit.record()["crashes"]]), [0.3, 0.3])
+    assert_delays(unit.delays([crash.at for crash in unit.record().crashes]), [0.3, 0.3])
     unit.kill(signal)
     unit.wait_for("failed/failed")
     assert unit.said()[-1] == f"crashed (signal {signal}), 3 times in 60 s: given up after 2 restarts"
@@ -577,7 +582,7 @@ def test_many_crash_at_once(lab: Lab) -> None:
     for unit in units:
         unit.wait_for_ups(2)
     assert [unit.restarts() for unit in units] == [1] * 8
-    assert len(units[0].record()["crashes"]) == 8
+    assert len(units[0].record().crashes) == 8
 
 
 # Operators in the middle of a delay.
@@ -604,7 +609,7 @@ def quickly(do: Callable[[], object]) -> None:
 def test_a_stop_during_a_delay_is_immediate_and_forgets_it(waiting: Unit) -> None:
     quickly(lambda: waiting.systemctl("stop", waiting.name))
     assert waiting.show("ActiveState") == "inactive"
-    assert waiting.record()["units"][waiting.name]["next"] is None
+    assert waiting.recorded().next is None
     quickly(lambda: waiting.systemctl("start", waiting.name))
     assert waiting.state() == "active/running"
     assert (waiting.restarts(), waiting.given_up()) == (1, 0)
@@ -632,7 +637,7 @@ def test_a_delay_whose_helper_was_killed_is_forgotten(waiting: Unit) -> None:
 def test_a_damaged_record_starts_anew(lab: Lab) -> None:
     unit = lab.unit(STAYS)
     unit.systemctl("start", unit.name)
-    unit.machine.write(unit.record_path, '{"crashes": [')
+    unit.machine.write(unit.record_path, f"crash\t1e99\t{unit.name}\nunit\t{unit.name}\tmany\t\nexi")
     unit.kill()
     unit.wait_for_ups(2)
     assert_delays(unit.delays(), [0.1])
@@ -720,7 +725,7 @@ def test_a_probe_in_a_sandbox(lab: Lab) -> None:
     assert time.monotonic() - started < 15
     gone.wait_for("failed/failed")
     assert "not ready, its main process is gone: tcp 127.0.0.1:1: connection refused" in [t for _, t in gone.journal()]
-    assert gone.record()["units"][gone.name]["final"]
+    assert gone.recorded().final
 
 
 def test_a_probe_that_never_succeeds_is_a_crash(lab: Lab) -> None:

@@ -173,8 +173,8 @@ def test_the_policy_has_all_that_the_runtime_needs(tmp_path: Path) -> None:
             "record": record,
         }
 
-    own = restarts("exponential:1000:30000:2", "omnitron/omnitron-dev-api-worker@.service.json")
-    shared = restarts("exponential:1000:30000:2", "omnitron/omnitron-dev.json")
+    own = restarts("exponential:1000:30000:2", "omnitron/omnitron-dev-api-worker@.service.crashes")
+    shared = restarts("exponential:1000:30000:2", "omnitron/omnitron-dev.crashes")
     assert plan.stacks[0].policy == {
         "version": 1,
         "project": "shop",
@@ -267,7 +267,7 @@ def test_the_policy_has_all_that_the_runtime_needs(tmp_path: Path) -> None:
                         "health": None,
                         "scaling": None,
                         "secrets": [],
-                        "restarts": restarts("fixed:0:0:2", "omnitron/omnitron-dev.json"),
+                        "restarts": restarts("fixed:0:0:2", "omnitron/omnitron-dev.crashes"),
                     }
                 ],
                 "watch": {
@@ -285,7 +285,7 @@ def test_the_policy_has_all_that_the_runtime_needs(tmp_path: Path) -> None:
 
 def test_each_process_has_a_crash_record_of_its_own(tmp_path: Path) -> None:
     policy = planned(tmp_path, shop({"name": "a"}, unitPrefix="my-p")).stacks[0].policy
-    assert policy["apps"][0]["processes"][0]["restarts"]["record"] == "my_p/my_p-dev-a-main.service.json"
+    assert policy["apps"][0]["processes"][0]["restarts"]["record"] == "my_p/my_p-dev-a-main.service.crashes"
 
 
 # Accounts, names, warnings

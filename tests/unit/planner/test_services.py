@@ -31,7 +31,7 @@ def given(unit: Unit, *keys: str) -> dict[str, Value]:
 
 
 def helper(file: str, *flags: str) -> Command:
-    own = (Own("%n"), "--record", Own("%t/omnitron/omnitron/%n.json"), *flags)
+    own = (Own("%n"), "--record", Own("%t/omnitron/omnitron/%n.crashes"), *flags)
     words = (f"{HELPERS}/{file}", "/usr/bin/python3", *own)
     if file == "after_stop.sh":
         return Command(("/bin/sh", "-c", SOURCE_IF_THERE, *words), prefix="+")
@@ -53,7 +53,7 @@ def test_all_directives_of_a_plain_service(tmp_path: Path, version: int, scope: 
             Own("%n"),
             *flags,
             "--record",
-            Own("%t/omnitron/omnitron/%n.json"),
+            Own("%t/omnitron/omnitron/%n.crashes"),
             "--window",
             "60000",
             "--backoff",
@@ -71,7 +71,7 @@ def test_all_directives_of_a_plain_service(tmp_path: Path, version: int, scope: 
             Own("%n"),
             *flags,
             "--record",
-            Own("%t/omnitron/omnitron/%n.json"),
+            Own("%t/omnitron/omnitron/%n.crashes"),
             "--budget",
             "5:60000",
             "--backoff",
@@ -177,7 +177,7 @@ def test_a_group_shares_one_crash_record(tmp_path: Path, strategy: str) -> None:
         for word in command.words
         if isinstance(word, Own) and word.text.startswith("%t")
     }
-    assert records == {"%t/omnitron/my_prefix/my_prefix-dev.json"}
+    assert records == {"%t/omnitron/my_prefix/my_prefix-dev.crashes"}
 
 
 def test_a_critical_process_ends_the_stack(tmp_path: Path) -> None:

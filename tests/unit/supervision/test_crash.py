@@ -15,6 +15,7 @@ from omnitron.supervision.crash import main
 from omnitron.supervision.record import read
 
 Fake = Callable[[str], Path]
+Says = Callable[..., Path]
 UNIT = "omnitron-dev-api.service"
 FOLDER = Path(crash.__file__).parent
 
@@ -22,7 +23,8 @@ FOLDER = Path(crash.__file__).parent
 @pytest.fixture
 def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(crash, "UNRECORDED_PAUSE_S", 0.0)
-    return str(tmp_path / "omnitron" / "dev.json")
+    monkeypatch.setattr(crash, "ANSWER", os.open(os.devnull, os.O_RDONLY))
+    return str(tmp_path / "omnitron" / "dev.crashes")
 
 
 @pytest.fixture
@@ -41,18 +43,26 @@ def arguments(record: str, budget: str = "5:60000", backoff: str = "exponential:
     return [UNIT, "--record", record, "--budget", budget, "--backoff", backoff]
 
 
-def shown(exited: float, job: str = "", kind: str = "start") -> str:
-    listed = f'[{{"unit":"{UNIT}","sub":"stop-post","job":"{kind}","description":""}}]'
-    properties = f"printf 'Job={job}\\nExecMainExitTimestampMonotonic={exited * 1e6:.0f}\\n'"
-    return f"case $1 in show) {properties} ;; list-units) echo '{listed}' ;; esac"
+@pytest.fixture
+def says(systemctl: Fake, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Says:
+    """Sets what systemd says: when the process ended, and the job that is pending. Returns what it is asked then."""
+
+    def set_answers(exited: float, job: str = "", kind: str = "start") -> Path:
+        given = tmp_path / "given"
+        given.write_text(f"Job={job}\nExecMainExitTimestampMonotonic={exited * 1e6:.0f}\n")
+        monkeypatch.setattr(crash, "ANSWER", os.open(given, os.O_RDONLY))
+        listed = f'[{{"unit":"{UNIT}","sub":"stop-post","job":"{kind}","description":""}}]'
+        return systemctl(f"echo '{listed}'")
+
+    return set_answers
 
 
 @pytest.mark.usefixtures("ended")
 def test_a_crash_is_counted_from_the_moment_the_process_ended(
-    record: str, systemctl: Fake, capsys: pytest.CaptureFixture[str]
+    record: str, says: Says, capsys: pytest.CaptureFixture[str]
 ) -> None:
     exited = time.monotonic() - 0.25
-    systemctl(shown(exited))
+    says(exited)
     assert main(arguments(record)) == 0
     found = read(record)
     assert found.crashes[0].at == pytest.approx(exited, abs=1e-5)
@@ -63,8 +73,8 @@ def test_a_crash_is_counted_from_the_moment_the_process_ended(
 
 @pytest.mark.usefixtures("ended")
 @pytest.mark.parametrize("exited", [0, 1e12])
-def test_a_process_that_never_ran_crashed_now(record: str, systemctl: Fake, exited: float) -> None:
-    systemctl(shown(exited))
+def test_a_process_that_never_ran_crashed_now(record: str, says: Says, exited: float) -> None:
+    says(exited)
     before = time.monotonic()
     main(arguments(record))
     assert before <= read(record).crashes[0].at <= time.monotonic()
@@ -72,15 +82,15 @@ def test_a_process_that_never_ran_crashed_now(record: str, systemctl: Fake, exit
 
 @pytest.mark.usefixtures("ended")
 @pytest.mark.parametrize("kind", ["stop", "restart"])
-def test_a_failure_while_an_operator_stops_it_is_no_crash(record: str, systemctl: Fake, kind: str) -> None:
-    systemctl(shown(1, job="77", kind=kind))
+def test_a_failure_while_an_operator_stops_it_is_no_crash(record: str, says: Says, kind: str) -> None:
+    says(1, job="77", kind=kind)
     assert main(arguments(record)) == 0
     assert not Path(record).exists()
 
 
 @pytest.mark.usefixtures("ended")
-def test_a_failure_during_its_start_is_one(record: str, systemctl: Fake) -> None:
-    systemctl(shown(1, job="77", kind="start"))
+def test_a_failure_during_its_start_is_one(record: str, says: Says) -> None:
+    says(1, job="77", kind="start")
     main(arguments(record))
     assert len(read(record).crashes) == 1
 
@@ -90,10 +100,10 @@ def test_a_failure_during_its_start_is_one(record: str, systemctl: Fake) -> None
     [("exit-code exited 1", 0), ("signal killed KILL", 0), ("success killed TERM", 1), ("success exited 0", 1)],
 )
 def test_the_final_crash_stops_the_unit_as_failed(
-    record: str, systemctl: Fake, ended: Callable[[str], None], words: str, status: int
+    record: str, says: Says, ended: Callable[[str], None], words: str, status: int
 ) -> None:
     ended(words)
-    calls = systemctl(shown(time.monotonic()))
+    calls = says(time.monotonic())
     assert main(arguments(record, budget="0:60000")) == status
     assert calls.read_text().splitlines()[-1] == f"stop --no-block -- {UNIT}"
     found = read(record)
@@ -104,8 +114,7 @@ def test_the_final_crash_stops_the_unit_as_failed(
 
 
 @pytest.mark.usefixtures("ended")
-def test_no_answer_from_systemd(record: str, systemctl: Fake) -> None:
-    systemctl("exit 1")
+def test_no_answer_from_systemd(record: str) -> None:
     assert main(arguments(record)) == 0
     assert len(read(record).crashes) == 1
 
@@ -118,12 +127,12 @@ def full(*_: object) -> None:
 @pytest.mark.parametrize("final", [False, True])
 def test_no_space(
     record: str,
-    systemctl: Fake,
+    says: Says,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     final: bool,
 ) -> None:
-    calls = systemctl(shown(time.monotonic()))
+    calls = says(time.monotonic())
     monkeypatch.setattr(store, "replace_file", full)
     assert main(arguments(record, budget="0:60000" if final else "5:60000")) == 0
     assert capsys.readouterr().err.splitlines()[0] == (
@@ -133,18 +142,15 @@ def test_no_space(
 
 
 @pytest.mark.usefixtures("ended")
-@pytest.mark.parametrize("broken", [[], ["--record"], [UNIT], arguments("relative.json"), arguments("/x", "five")])
-def test_nothing_keeps_the_unit_down(
-    systemctl: Fake, record: str, capsys: pytest.CaptureFixture[str], broken: list[str]
-) -> None:
-    systemctl("exit 1")
+@pytest.mark.parametrize("broken", [[], ["--record"], [UNIT], arguments("relative.crashes"), arguments("/x", "five")])
+def test_nothing_keeps_the_unit_down(record: str, capsys: pytest.CaptureFixture[str], broken: list[str]) -> None:
     assert main(broken) == 0
     assert re.match("<3>cannot record this crash: .+\n", capsys.readouterr().err)
 
 
 @pytest.mark.usefixtures("ended")
-def test_a_short_wait_is_over_at_the_end(record: str, systemctl: Fake) -> None:
-    systemctl(shown(time.monotonic()))
+def test_a_short_wait_is_over_at_the_end(record: str, says: Says) -> None:
+    says(time.monotonic())
     main(arguments(record, backoff="fixed:100:100:1"))
     assert time.monotonic() >= read(record).crashes[0].at + 0.1
     assert not Path(record).with_name(f"{UNIT}.due").exists()
@@ -154,7 +160,7 @@ def test_a_short_wait_is_over_at_the_end(record: str, systemctl: Fake) -> None:
 def test_runs_as_systemd_runs_it(record: str, tmp_path: Path) -> None:
     """Isolated, without site-packages, from another folder."""
     argv = [sys.executable, "-I", "-S", str(FOLDER / "after_stop.py"), *arguments(record)]
-    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=True)
+    done = subprocess.run(argv, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
     assert done.stderr == "<4>crashed (exit code 1); next start in 1 s\n"
     assert len(read(record).crashes) == 1
 
@@ -162,10 +168,22 @@ def test_runs_as_systemd_runs_it(record: str, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("ended")
 def test_imports_nothing_that_takes_long(record: str) -> None:
     argv = [sys.executable, "-I", "-S", "-X", "importtime", str(FOLDER / "after_stop.py"), *arguments(record)]
-    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-    assert "json" in imported
-    assert not imported & {"typing", "dataclasses", "inspect", "pathlib", "subprocess", "argparse", "socket"}
+    assert "supervision.record" in imported
+    slow = {
+        "typing",
+        "dataclasses",
+        "contextlib",
+        "functools",
+        "json",
+        "re",
+        "enum",
+        "inspect",
+        "pathlib",
+        "subprocess",
+    }
+    assert not imported & {*slow, "argparse", "socket"}
 
 
 # The shell guard.
@@ -217,7 +235,7 @@ NO_FORKS = ["setpriv", "--reuid=65534", "--clear-groups", "prlimit", "--nproc=0"
 @pytest.mark.parametrize(("file", "name"), [("after_stop.sh", "--budget"), ("before_start.sh", "--window")])
 def test_the_guards_do_not_fork(file: str, name: str) -> None:
     script = (FOLDER / file).read_text()
-    argv = ["/bin/sh", "-c", script, f"/x/{file}", "/usr/bin/python3", UNIT, "--record", "/run/x.json", name, "5"]
+    argv = ["/bin/sh", "-c", script, f"/x/{file}", "/usr/bin/python3", UNIT, "--record", "/run/x.crashes", name, "5"]
     environment = {"SERVICE_RESULT": "success", "EXIT_CODE": "exited", "EXIT_STATUS": "0", "PATH": "/usr/bin:/bin"}
     subprocess.run([*NO_FORKS, *argv], env=environment, check=True)
     fails = subprocess.run([*NO_FORKS, "/bin/sh", "-c", "/bin/true; :"], capture_output=True, check=False)
@@ -237,7 +255,7 @@ def test_the_guard_knows_the_stops_of_the_watcher(noted: str | None, run: str, a
         Path(folder).chmod(0o755)
         if noted is not None:
             stopped.note(folder, UNIT, noted)
-        argv = ["/bin/sh", "-c", script, "/x/after_stop.sh", "/bin/false", *arguments(f"{folder}/dev.json")]
+        argv = ["/bin/sh", "-c", script, "/x/after_stop.sh", "/bin/false", *arguments(f"{folder}/dev.crashes")]
         done = subprocess.run([*NO_FORKS, *argv], env=environment, capture_output=True, text=True, check=False)
     assert ("fork" in done.stderr.lower()) == asks, done.stderr
     assert asks or done.returncode == 0

@@ -23,7 +23,7 @@ RESTARTED, STARTED = "echo NRestarts=2", "echo NRestarts=0"
 
 @pytest.fixture
 def record(tmp_path: Path) -> str:
-    return str(tmp_path / "omnitron" / "dev.json")
+    return str(tmp_path / "omnitron" / "dev.crashes")
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ UNIT = "omnitron-dev-api.service"
 
 @pytest.fixture
 def record(tmp_path: Path) -> str:
-    return str(tmp_path / "omnitron" / "dev.json")
+    return str(tmp_path / "omnitron" / "dev.crashes")
 
 
 @pytest.mark.parametrize("noted", [Due(12.5, 3, False), Due(0.0, 6, True)])

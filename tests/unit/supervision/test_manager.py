@@ -6,16 +6,34 @@ from pathlib import Path
 import pytest
 
 from omnitron.supervision import manager
-from omnitron.supervision.manager import Properties, Question, job_type, stop
+from omnitron.supervision.manager import Properties, Question, job_type, printed, show, stop
 
 Fake = Callable[[str], Path]
 
 
 def test_properties(systemctl: Fake) -> None:
     calls = systemctl("printf 'Job=\\nNRestarts=3\\nDescription=a=b\\n'")
-    asked = Properties("x.service", ["Job", "NRestarts"])
+    asked = show("x.service", ["Job", "NRestarts"])
     assert [asked.get(name) for name in ("Job", "NRestarts", "Description", "Missing")] == ["", "3", "a=b", ""]
     assert calls.read_text() == "show --property=Job --property=NRestarts -- x.service\n"
+
+
+def test_what_somebody_else_has_asked() -> None:
+    ours, theirs = os.pipe()
+    asked = Properties(lambda: printed(ours))
+    os.write(theirs, b"Job=7\n")
+    os.close(theirs)
+    assert [asked.get("Job"), asked.get("NRestarts")] == ["7", ""]
+    os.close(ours)
+
+
+def test_nobody_else_is_waited_for_forever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manager, "PATIENCE_S", 0.1)
+    ours, theirs = os.pipe()
+    os.write(theirs, b"Job=7\n")
+    assert Properties(lambda: printed(ours)).get("Job") == ""
+    os.close(ours)
+    os.close(theirs)
 
 
 def test_the_users_manager(systemctl: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,7 +68,7 @@ def test_no_answer_is_not_waited_for_forever(systemctl: Fake, monkeypatch: pytes
     monkeypatch.setattr(manager, "PATIENCE_S", 0.1)
     systemctl("echo Job=; exec sleep 60")
     started = time.monotonic()
-    assert Properties("x.service", ["Job"]).get("NRestarts") == ""
+    assert show("x.service", ["Job"]).get("NRestarts") == ""
     assert time.monotonic() - started < 5
 
 
@@ -58,5 +76,5 @@ def test_nothing_is_left_open(systemctl: Fake) -> None:
     systemctl("echo Job=")
     before = sorted(os.listdir("/proc/self/fd"))  # noqa: PTH208 - numbers, not files
     for _ in range(3):
-        Properties("x.service", ["Job"]).get("Job")
+        show("x.service", ["Job"]).get("Job")
     assert sorted(os.listdir("/proc/self/fd")) == before  # noqa: PTH208

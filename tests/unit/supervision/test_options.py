@@ -4,10 +4,10 @@ from omnitron.supervision.options import parse
 
 
 def test_words_options_flags() -> None:
-    arguments = ["x.service", "--user", "--record", "/run/x.json", "--budget", "5:60000"]
+    arguments = ["x.service", "--user", "--record", "/run/x.crashes", "--budget", "5:60000"]
     assert parse(arguments, flags=["--user"]) == (
         ["x.service"],
-        {"--user": "yes", "--record": "/run/x.json", "--budget": "5:60000"},
+        {"--user": "yes", "--record": "/run/x.crashes", "--budget": "5:60000"},
         [],
     )
 

@@ -1,6 +1,4 @@
 import errno
-import json
-import math
 import os
 import stat
 import threading
@@ -15,77 +13,94 @@ from omnitron.supervision import record, store
 from omnitron.supervision.record import Crash, Exit, Final, Record, UnitRecord, dump, parse, read, update
 
 UNIT = "omnitron-dev-api.service"
-EXAMPLE = {
-    "crashes": [{"at": 812.25, "unit": UNIT}],
-    "units": {
-        UNIT: {
-            "restarts": 3,
-            "next": 814.25,
-            "lastExit": {"at": 1764000000.5, "result": "exit-code", "code": "exited", "status": "1"},
-            "final": {"at": 1764000001.5, "reason": "crashed"},
-        }
-    },
-}
-
-
-def content(found: Record) -> object:
-    return json.loads(dump(found))
+EXAMPLE = f"""\
+crash\t812.25\t{UNIT}
+unit\t{UNIT}\t3\t814.25
+exit\t{UNIT}\t1764000000.5\texit-code\texited\t1
+final\t{UNIT}\t1764000001.5\tcrashed
+"""
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return tmp_path / "omnitron" / "dev" / f"{UNIT}.json"
+    return tmp_path / "omnitron" / "dev" / f"{UNIT}.crashes"
 
 
 def test_both_ways() -> None:
-    found = parse(json.dumps(EXAMPLE).encode())
+    found = parse(EXAMPLE.encode())
     assert found.crashes == [Crash(812.25, UNIT)]
     unit = found.units[UNIT]
     assert (unit.restarts, unit.next) == (3, 814.25)
     assert unit.last_exit == Exit(1764000000.5, "exit-code", "exited", "1")
     assert unit.final == Final(1764000001.5, "crashed")
-    assert content(found) == EXAMPLE
+    assert dump(found) == EXAMPLE.encode()
 
 
 @pytest.mark.parametrize(
     "text",
-    [b"", b"{", b"[]", b"null", b"7", b"\xff\xfe", b"\0" * 100, b"[" * 100_000, b'{"crashes": 1, "units": []}'],
+    [b"", b"{", b"crash", b"\xff\xfe", b"\0" * 100, b"\t" * 100_000, b'{"crashes": [], "units": {"a": {}}}'],
 )
 def test_what_is_damaged_is_an_empty_record(text: bytes) -> None:
-    assert content(parse(text)) == {"crashes": [], "units": {}}
+    assert dump(parse(text)) == b""
 
 
-def test_only_the_damaged_part_is_lost() -> None:
-    crashes = [{"at": 2, "unit": "a"}, {"at": "x", "unit": "a"}, {"at": 1e99, "unit": "a"}, 3, {"at": 1, "unit": "b"}]
-    unit = {"restarts": "many", "next": math.nan, "lastExit": {"at": 5}, "final": {"at": 5}}
-    found = parse(json.dumps({"crashes": crashes, "units": {"a": unit, "b": None}}).encode())
+@pytest.mark.parametrize("bad", ["x", "", "nan", "inf", "-1", "1e99"])
+@pytest.mark.parametrize("line", ["crash {} a", "unit a {} ", "unit a 1 {}.", "exit a {} r c s", "final a {} why"])
+def test_only_the_damaged_line_is_lost(line: str, bad: str) -> None:
+    text = f"crash 2 a\nunit b 7 \n{line.format(bad)}\ncrash 1 b\nfinal b 5 gone\n"
+    found = parse(text.replace(" ", "\t").encode())
     assert found.crashes == [Crash(1, "b"), Crash(2, "a")]
-    assert found.units["a"].last_exit == Exit(5, "", "", "")
-    assert (found.units["a"].restarts, found.units["a"].next, found.units["a"].final) == (0, None, None)
-    assert found.units["b"].restarts == 0
+    assert list(found.units) == ["b"]
+    assert found.units["b"].restarts == 7
+    assert found.units["b"].final == Final(5, "gone")
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
-)
-UNITS = st.fixed_dictionaries(dict.fromkeys(("restarts", "next", "lastExit", "final"), JSON))
-SHAPED = st.fixed_dictionaries(
-    {
-        "crashes": st.lists(st.fixed_dictionaries({"at": JSON, "unit": JSON}), max_size=3) | JSON,
-        "units": st.dictionaries(
-            st.text(),
-            st.fixed_dictionaries(dict.fromkeys(("restarts", "next", "lastExit", "final"), JSON)) | JSON,
-            max_size=3,
+def test_the_order_in_which_crashes_were_noted_is_not_that_of_their_times() -> None:
+    assert parse(b"crash\t2\ta\ncrash\t1\tb\n").crashes == [Crash(1, "b"), Crash(2, "a")]
+
+
+TEXTS = st.text(st.characters(exclude_characters="\t\n", exclude_categories=["Cs"]))
+TIMES = st.floats(0, 1e11, exclude_max=True)
+RECORDS = st.builds(
+    Record,
+    st.lists(st.builds(Crash, TIMES, TEXTS), max_size=3).map(sorted),
+    st.dictionaries(
+        TEXTS,
+        st.builds(
+            UnitRecord,
+            st.integers(0, 10**9),
+            st.none() | TIMES,
+            st.none() | st.builds(Exit, TIMES, TEXTS, TEXTS, TEXTS),
+            st.none() | st.builds(Final, TIMES, TEXTS),
         ),
-    }
+        max_size=3,
+    ),
 )
 
 
-@given(SHAPED | JSON)
-def test_any_json_is_read_and_written_again(value: object) -> None:
-    found = parse(json.dumps(value).encode())
-    assert content(parse(dump(found))) == content(found)
+@given(RECORDS)
+def test_any_record_is_written_and_read_again(before: Record) -> None:
+    after = parse(dump(before))
+    assert after.crashes == before.crashes
+    assert {name: vars(unit) for name, unit in after.units.items()} == {
+        name: vars(unit) for name, unit in before.units.items()
+    }
+
+
+@given(st.text())
+def test_no_text_can_forge_a_line(text: str) -> None:
+    found = parse(dump(Record([], {UNIT: UnitRecord(final=Final(5, f"{text}\ncrash\t1\t{UNIT}"))})))
+    assert found.crashes == []
+    assert list(found.units) == [UNIT]
+
+
+LINES = st.lists(st.lists(st.sampled_from(["crash", "unit", "exit", "final", "1", "", "a"]) | st.text(), max_size=7))
+
+
+@given(LINES)
+def test_any_lines_are_read_and_written_again(lines: list[list[str]]) -> None:
+    found = parse("\n".join("\t".join(line) for line in lines).encode(errors="replace"))
+    assert dump(parse(dump(found))) == dump(found)
 
 
 @given(st.binary())
@@ -175,7 +190,7 @@ def test_a_folder_that_another_user_can_change_is_refused(path: Path, prepare: C
     with pytest.raises(OSError), update(path):
         pass
     assert not path.exists()
-    path.write_text(json.dumps(EXAMPLE))
+    path.write_text(EXAMPLE)
     assert read(path).units == {}
 
 
@@ -212,7 +227,7 @@ def test_missing_is_empty(path: Path) -> None:
 
 
 def test_a_relative_path_is_refused() -> None:
-    assert read("omnitron/x.json").units == {}
+    assert read("omnitron/x.crashes").units == {}
 
 
 def test_no_space_leaves_the_old_record(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,7 +244,7 @@ def test_no_space_leaves_the_old_record(path: Path, monkeypatch: pytest.MonkeyPa
 def test_what_cannot_be_looked_for_is_not_taken_for_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    path = tmp_path / "dev.json"
+    path = tmp_path / "dev.crashes"
     with update(path) as content:
         content.crashes.append(Crash(1.0, UNIT))
     before = path.read_bytes()

@@ -1,0 +1,30 @@
+"""`contextmanager` for what runs at every crash: importing the one of `contextlib` takes as long as all the rest."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from contextlib import contextmanager as contextmanager
+else:
+
+    def contextmanager(steps):
+        """Make a `with` block of a generator function with one `yield`, which lets every error through."""
+        return lambda *values, **named: _Block(steps(*values, **named))
+
+    class _Block:
+        def __init__(self, steps) -> None:
+            self._steps = steps
+
+        def __enter__(self):
+            return next(self._steps)
+
+        def __exit__(self, kind, error, trace) -> None:
+            if error is None:
+                next(self._steps, None)
+                return
+            try:
+                self._steps.throw(error)
+            except BaseException as raised:
+                # The block's own error goes on by itself.
+                if raised is not error:
+                    raise
