@@ -7,7 +7,7 @@ import time
 from tests.bench.machine import booted
 from tests.bench.table import Row, median
 
-CRASHES = 11
+CRASHES = 21
 IDLE_S = 30.0
 
 # From kill -9 of one of ten to the start of the last of the ten new processes, by the times that systemd notes.
