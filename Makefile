@@ -1,10 +1,11 @@
 # make demo   see it work: a small shop under a real systemd; make demo-down ends it
 # make test   every check: format, lint, types, unit, golden and system tests
 # make test-vm  those of them that need a whole machine with cgroup v2: user-mode Linux
+# make test-faults  200 random faults with each strategy, on a stack of 20: on each systemd, and on a whole machine
 # make bench  measurements, beside a peer where there is one
 # make docs   write the generated pages of docs/ anew
 
-.PHONY: demo demo-down test test-vm lint bench docs venv
+.PHONY: demo demo-down test test-vm test-faults lint bench docs venv
 
 venv:
 	@packaging/setup.sh
@@ -22,6 +23,10 @@ test:
 test-vm:
 	@packaging/setup.sh test
 	.venv/bin/pytest tests/system/test_vm.py
+
+test-faults:
+	@packaging/setup.sh test
+	FAULTS=200 .venv/bin/pytest --timeout 7200 tests/system/test_faults.py tests/system/test_vm.py -k faults
 
 lint:
 	@packaging/setup.sh test

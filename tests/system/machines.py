@@ -72,6 +72,11 @@ class Machine:
         """Run systemctl; what it printed."""
         return self.run("systemctl", *args, check=check).stdout
 
+    def restart_bus(self) -> None:
+        """Restart the system's bus; logind of 257 must come along, for it stays deaf and keeps everybody from login."""
+        self.systemctl("restart", "dbus.service")
+        self.systemctl("try-restart", "systemd-logind.service")
+
     def show(self, unit: str, prop: str) -> str:
         """The value of one property of a unit, as `systemctl show` prints it."""
         return self.systemctl("show", "--value", f"--property={prop}", unit).rstrip("\n")

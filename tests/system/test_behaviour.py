@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from faults import STRATEGIES
 from machines import Machine
 from projects import Make, Project
 
 NAMES = ("a", "b", "c", "d")
 # Ends cleanly when it is asked to.
 APP = ["/bin/sh", "-c", "trap 'exit 0' USR1; while :; do sleep 1000 & wait $!; done"]
-STRATEGIES = ("one_for_one", "one_for_all", "rest_for_one")
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,9 @@ def _check(machine: Machine, group: Group, row: Row, strategy: str) -> None:
     siblings = expected - {*row.crashed, *row.restarted}
     stops, starts = [[name for verb, name in jobs if verb == which] for which in ("Stopped", "Started")]
     assert sorted(name for name in stops if name in siblings) == sorted(siblings), f"{told}: each stops once: {jobs}"
-    assert sorted(starts) == sorted(expected), f"{told}: each starts once: {jobs}"
+    # On a slow machine one of two that crash is back before the crash of the other has stopped the group.
+    back = [name for name in row.crashed[1:] if ("Stopped", name) in jobs[jobs.index(("Started", name)) :]]
+    assert sorted(starts) == sorted([*expected, *back]), f"{told}: each starts once: {jobs}"
     if siblings:
         last_stop = max(jobs.index(("Stopped", name)) for name in siblings)
         assert all(jobs.index(("Started", name)) > last_stop for name in siblings), f"{told}: stop, then start: {jobs}"

@@ -199,7 +199,7 @@ def test_who_may_ask(machine: Machine, make: Make) -> None:
 
 def test_it_is_there_again_after_the_bus(machine: Machine, make: Make) -> None:
     project = up(make)
-    machine.systemctl("restart", "dbus.service")
+    machine.restart_bus()
     machine.wait(lambda: machine.run("busctl", "status", NAME, check=False).returncode == 0, what="the name is back")
     assert app(project, "a")[:2] == ["online", "healthy"]
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 import vm
-from faults import check_faults
+from faults import APPS, FAULTS, STRATEGIES, check_faults
 from machines import CHECKOUT, CHECKOUT_IN_DEBIAN, Machine
 from projects import Make, Projects
-from test_behaviour import STRATEGIES, TABLE, check_table
+from test_behaviour import TABLE, check_table
 
 from omnitron.errors import OmnitronError
 from omnitron.sandbox import debian_root
@@ -80,8 +80,11 @@ def test_a_clock_that_jumps_changes_nothing(machine: Machine, make: Make) -> Non
     assert "3 times in 600 s: given up" in project.omnitron("status", check=False).stdout
 
 
-def test_after_many_faults_and_jumps_of_the_clock_all_is_as_it_should_be(machine: Machine, make: Make) -> None:
-    check_faults(machine, make, "one_for_all", 6, 10, jumps=True)
+@pytest.mark.parametrize("strategy", STRATEGIES if FAULTS else ["one_for_all"])
+def test_after_many_faults_and_jumps_of_the_clock_all_is_as_it_should_be(
+    machine: Machine, make: Make, strategy: str
+) -> None:
+    check_faults(machine, make, strategy, APPS if FAULTS else 6, FAULTS or 10, jumps=True)
 
 
 def test_limits_and_figures(machine: Machine, make: Make) -> None:

@@ -174,7 +174,7 @@ def test_the_watcher_outlives(machine: Machine, make: Make, what: str) -> None:
     project = group(make, "one_for_all")
     main = machine.show(WATCHER, "MainPID")
     if what == "dbus":
-        machine.systemctl("restart", "dbus.service")
+        machine.restart_bus()
     else:
         machine.systemctl(what)
     before = pids(project)
