@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from omnitron.definition.loader import Ecosystem
     from omnitron.install.scope import Scope
-    from omnitron.planner.facts import HostFacts, PortFacts, SecretPlaces
+    from omnitron.planner.facts import HostFacts, SecretPlaces, Taken
     from omnitron.planner.plan import Plan
     from omnitron.secrets.kept import SecretStore
 
@@ -94,7 +94,7 @@ def host_facts(scope: Scope, systemd_version: int | None, ecosystem: Ecosystem |
         specs=specs,
         helpers_owner=_other_owner(helpers),
         secrets=_secrets(scope, ecosystem),
-        ports=_ports(scope, checks=ecosystem is not None),
+        taken=_taken(scope, checks=ecosystem is not None),
         programs=found.programs() if scope.is_live else None,
         refusal=found.refusal if scope.is_live and ecosystem is not None else None,
     )
@@ -139,19 +139,19 @@ def secret_store(scope: Scope, stem: str, project: str) -> SecretStore:
     return CredentialStore(scope.secrets / stem, project)
 
 
-def _ports(scope: Scope, *, checks: bool) -> PortFacts:
+def _taken(scope: Scope, *, checks: bool) -> Taken:
     from omnitron.infra import found
     from omnitron.observe.installed import read_policies
-    from omnitron.planner.facts import PortFacts
+    from omnitron.planner.facts import Taken
 
     if not scope.is_live:
-        return PortFacts()
+        return Taken()
     # One that is damaged is written anew, and remembers nothing.
     installed = read_policies([scope.policies, replace(scope, runtime=not scope.runtime).policies], lambda _: None)
-    remembered = {policy.stem: policy.ports for policy in installed if policy.ports}
+    ports = {policy.stem: policy.ports for policy in installed if policy.ports}
     numbers = {policy.stem: policy.redis_numbers for policy in installed if policy.redis_numbers}
     providers = {policy.stem: {one.name: one.provider for one in policy.infra} for policy in installed}
-    return PortFacts(remembered, numbers, providers, found.listening() if checks else frozenset())
+    return Taken(ports, numbers, providers, found.listening() if checks else frozenset())
 
 
 def version_or_oldest() -> int:

@@ -38,20 +38,20 @@ class SecretPlaces:
 
 
 @dataclass(frozen=True)
-class PortFacts:
+class Taken:
     """What stacks were given before, and which TCP ports are taken on the host.
 
     Nobody is asked for a plan that only looks at the definition.
     """
 
-    remembered: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """Those that stacks were given before, by stem and `service.port`."""
+    ports: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Ports that stacks were given before, by stem and `service.port`."""
     numbers: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Redis databases that stacks were given before, by stem and `app/purpose`."""
     providers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Who runs the services of stacks that are installed, by stem and service."""
     listening: frozenset[int] = frozenset()
-    """Those that somebody listens on."""
+    """Ports that somebody listens on."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,8 @@ class HostFacts:
     """Who, other than root, could change the helpers; None when nobody can."""
     secrets: SecretPlaces = SecretPlaces()
     """Where secrets are."""
-    ports: PortFacts = PortFacts()
-    """Which ports are taken."""
+    taken: Taken = Taken()
+    """What is given out already."""
     programs: frozenset[str] | None = None
     """Servers that the host has (`postgres`, `redis-server`, `docker`), None when they are not known."""
     refusal: Callable[[Kind, Mapping[str, str]], str | None] | None = None

@@ -62,14 +62,12 @@ def make_plan(ecosystem: Ecosystem, facts: HostFacts, chosen: Iterable[str] | No
     selected = list(ecosystem.config.stacks if chosen is None else chosen)
     local = [name for name in selected if ecosystem.config.stacks[name].type == "local"]
     plans = [_stack(ecosystem, name, facts) for name in local]
-    others = {
-        stem: ports for stem, ports in facts.ports.remembered.items() if stem not in {p.names.stem for p in plans}
-    }
+    others = {stem: ports for stem, ports in facts.taken.ports.items() if stem not in {p.names.stem for p in plans}}
     problems: list[Problem] = []
     taken: list[Problem] = []
     for plan in plans:
         problems += _problems(ecosystem, plan, facts, others)
-        taken += ports.advice(ecosystem, plan.names, plan.app_claims, facts.ports, others)
+        taken += ports.advice(ecosystem, plan.names, plan.app_claims, facts.taken, others)
         others[plan.names.stem] = {claim.label: claim.port for claim in (*plan.claims, *plan.app_claims)}
     if problems:
         raise DefinitionError(problems)
@@ -98,9 +96,9 @@ def _stack(ecosystem: Ecosystem, stack: str, facts: HostFacts) -> StackPlan:
         None if config.supervision.strategy == "one_for_one" else plain.stem,
     )
     members = ecosystem.apps_of(stack)
-    known = facts.ports
+    known = facts.taken
     before = GivenOut(
-        known.remembered.get(plain.stem, {}), known.numbers.get(plain.stem, {}), known.providers.get(plain.stem, {})
+        known.ports.get(plain.stem, {}), known.numbers.get(plain.stem, {}), known.providers.get(plain.stem, {})
     )
     resolved = resolve(ecosystem, stack, facts.programs, before)
     apps = dict(infra.processes(ecosystem, stack, resolved, facts))
@@ -157,7 +155,7 @@ def _problems(
 ) -> list[Problem]:
     """Return what is wrong with one stack; `others` are the ports of others, by stem and `service.port`."""
     problems = [*plan.infra.problems, *infra.problems(ecosystem, plan.infra, facts)]
-    problems += ports.problems(plan.names, plan.claims, plan.apps, facts.ports, others)
+    problems += ports.problems(plan.names, plan.claims, plan.apps, facts.taken, others)
     problems += ports.beyond(plan.app_claims)
     problems += secrets.problems(ecosystem, plan.names, plan.infra, facts)
     if plan.site:

@@ -15,7 +15,7 @@ from omnitron.definition.source import KeyPath, Source
 from omnitron.errors import Problem
 from omnitron.infra.ports import HIGHEST
 from omnitron.infra.resolved import Infra
-from omnitron.planner.facts import PortFacts
+from omnitron.planner.facts import Taken
 from omnitron.planner.groups import Apps
 from omnitron.planner.layout import StackNames
 
@@ -56,7 +56,7 @@ def claims(infra: Infra, gateway: Claim | None) -> tuple[Claim, ...]:
 
 
 def problems(
-    stack: StackNames, claimed: tuple[Claim, ...], apps: Apps, facts: PortFacts, others: Mapping[str, Mapping[str, int]]
+    stack: StackNames, claimed: tuple[Claim, ...], apps: Apps, facts: Taken, others: Mapping[str, Mapping[str, int]]
 ) -> Iterator[Problem]:
     """Yield one problem for each port that is taken; `others` are those of other stacks, by stem and label."""
     taken: dict[int, str] = {}
@@ -86,7 +86,7 @@ def advice(
     ecosystem: Ecosystem,
     stack: StackNames,
     claimed: tuple[Claim, ...],
-    facts: PortFacts,
+    facts: Taken,
     others: Mapping[str, Mapping[str, int]],
 ) -> Iterator[Problem]:
     """Yield what keeps the apps of a stack from their ports: one line for another stack, one for each foreign port."""
@@ -103,12 +103,12 @@ def advice(
             yield claim.source.problem(claim.at, message)
 
 
-def _held(stack: StackNames, claim: Claim, facts: PortFacts, others: Mapping[str, Mapping[str, int]]) -> str | None:
+def _held(stack: StackNames, claim: Claim, facts: Taken, others: Mapping[str, Mapping[str, int]]) -> str | None:
     """Say who else has a port: another stack, or somebody on this host who is not this stack."""
     for stem, ports in others.items():
         for label, port in ports.items():
             if port == claim.port:
                 return f"it is that of {label} of {stem}"
-    if claim.port in facts.listening and claim.port not in facts.remembered.get(stack.stem, {}).values():
+    if claim.port in facts.listening and claim.port not in facts.ports.get(stack.stem, {}).values():
         return f"something on this host listens on it: ss -ltnp 'sport = :{claim.port}'"
     return None

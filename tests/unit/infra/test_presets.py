@@ -12,7 +12,7 @@ import pytest
 
 from omnitron.definition.loader import load
 from omnitron.errors import DefinitionError
-from omnitron.planner.facts import PortFacts, SecretPlaces
+from omnitron.planner.facts import SecretPlaces, Taken
 from omnitron.planner.plan import make_plan
 from tests.unit.build import bootstrap, facts, loaded, shop, units, write
 from tests.unit.infra.test_resolved import infra, plan, problem, stack
@@ -247,15 +247,15 @@ def test_every_name_of_a_port_is_published(tmp_path: Path) -> None:
 
 def test_who_has_the_data_stays_who_runs_it(tmp_path: Path) -> None:
     def provider(before: str, *programs: str) -> tuple[str, str]:
-        known = PortFacts(providers={"omnitron-dev": {"postgres": before}})
-        on = replace(facts(), programs=frozenset(programs), ports=known)
+        known = Taken(providers={"omnitron-dev": {"postgres": before}})
+        on = replace(facts(), programs=frozenset(programs), taken=known)
         (server,) = infra(tmp_path, {"database": True}, on).services
         return server.provider.name, server.provider.why
 
     assert provider("docker", "docker", "postgres") == ("docker", "its data is in a container already")
     assert provider("native", "docker", "postgres")[0] == "native"
     assert provider("docker", "postgres")[0] == "native"
-    on = replace(ENGINE, ports=PortFacts(providers={"omnitron-dev": {"postgres": "native"}}))
+    on = replace(ENGINE, taken=Taken(providers={"omnitron-dev": {"postgres": "native"}}))
     said = problem(tmp_path, {"database": True}, on)
     assert "cannot run postgres: this host has no postgres any more, which has its data (apt install postgresql" in said
 
