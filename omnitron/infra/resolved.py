@@ -166,6 +166,8 @@ def _without_effect(service: Service, provider: Provider) -> Iterator[Problem]:
         for name in ("image", "version"):
             if getattr(requirement, name) is not None and service.kind in presets.IMAGES:
                 yield service.source.problem((*service.at, name), f"has no effect: it is {provider.name} here")
+    elif service.kind in presets.IMAGES and requirement.image and requirement.version is not None:
+        yield service.source.problem((*service.at, "version"), "has no effect: image says which one it is")
 
 
 def _unselected(service: Service) -> Iterator[Problem]:

@@ -91,6 +91,14 @@ def test_an_image_means_nothing_where_the_host_has_the_server(tmp_path: Path) ->
     ]
 
 
+def test_a_version_means_nothing_beside_an_image(tmp_path: Path) -> None:
+    services = {"redis": {"preset": "redis", "image": "own:1", "version": "7.2"}}
+    found = infra(tmp_path, {"redis": True}, ENGINE, infrastructure={"services": services})
+    assert [(one.path, one.message) for one in found.warnings] == [
+        ("infrastructure.services.redis.version", "has no effect: image says which one it is")
+    ]
+
+
 def test_the_network_mode_selects_a_variant(tmp_path: Path) -> None:
     node = {
         "networkMode": "testnet",
