@@ -167,8 +167,8 @@ class Limits(Model):
     """CPU time as a share of one CPU, such as `"150%"` (`CPUQuota=`)."""
     cpu_weight: Annotated[int, Field(ge=1, le=10_000)] | None = None
     """Share of CPU among siblings (`CPUWeight=`)."""
-    tasks_max: Annotated[int, Field(ge=1)] | None = None
-    """Processes and threads (`TasksMax=`)."""
+    tasks_max: Annotated[int, Field(ge=2)] | None = None
+    """Processes and threads (`TasksMax=`); two at least, for that many note a crash."""
     io_weight: Annotated[int, Field(ge=1, le=10_000)] | None = None
     """Share of block IO among siblings (`IOWeight=`)."""
 

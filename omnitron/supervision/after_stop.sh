@@ -7,10 +7,11 @@ shift
 scope=--system
 [ "$2" != --user ] || scope=--user
 
-# The unit's own Environment= is around, and may hold anything; who asks and is not answered must not wait for long.
+# In a subshell: becomes a systemctl with an environment of its own. The unit's Environment= may hold anything.
 ask() {
-    /usr/bin/env -i PATH=/usr/bin:/bin LC_ALL=C.UTF-8 XDG_RUNTIME_DIR="$XDG_RUNTIME_DIR" \
-        DBUS_SESSION_BUS_ADDRESS="$DBUS_SESSION_BUS_ADDRESS" SYSTEMD_BUS_TIMEOUT=5s \
+    exec /usr/bin/env -i PATH=/usr/bin:/bin LC_ALL=C.UTF-8 \
+        ${XDG_RUNTIME_DIR+"XDG_RUNTIME_DIR=$XDG_RUNTIME_DIR"} \
+        ${DBUS_SESSION_BUS_ADDRESS+"DBUS_SESSION_BUS_ADDRESS=$DBUS_SESSION_BUS_ADDRESS"} \
         /usr/bin/systemctl "$scope" "$@" -- "$unit" 2>/dev/null
 }
 
@@ -51,5 +52,11 @@ leave_unless_crashed "$@"
     echo "cannot count a crash of $unit: no $python" >&2
     exit 0
 }
-# systemctl and the interpreter take as long to start: both do so at once.
-ask show --property=Job,ExecMainExitTimestampMonotonic | exec "$python" -I -S "${0%/*}/after_stop.py" "$@"
+# systemctl takes as long to start as the interpreter, so both do at once. Not as a pipeline: systemd knows the
+# process that it has started, and ends that one when time is up. A short here-document is a pipe as well.
+exec 3<<END
+
+END
+exec 4>/proc/self/fd/3
+ask show --property=Job,ExecMainExitTimestampMonotonic >&4 3<&- 4>&- &
+exec "$python" -I -S "${0%/*}/after_stop.py" "$@" <&3 3<&- 4>&-

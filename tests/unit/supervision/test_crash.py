@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,10 +21,11 @@ FOLDER = Path(crash.__file__).parent
 
 
 @pytest.fixture
-def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setattr(crash, "UNRECORDED_PAUSE_S", 0.0)
-    monkeypatch.setattr(crash, "ANSWER", os.open(os.devnull, os.O_RDONLY))
-    return str(tmp_path / "omnitron" / "dev.crashes")
+    with Path(os.devnull).open() as nothing:
+        monkeypatch.setattr(crash, "ANSWER", nothing.fileno())
+        yield str(tmp_path / "omnitron" / "dev.crashes")
 
 
 @pytest.fixture
@@ -44,17 +45,18 @@ def arguments(record: str, budget: str = "5:60000", backoff: str = "exponential:
 
 
 @pytest.fixture
-def says(systemctl: Fake, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Says:
+def says(systemctl: Fake, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Says]:
     """Sets what systemd says: when the process ended, and the job that is pending. Returns what it is asked then."""
 
     def set_answers(exited: float, job: str = "", kind: str = "start") -> Path:
-        given = tmp_path / "given"
-        given.write_text(f"Job={job}\nExecMainExitTimestampMonotonic={exited * 1e6:.0f}\n")
-        monkeypatch.setattr(crash, "ANSWER", os.open(given, os.O_RDONLY))
+        given.write(f"Job={job}\nExecMainExitTimestampMonotonic={exited * 1e6:.0f}\n")
+        given.seek(0)
+        monkeypatch.setattr(crash, "ANSWER", given.fileno())
         listed = f'[{{"unit":"{UNIT}","sub":"stop-post","job":"{kind}","description":""}}]'
         return systemctl(f"echo '{listed}'")
 
-    return set_answers
+    with (tmp_path / "given").open("w+") as given:
+        yield set_answers
 
 
 @pytest.mark.usefixtures("ended")
@@ -240,6 +242,25 @@ def test_the_guards_do_not_fork(file: str, name: str) -> None:
     subprocess.run([*NO_FORKS, *argv], env=environment, check=True)
     fails = subprocess.run([*NO_FORKS, "/bin/sh", "-c", "/bin/true; :"], capture_output=True, check=False)
     assert fails.returncode != 0, "the limit does not work"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user that may not fork")
+@pytest.mark.parametrize(("shell", "uid"), [("dash", 64123), ("bash", 64124)])
+def test_two_tasks_are_enough_to_count_a_crash(shell: str, uid: int) -> None:
+    """The least that `limits.tasksMax` may be: the interpreter, and a systemctl."""
+    two_tasks = ["setpriv", f"--reuid={uid}", "--clear-groups", "prlimit", "--nproc=2"]
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        os.chown(folder, uid, uid)
+        argv = [shell, str(FOLDER / "after_stop.sh"), "/usr/bin/python3", *arguments(f"{folder}/dev.crashes")]
+        environment = {
+            "SERVICE_RESULT": "signal",
+            "EXIT_CODE": "killed",
+            "EXIT_STATUS": "KILL",
+            "PATH": "/usr/bin:/bin",
+        }
+        done = subprocess.run([*two_tasks, *argv], env=environment, capture_output=True, text=True, check=True)
+        assert done.stderr == "<4>crashed (signal KILL); next start in 1 s\n"
+        assert (Path(folder) / "dev.crashes").exists()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user that may not fork")

@@ -44,8 +44,8 @@ def test_what_is_damaged_is_an_empty_record(text: bytes) -> None:
     assert dump(parse(text)) == b""
 
 
-@pytest.mark.parametrize("bad", ["x", "", "nan", "inf", "-1", "1e99"])
-@pytest.mark.parametrize("line", ["crash {} a", "unit a {} ", "unit a 1 {}.", "exit a {} r c s", "final a {} why"])
+@pytest.mark.parametrize("bad", ["x", "1 2", "nan", "inf", "-1", "1e99"])
+@pytest.mark.parametrize("line", ["crash {} a", "unit a {} ", "unit a 1 {}", "exit a {} r c s", "final a {} why"])
 def test_only_the_damaged_line_is_lost(line: str, bad: str) -> None:
     text = f"crash 2 a\nunit b 7 \n{line.format(bad)}\ncrash 1 b\nfinal b 5 gone\n"
     found = parse(text.replace(" ", "\t").encode())
