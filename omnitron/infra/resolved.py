@@ -166,8 +166,12 @@ def _without_effect(service: Service, provider: Provider) -> Iterator[Problem]:
         for name in ("image", "version"):
             if getattr(requirement, name) is not None and service.kind in presets.IMAGES:
                 yield service.source.problem((*service.at, name), f"has no effect: it is {provider.name} here")
-    elif service.kind in presets.IMAGES and requirement.image and requirement.version is not None:
-        yield service.source.problem((*service.at, "version"), "has no effect: image says which one it is")
+    elif service.kind in presets.IMAGES:
+        said = {"docker.image": requirement.docker and requirement.docker.image, "image": requirement.image}
+        first = next((name for name, image in said.items() if image), None)
+        for name in ("image", "version"):
+            if first and name != first and getattr(requirement, name) is not None:
+                yield service.source.problem((*service.at, name), f"has no effect: {first} says which one it is")
 
 
 def _unselected(service: Service) -> Iterator[Problem]:

@@ -91,12 +91,27 @@ def test_an_image_means_nothing_where_the_host_has_the_server(tmp_path: Path) ->
     ]
 
 
-def test_a_version_means_nothing_beside_an_image(tmp_path: Path) -> None:
-    services = {"redis": {"preset": "redis", "image": "own:1", "version": "7.2"}}
+@pytest.mark.parametrize(
+    ("said", "without_effect"),
+    [
+        ({"image": "own:1"}, {}),
+        ({"version": "7.2"}, {}),
+        ({"docker": {"image": "own:1"}}, {}),
+        ({"image": "own:1", "version": "7.2"}, {"version": "image"}),
+        ({"docker": {"image": "own:1"}, "version": "7.2"}, {"version": "docker.image"}),
+        (
+            {"docker": {"image": "own:1"}, "image": "b:1", "version": "7"},
+            dict.fromkeys(("image", "version"), "docker.image"),
+        ),
+    ],
+)
+def test_one_way_to_say_which_image_it_is(tmp_path: Path, said: dict[str, Any], without_effect: dict[str, str]) -> None:
+    services = {"redis": {"preset": "redis", **said}}
     found = infra(tmp_path, {"redis": True}, ENGINE, infrastructure={"services": services})
-    assert [(one.path, one.message) for one in found.warnings] == [
-        ("infrastructure.services.redis.version", "has no effect: image says which one it is")
-    ]
+    assert {one.path: one.message for one in found.warnings} == {
+        f"infrastructure.services.redis.{name}": f"has no effect: {by} says which one it is"
+        for name, by in without_effect.items()
+    }
 
 
 def test_the_network_mode_selects_a_variant(tmp_path: Path) -> None:
