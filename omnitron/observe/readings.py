@@ -211,16 +211,12 @@ def _names(folder: Path) -> list[str]:
 
 def forget(stack: StackPolicy, records: Path) -> None:
     """Remove the crash records of a stack that is no longer installed, as far as they may be."""
-    for process in (process for app in stack.apps for process in app.processes):
-        for service in process.services:
-            path = record_path(records, process, service)
-            for file in path.parent.glob(f"{path.name}*") if path else ():
-                with contextlib.suppress(OSError):
-                    file.unlink()
+    folder = records / stack.prefix_part
+    of_stack = (f"{stack.stem}{CRASH_RECORD}*", f"{stack.stem}.health-*", f"{stack.stem}.watcher.json*")
+    # Those of instances that were added, and of an earlier strategy, too.
+    of_units = (f"{stack.stem}-*.{end}" for end in (f"service{CRASH_RECORD}*", "due*", "stop*", "held*"))
     with contextlib.suppress(OSError):
-        folder = records / stack.prefix_part
-        memory.path_of(records, stack.prefix_part, stack.stem).unlink(missing_ok=True)
-        for pattern in (f"{stack.stem}.health-*", *(f"{stack.stem}-*.{end}" for end in ("due", "stop", "held"))):
+        for pattern in (*of_stack, *of_units):
             for file in folder.glob(pattern):
                 file.unlink()
         folder.rmdir()

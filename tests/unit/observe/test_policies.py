@@ -25,7 +25,7 @@ def process(app: str, name: str, instances: int | None = None, stack: str = "dev
             "maxRestarts": 5,
             "window": 60_000,
             "backoff": "exponential:1000:30000:2",
-            "record": f"omnitron/omnitron-{stack}-{app}-{name}.json",
+            "record": f"omnitron/omnitron-{stack}-{app}-{name}.service.crashes",
         },
     }
 
