@@ -56,7 +56,7 @@ def claims(infra: Infra, gateway: Claim | None) -> tuple[Claim, ...]:
 
 
 def problems(
-    stack: StackNames, claimed: tuple[Claim, ...], apps: Apps, facts: Taken, others: Mapping[str, Mapping[str, int]]
+    stack: StackNames, claimed: tuple[Claim, ...], apps: Apps, known: Taken, others: Mapping[str, Mapping[str, int]]
 ) -> Iterator[Problem]:
     """Yield one problem for each port that is taken; `others` are those of other stacks, by stem and label."""
     taken: dict[int, str] = {}
@@ -67,7 +67,7 @@ def problems(
     for claim in claimed:
         who = claim.label.partition(".")[0]
         owner = taken.setdefault(claim.port, who)
-        why = f"{owner} listens on it" if owner != who else _held(stack, claim, facts, others)
+        why = f"{owner} listens on it" if owner != who else _held(stack, claim, known, others)
         if why is None:
             continue
         cure = f"choose another, or set stacks.{stack.stack}.settings.portOffsets or portRange"
@@ -86,7 +86,7 @@ def advice(
     ecosystem: Ecosystem,
     stack: StackNames,
     claimed: tuple[Claim, ...],
-    facts: Taken,
+    known: Taken,
     others: Mapping[str, Mapping[str, int]],
 ) -> Iterator[Problem]:
     """Yield what keeps the apps of a stack from their ports: one line for another stack, one for each foreign port."""
@@ -98,17 +98,17 @@ def advice(
             yield ecosystem.source.problem(("stacks", stack.stack), message, cure)
     elsewhere = {port for ports in others.values() for port in ports.values()}
     for claim in claimed:
-        if claim.port not in elsewhere and (why := _held(stack, claim, facts, others)):
+        if claim.port not in elsewhere and (why := _held(stack, claim, known, others)):
             message = f"cannot start {claim.label.partition(':')[0]} as long as port {claim.port} is taken: {why}"
             yield claim.source.problem(claim.at, message)
 
 
-def _held(stack: StackNames, claim: Claim, facts: Taken, others: Mapping[str, Mapping[str, int]]) -> str | None:
+def _held(stack: StackNames, claim: Claim, known: Taken, others: Mapping[str, Mapping[str, int]]) -> str | None:
     """Say who else has a port: another stack, or somebody on this host who is not this stack."""
     for stem, ports in others.items():
         for label, port in ports.items():
             if port == claim.port:
                 return f"it is that of {label} of {stem}"
-    if claim.port in facts.listening and claim.port not in facts.ports.get(stack.stem, {}).values():
+    if claim.port in known.listening and claim.port not in known.ports.get(stack.stem, {}).values():
         return f"something on this host listens on it: ss -ltnp 'sport = :{claim.port}'"
     return None

@@ -148,9 +148,10 @@ def _check(machine: Machine, group: Group, row: Row, strategy: str) -> None:
     siblings = expected - {*row.crashed, *row.restarted}
     stops, starts = [[name for verb, name in jobs if verb == which] for which in ("Stopped", "Started")]
     assert sorted(name for name in stops if name in siblings) == sorted(siblings), f"{told}: each stops once: {jobs}"
-    # On a slow machine one of two that crash is back before the crash of the other has stopped the group.
-    back = [name for name in row.crashed[1:] if ("Stopped", name) in jobs[jobs.index(("Started", name)) :]]
-    assert sorted(starts) == sorted([*expected, *back]), f"{told}: each starts once: {jobs}"
+    # On a slow machine one of two that crash may be back before the crash of the other stops the group, and it too.
+    may_be_back = row.crashed if strategy != "one_for_one" and len(row.crashed) > 1 else ()
+    twice = [name for name in may_be_back if starts.count(name) == 2][:1]
+    assert sorted(starts) == sorted([*expected, *twice]), f"{told}: each starts once: {jobs}"
     if siblings:
         last_stop = max(jobs.index(("Stopped", name)) for name in siblings)
         assert all(jobs.index(("Started", name)) > last_stop for name in siblings), f"{told}: stop, then start: {jobs}"
