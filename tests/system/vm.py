@@ -27,6 +27,9 @@ KERNEL = "linux.uml"
 MEMORY = "1G"
 IMAGE_SIZE = "3G"  # sparse
 BOOT_S = 90.0
+PIECE = 1000
+"""Bytes that its serial line surely takes at once: what is too much for it is lost, unsaid."""
+TAKEN_S = 60.0
 
 NOT_NEEDED = (
     *("getty@tty1.service", "serial-getty@ttyS0.service", "systemd-logind.service", "systemd-user-sessions.service"),
@@ -85,13 +88,21 @@ class Vm:
         """Run `argv` inside to its end."""
         words = [*(["env", *(f"{key}={value}" for key, value in env.items())] if env else []), *argv]
         request = {"argv": words, "user": user, "cwd": str(cwd) if cwd else None, "input": input, "timeout": timeout}
-        data = memoryview(json.dumps(request).encode() + b"\n")
-        while data:
-            data = data[os.write(self._to, data[:1024]) :]
+        text = json.dumps(request)
+        pieces = [text[start : start + PIECE] for start in range(0, len(text), PIECE)]
+        for piece in pieces[:-1]:
+            self._send(f"+{piece}\n")
+            self._line(TAKEN_S)
+        self._send(f".{pieces[-1]}\n")
         answer = self._line((timeout or 600) + 30)
         if answer["returncode"] is None:
             raise subprocess.TimeoutExpired(list(argv), timeout or 0)
         return subprocess.CompletedProcess(list(argv), answer["returncode"], answer["stdout"], answer["stderr"])
+
+    def _send(self, line: str) -> None:
+        data = memoryview(line.encode())
+        while data:
+            data = data[os.write(self._to, data) :]
 
     def _line(self, patience_s: float) -> dict[str, Any]:
         give_up = time.monotonic() + patience_s

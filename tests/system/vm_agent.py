@@ -1,6 +1,7 @@
 """Runs inside the user-mode Linux machine, as a service: takes commands from its serial line, one a line, and answers.
 
-A request is `{"argv": […], "user": …, "cwd": …, "input": …, "timeout": …}`, an answer
+A request is `{"argv": […], "user": …, "cwd": …, "input": …, "timeout": …}`, in pieces: each is a line that begins with
+`+`, the last one with `.`. The answer to all but the last is `{}`, and to that one
 `{"returncode": …, "stdout": …, "stderr": …}`; a returncode of null means that it took too long.
 """
 
@@ -45,12 +46,16 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     serial = os.open(sys.argv[1], os.O_RDWR | os.O_NOCTTY)
     tty.setraw(serial)
-    buffered = b""
+    buffered = taken = b""
     os.write(serial, b'{"ready": true}\n')
     while part := os.read(serial, 65536):
-        *requests, buffered = (buffered + part).split(b"\n")
-        for request in requests:
-            reply = json.dumps(answer(json.loads(request))).encode() + b"\n"
+        *pieces, buffered = (buffered + part).split(b"\n")
+        for piece in pieces:
+            taken += piece[1:]
+            reply = b"{}\n"
+            if piece.startswith(b"."):
+                reply = json.dumps(answer(json.loads(taken))).encode() + b"\n"
+                taken = b""
             while reply:
                 reply = reply[os.write(serial, reply) :]
 
