@@ -62,7 +62,8 @@ def _limits(entry: Entry, section: Section, deploy: Section) -> None:
         limits["cpuWeight"] = min(max(1, round(shares * DEFAULT_WEIGHT / DEFAULT_SHARES)), MAX_WEIGHT)
     tasks = (inner and inner.whole("pids")) or section.whole("pids_limit") or 0
     if tasks > 0:
-        limits["tasksMax"] = tasks
+        # One more than the program, to note its crash.
+        limits["tasksMax"] = max(tasks, 2)
     if limits:
         entry["limits"] = limits
     for part in filter(None, (inner, resources)):

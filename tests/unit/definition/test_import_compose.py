@@ -69,6 +69,7 @@ def app(compose):
         ({"cpu_quota": 50000, "cpu_period": 25000}, {"limits": {"cpuQuota": "200%"}}),
         ({"cpu_shares": 512}, {"limits": {"cpuWeight": 50}}),
         ({"pids_limit": 10}, {"limits": {"tasksMax": 10}}),
+        ({"pids_limit": 1}, {"limits": {"tasksMax": 2}}),
         ({"pids_limit": -1}, {}),
         ({"user": "app"}, {"user": "app"}),
         ({"user": "app:staff"}, {"user": "app", "group": "staff"}),

@@ -35,7 +35,7 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> list[Unit]:
     file = bootstrap(folder, pool, {"name": "one", "command": ["x"], "user": "dynamic", "group": "adm"}, module)
     rich = {
         "group": "adm",
-        "limits": {"memoryMax": 1, "memoryHigh": 1, "cpuQuota": "1%", "cpuWeight": 1, "tasksMax": 1, "ioWeight": 1},
+        "limits": {"memoryMax": 1, "memoryHigh": 1, "cpuQuota": "1%", "cpuWeight": 1, "tasksMax": 2, "ioWeight": 1},
         "paths": {"state": True, "cache": True, "write": ["/tmp/a", "/srv/a"]},
         "health": {"probe": {"type": "command", "command": ["x"]}},
         "systemd": {"unit": {"Documentation": "x:1"}, "service": {"Nice": 1}},
@@ -144,7 +144,7 @@ def test_the_run_digest_is_that_of_what_a_service_runs_with(tmp_path: Path) -> N
 
     run, text = digest({})
     assert f"\nDigest={run}\n" in text
-    for app in ({"env": {"A": "b"}}, {"limits": {"tasksMax": 1}}, {"command": ["/bin/sleep", "2"]}):
+    for app in ({"env": {"A": "b"}}, {"limits": {"tasksMax": 9}}, {"command": ["/bin/sleep", "2"]}):
         assert digest(app)[0] != run
     assert digest({"systemd": {"unit": {"Documentation": "x:1"}}})[0] == run
     assert digest({"critical": True})[0] == run
