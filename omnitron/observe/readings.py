@@ -212,13 +212,15 @@ def _names(folder: Path) -> list[str]:
 def forget(stack: StackPolicy, records: Path) -> None:
     """Remove the crash records of a stack that is no longer installed, as far as they may be."""
     folder = records / stack.prefix_part
-    of_stack = (f"{stack.stem}{CRASH_RECORD}*", f"{stack.stem}.health-*", f"{stack.stem}.watcher.json*")
+    of_watcher = memory.path_of(records, stack.prefix_part, stack.stem).name
+    of_stack = (f"{stack.stem}{CRASH_RECORD}*", f"{stack.stem}.health-*", f"{of_watcher}*")
     # Those of instances that were added, and of an earlier strategy, too.
     of_units = (f"{stack.stem}-*.{end}" for end in (f"service{CRASH_RECORD}*", "due*", "stop*", "held*"))
-    with contextlib.suppress(OSError):
-        for pattern in (*of_stack, *of_units):
-            for file in folder.glob(pattern):
+    for pattern in (*of_stack, *of_units):
+        for file in folder.glob(pattern):
+            with contextlib.suppress(OSError):
                 file.unlink()
+    with contextlib.suppress(OSError):
         folder.rmdir()
 
 

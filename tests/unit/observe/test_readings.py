@@ -40,9 +40,13 @@ def test_nothing_is_left_of_a_stack_and_all_of_others(tmp_path: Path) -> None:
         (folder / f"{service}.stop.new").touch()
     for name in ("omnitron-dev.watcher.json", "omnitron-dev.health-1000.json", "omnitron-dev.health-1000.json.lock"):
         (folder / name).touch()
+    # What cannot be removed keeps nothing else.
+    stuck = folder / f"{dev.services[0]}.due.new"
+    stuck.mkdir()
     for name in FOREIGN:
         (folder / name).touch()
     forget(dev, tmp_path)
-    assert sorted(file.name for file in folder.iterdir()) == sorted(FOREIGN)
+    assert sorted(file.name for file in folder.iterdir()) == sorted((*FOREIGN, stuck.name))
+    stuck.rmdir()
     forget(prod, tmp_path)
     assert not folder.exists()
