@@ -166,7 +166,7 @@ def _without_effect(service: Service, provider: Provider) -> Iterator[Problem]:
         for name in ("image", "version"):
             if getattr(requirement, name) is not None and service.kind in presets.IMAGES:
                 yield service.source.problem((*service.at, name), f"has no effect: it is {provider.name} here")
-    elif service.kind in presets.IMAGES:
+    elif provider.name == "docker" and service.kind in presets.IMAGES:
         said = {"docker.image": requirement.docker and requirement.docker.image, "image": requirement.image}
         first = next((name for name, image in said.items() if image), None)
         for name in ("image", "version"):
