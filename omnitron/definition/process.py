@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from omnitron.definition.fields import Argv, Duration, Environment, Folder, Model, Port, Size, Text, hosted
 
@@ -153,6 +153,16 @@ class Paths(Model):
     """More paths to write to, absolute or relative to the project's folder; they must exist."""
 
 
+LEAST_TASKS = 2
+"""What notes a crash are two programs at once, and they are tasks of the process too."""
+
+
+def _enough_tasks(value: int) -> int:
+    if value < LEAST_TASKS:
+        raise ValueError(f"must be at least {LEAST_TASKS}, for so many programs note a crash, not {value}")
+    return value
+
+
 class Limits(Model):
     """Bounds on what a process may use, enforced by its cgroup."""
 
@@ -167,7 +177,10 @@ class Limits(Model):
     """CPU time as a share of one CPU, such as `"150%"` (`CPUQuota=`)."""
     cpu_weight: Annotated[int, Field(ge=1, le=10_000)] | None = None
     """Share of CPU among siblings (`CPUWeight=`)."""
-    tasks_max: Annotated[int, Field(ge=2)] | None = None
+    tasks_max: (
+        Annotated[int, AfterValidator(_enough_tasks), WithJsonSchema({"type": "integer", "minimum": LEAST_TASKS})]
+        | None
+    ) = None
     """Processes and threads (`TasksMax=`); two at least, for that many note a crash."""
     io_weight: Annotated[int, Field(ge=1, le=10_000)] | None = None
     """Share of block IO among siblings (`IOWeight=`)."""

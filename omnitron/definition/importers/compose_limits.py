@@ -8,6 +8,7 @@ from omnitron.definition.importers import compose_left
 from omnitron.definition.importers.document import Entry
 from omnitron.definition.importers.quantities import cpu_quota, go_duration, size, span
 from omnitron.definition.importers.report import Section
+from omnitron.definition.process import LEAST_TASKS
 
 MAX_INSTANCES = 1000
 MAX_RESTARTS = 1_000_000
@@ -62,8 +63,7 @@ def _limits(entry: Entry, section: Section, deploy: Section) -> None:
         limits["cpuWeight"] = min(max(1, round(shares * DEFAULT_WEIGHT / DEFAULT_SHARES)), MAX_WEIGHT)
     tasks = (inner and inner.whole("pids")) or section.whole("pids_limit") or 0
     if tasks > 0:
-        # One more than the program, to note its crash.
-        limits["tasksMax"] = max(tasks, 2)
+        limits["tasksMax"] = max(tasks, LEAST_TASKS)
     if limits:
         entry["limits"] = limits
     for part in filter(None, (inner, resources)):

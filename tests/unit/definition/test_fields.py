@@ -4,8 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from omnitron.definition import fields
+from omnitron.definition.process import Limits
 
 DAY = 86_400_000
 
@@ -104,3 +106,10 @@ def test_what_is_refused_and_why(parse: Callable[[Any], Any], given: Any, why: s
 def test_no_program_whose_path_systemd_reads_otherwise(program: str) -> None:
     with pytest.raises(ValueError, match="cannot be the path or name of a program in a unit file"):
         fields.parse_argv([program])
+
+
+@pytest.mark.parametrize("given", [1, 0, -1])
+def test_a_process_has_the_tasks_that_note_its_crash(given: int) -> None:
+    with pytest.raises(ValidationError, match=f"must be at least 2, for so many programs note a crash, not {given}"):
+        Limits.model_validate({"tasksMax": given})
+    assert Limits.model_validate({"tasksMax": 2}).tasks_max == 2
