@@ -215,7 +215,7 @@ def forget(stack: StackPolicy, records: Path) -> None:
     of_watcher = memory.path_of(records, stack.prefix_part, stack.stem).name
     of_stack = (f"{stack.stem}{CRASH_RECORD}*", f"{stack.stem}.health-*", f"{of_watcher}*")
     # Those of instances that were added, and of an earlier strategy, too.
-    of_units = (f"{stack.stem}-*.{end}" for end in (f"service{CRASH_RECORD}*", "due*", "stop*", "held*"))
+    of_units = (f"{stack.stem}-*.{end}" for end in (f"service{CRASH_RECORD}*", "due*", "stop*", "crash*", "held*"))
     for pattern in (*of_stack, *of_units):
         for file in folder.glob(pattern):
             with contextlib.suppress(OSError):

@@ -15,6 +15,21 @@ ask() {
         /usr/bin/systemctl "$scope" "$@" -- "$unit" 2>/dev/null
 }
 
+record_of() {
+    previous=
+    for argument; do
+        [ "$previous" != --record ] || record=$argument
+        previous=$argument
+    done
+}
+
+# Whether the watcher knows of this run what $1 says, in the file that is $note then.
+is_noted() {
+    note="${record%/*}/$unit.$1" run=
+    [ ! -r "$note" ] || read -r run <"$note"
+    [ "$run" = "${INVOCATION_ID:-unknown}" ]
+}
+
 leave_unless_crashed() {
     case $SERVICE_RESULT in
     exec-condition) exit 0 ;;
@@ -30,15 +45,7 @@ leave_unless_crashed() {
     *) exit 0 ;;
     esac
 
-    # Ended by the watcher, which has noted which run it ends.
-    previous= record=
-    for argument; do
-        [ "$previous" != --record ] || record=$argument
-        previous=$argument
-    done
-    noted="${record%/*}/$unit.stop"
-    [ ! -r "$noted" ] || read -r noted <"$noted"
-    [ "$noted" != "${INVOCATION_ID:-unknown}" ] || exit 0
+    ! is_noted stop || exit 0
 
     # The same end as after `systemctl stop`: only a pending job tells them apart. A unit's
     # description cannot forge this text, JSON escapes its quotes.
@@ -47,11 +54,14 @@ leave_unless_crashed() {
     esac
 }
 
+record=
+record_of "$@"
 leave_unless_crashed "$@"
 [ -x "$python" ] || {
     echo "cannot count a crash of $unit: no $python" >&2
     exit 0
 }
+! is_noted crash || exec "$python" -I -S "${0%/*}/after_stop.py" "$@" <"$note"
 # systemctl takes as long to start as the interpreter, so both do at once. Not as a pipeline: systemd knows the
 # process that it has started, and ends that one when time is up. A short here-document is a pipe as well.
 exec 3<<END

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from .backoff import Backoff
     from .budget import Budget
 
+# What systemd tells an ExecStopPost= of the run that has ended, see systemd.exec(5).
+TOLD = ("SERVICE_RESULT", "EXIT_CODE", "EXIT_STATUS", "INVOCATION_ID")
 # Standard input: there after_stop.sh gives the properties Job and ExecMainExitTimestampMonotonic.
 ANSWER = 0
 # Without a record there is no delay either; the pause keeps the native start limit from ending the unit.
@@ -49,9 +51,7 @@ def _count(unit: str, given: dict[str, str]) -> int:
     budget, backoff = Budget.parse(given["--budget"]), Backoff.parse(given["--backoff"])
     if asked.get("Job") and manager.job_type(unit, user=user) in ("stop", "restart"):
         return 0
-    exit_ = record.Exit(
-        time.time(), *(os.environ.get(name, "") for name in ("SERVICE_RESULT", "EXIT_CODE", "EXIT_STATUS"))
-    )
+    exit_ = record.Exit(time.time(), *(os.environ.get(name, "") for name in TOLD))
     crash = Crashed(unit, _when(asked.get("ExecMainExitTimestampMonotonic")), exit_)
     final = _note(crash, given["--record"], budget, backoff)
     if final:

@@ -2,6 +2,7 @@
 
 {"version": 1,
  "seen": {"omnitron-dev-api.service": 1764000000.5},
+ "presumed": {"omnitron-dev-api.service": {"run": "5c3be0f8a2d94f7f8a5d1b8f0f4c9e21", "isDue": false}},
  "recovery": {"trigger": "omnitron-dev-api.service", "stopping": [], "waiting": ["omnitron-dev-web.service"]},
  "ending": [],
  "wasActive": true,
@@ -31,6 +32,16 @@ class Reason(NamedTuple):
     text: str
 
 
+class Presumed(NamedTuple):
+    """A crash that was acted on before it was on record: the run it ended, by its invocation id.
+
+    `is_due` is true once the unit was seen to be done with it: what is on record by then is all there will be.
+    """
+
+    run: str
+    is_due: bool = False
+
+
 @dataclass(frozen=True)
 class Memory:
     """One stack, as the watcher last left it."""
@@ -43,6 +54,8 @@ class Memory:
     was_active: bool = False
     """Whether the stack's target was active when the recovery began."""
     reasons: Mapping[str, Reason] = field(default_factory=dict)
+    presumed: Mapping[str, Presumed] = field(default_factory=dict)
+    """By unit. As long as there is one, nothing is started: the crash may turn out to be the final one."""
 
 
 def path_of(records: Path, prefix_part: str, stem: str) -> Path:
@@ -74,6 +87,7 @@ def dump(memory: Memory) -> bytes:
     content = {
         "version": VERSION,
         "seen": memory.seen,
+        "presumed": {unit: {"run": one.run, "isDue": one.is_due} for unit, one in memory.presumed.items()},
         "recovery": memory.recovery._asdict(),
         "ending": memory.ending,
         "wasActive": memory.was_active,
@@ -91,6 +105,7 @@ def parse(text: bytes) -> Memory | None:
         recovery = data["recovery"]
         return Memory(
             seen={str(unit): float(at) for unit, at in data["seen"].items()},
+            presumed={unit: Presumed(str(one["run"]), bool(one["isDue"])) for unit, one in data["presumed"].items()},
             recovery=State(recovery["trigger"], _names(recovery["stopping"]), _names(recovery["waiting"])),
             ending=_names(data["ending"]),
             was_active=bool(data["wasActive"]),

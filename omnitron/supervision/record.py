@@ -5,7 +5,7 @@ tmpfs it never holds a CLOCK_MONOTONIC time of an earlier boot. Lines of fields 
 
     crash  812.25  omnitron-dev-api.service
     unit   omnitron-dev-api.service  3  814.25
-    exit   omnitron-dev-api.service  1764000000.5  exit-code  exited  1
+    exit   omnitron-dev-api.service  1764000000.5  exit-code  exited  1  5c3be0f8a2d94f7f8a5d1b8f0f4c9e21
     final  omnitron-dev-api.service  1764000001.5  crashed (exit code 1): given up after 3 restarts
 
 The fields are those of the classes below. Not JSON: the import of its parser takes longer than all else
@@ -37,12 +37,16 @@ class Crash(NamedTuple):
 
 
 class Exit(NamedTuple):
-    """How a unit last crashed: when (unix seconds), and systemd's SERVICE_RESULT, EXIT_CODE, EXIT_STATUS."""
+    """How a unit last crashed: when (unix seconds), and systemd's SERVICE_RESULT, EXIT_CODE, EXIT_STATUS.
+
+    `run` is the invocation id of the run that ended so, empty where it is not known.
+    """
 
     at: float
     result: str
     code: str
     status: str
+    run: str = ""
 
 
 class Final(NamedTuple):
@@ -166,8 +170,8 @@ def _take(record: Record, kind: str, fields: list[str]) -> None:
         numbers = int(_number(restarts)), _number(due) if due else None
         record.unit(name).restarts, record.unit(name).next = numbers
     elif kind == "exit":
-        name, at, result, code, status = fields
-        record.unit(name).last_exit = Exit(_number(at), result, code, status)
+        name, at, result, code, status, run = fields
+        record.unit(name).last_exit = Exit(_number(at), result, code, status, run)
     elif kind == "final":
         name, at, reason = fields
         record.unit(name).final = Final(_number(at), reason)

@@ -134,6 +134,16 @@ class Manager:
         )
         return {name: variant.value for name, variant in answer.items()}
 
+    async def property(self, state: UnitState, name: str, interface: str = "Service") -> Any:
+        """Return one property of a loaded unit."""
+        whom = (NAME, state.path, PROPERTIES)
+        answer = await self._call(f"read {state.name}", "Get", "ss", f"{NAME}.{interface}", name, to=whom)
+        return answer.value
+
+    async def run_of(self, state: UnitState) -> str:
+        """Return the invocation id of the present run of a loaded unit, or of its last one; empty without any."""
+        return bytes(await self.property(state, "InvocationID", "Unit")).hex()
+
     async def start(self, unit: str) -> asyncio.Future[JobEnd]:
         """Queue a start job; the future is done when the job is."""
         return await self._job("start", "StartUnit", unit)

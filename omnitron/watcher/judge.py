@@ -7,13 +7,13 @@ change, and what is due is found again after the watcher, the bus or systemd its
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from omnitron.observe.policies import INFRA, AppPolicy, StackPolicy
 from omnitron.observe.readings import services_of
 from omnitron.supervision import strategy
-from omnitron.supervision.memory import Memory, Reason
+from omnitron.supervision.memory import Memory, Presumed, Reason
 from omnitron.supervision.record import Record, UnitRecord
 from omnitron.supervision.strategy import IDLE, Group, State
 
@@ -51,18 +51,26 @@ ABSENT = Unit()
 
 @dataclass(frozen=True)
 class View:
-    """A stack at one moment: its units, and the records of what has crashed, by unit."""
+    """A stack at one moment: its units, and what has crashed."""
 
     units: Mapping[str, Unit]
     crashed: Mapping[str, UnitRecord]
+    """What is on record, by unit."""
     order: tuple[str, ...] = ()
     """Units by the time of their last crash."""
     held: frozenset[str] = frozenset()
     """Units that an operator has stopped while they waited for their group."""
+    failing: Mapping[str, str] = field(default_factory=dict)
+    """Runs that have failed and are not yet cleaned up after, by unit: invocation ids."""
 
     def unit(self, name: str) -> Unit:
         """Return the state of a unit; one that is not loaded is inactive."""
         return self.units.get(name, ABSENT)
+
+    def crashed_run(self, name: str) -> str:
+        """Return the invocation id of the last run on record that crashed; empty where none has."""
+        record = self.crashed.get(name)
+        return record.last_exit.run if record and record.last_exit else ""
 
 
 @dataclass(frozen=True)
@@ -100,6 +108,19 @@ def view_of(units: Mapping[str, Unit], records: Iterable[Record], held: frozense
     return View(units, crashed, tuple(order), held)
 
 
+def ended_alone(stack: StackPolicy, view: View) -> list[str]:
+    """Return the services that go down untold, and whose failure is the group's: whether they failed is to be asked."""
+    if stack.strategy == "one_for_one":
+        return []
+    return [
+        process.unit
+        for app in stack.apps
+        for process in app.processes
+        if app.mode != INFRA and process.instances is None and process.restarts.record is not None
+        if view.unit(process.unit) == Unit("deactivating")
+    ]
+
+
 def first_memory(view: View) -> Memory:
     """Return the memory of a watcher that comes to a stack anew: what crashed before is no concern of its."""
     return Memory(seen={unit: record.last_exit.at for unit, record in view.crashed.items() if record.last_exit})
@@ -115,40 +136,74 @@ def judge(
     """
     group = group_of(stack, view)
     if group:
-        memory = _crashes(stack, group, memory, view, now)
+        memory = _recorded(stack, group, memory, view, now)
+        memory = _overdue(memory, view)
+        memory = _presumed(stack, group, memory, view)
         memory = _progress(stack, group, memory, view, asked)
     else:
         # The strategy has changed: nothing of what was begun under the other one is to be finished.
-        memory = replace(memory, recovery=IDLE, ending=())
+        memory = replace(memory, presumed={}, recovery=IDLE, ending=())
     memory = replace(memory, reasons=_reasons(memory, view))
     return memory, tuple(_jobs(stack, group, memory, view))
 
 
-def _crashes(stack: StackPolicy, group: Group, memory: Memory, view: View, now: float) -> Memory:
-    """Take in every crash that was not yet acted on, oldest first."""
-
-    def is_running(unit: str) -> bool:
-        return view.unit(unit).is_meant_to_run
+def _recorded(stack: StackPolicy, group: Group, memory: Memory, view: View, now: float) -> Memory:
+    """Take in every crash that has come on record, oldest first."""
 
     def is_final(unit: str) -> bool:
         record = view.crashed.get(unit)
         return view.unit(unit).is_down and bool(record and record.final)
 
-    seen = dict(memory.seen)
     for unit in view.order:
-        record = view.crashed[unit]
-        if unit not in group.members or record.last_exit is None or seen.get(unit) == record.last_exit.at:
+        last, final = view.crashed[unit].last_exit, view.crashed[unit].final
+        if unit not in group.members or last is None or memory.seen.get(unit) == last.at:
             continue
-        seen[unit] = record.last_exit.at
-        if record.final and record.final.at == record.last_exit.at:
+        presumed = memory.presumed.get(unit)
+        is_known = presumed is not None and presumed.run == last.run
+        memory = replace(memory, seen={**memory.seen, unit: last.at})
+        if is_known:
+            memory = replace(memory, presumed={name: one for name, one in memory.presumed.items() if name != unit})
+        if final and final.at == last.at:
             state, ended = strategy.gave_up(group, memory.recovery, unit, is_final)
-            memory = _ended(stack, replace(memory, recovery=state), unit, ended, record.final.reason, now)
-        elif not memory.ending:
-            began = memory.recovery == IDLE
-            state = strategy.crashed(group, memory.recovery, unit, is_running)
-            active = view.unit(stack.target).active in (*RUNNING, "activating") if began else memory.was_active
-            memory = replace(memory, recovery=state, was_active=active)
-    return replace(memory, seen=seen)
+            memory = _ended(stack, replace(memory, recovery=state), unit, ended, final.reason, now)
+        elif not is_known:
+            memory = _crashed(stack, group, memory, view, unit)
+    return memory
+
+
+def _overdue(memory: Memory, view: View) -> Memory:
+    """Give up waiting for what will not come on record: there was no space for it, or an operator's stop came first.
+
+    Records are read before states, so that the one of a unit that was seen to be done is there at the next look.
+    """
+    presumed = {
+        unit: one if view.unit(unit).active == "deactivating" else one._replace(is_due=True)
+        for unit, one in memory.presumed.items()
+        if view.unit(unit).active == "deactivating" or not one.is_due
+    }
+    return replace(memory, presumed=presumed)
+
+
+def _presumed(stack: StackPolicy, group: Group, memory: Memory, view: View) -> Memory:
+    """Take in every crash that is not on record yet: whether it was the final one or not, the others go down."""
+    for unit, run in view.failing.items():
+        known = memory.presumed.get(unit)
+        is_known = run == view.crashed_run(unit) or (known is not None and run == known.run)
+        if not is_known and not memory.ending:
+            memory = replace(memory, presumed={**memory.presumed, unit: Presumed(run)})
+            memory = _crashed(stack, group, memory, view, unit)
+    return memory
+
+
+def _crashed(stack: StackPolicy, group: Group, memory: Memory, view: View, unit: str) -> Memory:
+    """Return the memory after a crash that systemd follows with a restart."""
+    if memory.ending:
+        return memory
+    was_active = memory.was_active
+    if memory.recovery == IDLE:
+        was_active = view.unit(stack.target).active in (*RUNNING, "activating")
+    state = strategy.crashed(group, memory.recovery, unit, lambda member: view.unit(member).is_meant_to_run)
+    return replace(memory, recovery=state, was_active=was_active)
 
 
 def _ended(stack: StackPolicy, memory: Memory, by: str, ended: tuple[str, ...], why: str, now: float) -> Memory:
@@ -225,7 +280,8 @@ def _jobs(stack: StackPolicy, group: Group | None, memory: Memory, view: View) -
     for unit in strategy.to_stop(state):
         if view.unit(unit).job not in ("stop", "restart"):
             yield Job("stop", unit, "a process of its group has crashed")
-    for unit in _free(stack, state.waiting, strategy.to_start(group, state) if group else ()):
+    due = strategy.to_start(group, state) if group and not memory.presumed else ()
+    for unit in _free(stack, state.waiting, due):
         if view.unit(unit).is_down:
             yield Job("start", unit, "its group is back")
     if state == IDLE and not memory.ending:

@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING
 from omnitron.observe.readings import records_of, unit_patterns
 from omnitron.supervision import held as holding
 from omnitron.supervision import memory as memories
-from omnitron.supervision import stopped
 from omnitron.supervision.memory import Memory
 from omnitron.supervision.strategy import IDLE
 from omnitron.systemd.listing import Listed
 from omnitron.systemd.manager import BusError
-from omnitron.systemd.runs import run_of
-from omnitron.watcher.judge import Job, Unit, first_memory, judge, view_of
+from omnitron.watcher import endings
+from omnitron.watcher.judge import Job, Unit, ended_alone, first_memory, judge, view_of
 
 if TYPE_CHECKING:
     from omnitron.observe.policies import StackPolicy
@@ -53,6 +52,7 @@ class Keeper:
         self._records = records
         self._clock = clock
         self._path = memories.path_of(records, stack.prefix_part, stack.stem)
+        self._folder = str(self._path.parent)
         self._memory: Memory | None = memories.read(self._path)
         self._written = self._memory
         self._asked: set[str] = set()
@@ -75,16 +75,22 @@ class Keeper:
         # Records first: whoever is active in what is read after them has come back since.
         records = records_of(self.stack, self._records)
         states = await manager.list_units(*unit_patterns(self.stack))
-        held = holding.held(str(self._path.parent), self.stack.stem)
+        held = holding.held(self._folder, self.stack.stem)
         # What is left from an earlier recovery says nothing of the next one.
         meant = held if self._memory and self._memory.recovery != IDLE else frozenset()
         view = view_of({unit.name: Unit(unit.active, unit.job) for unit in states}, records, meant)
+        untold = set(ended_alone(self.stack, view))
+        failing = await endings.failed_runs(manager, self._folder, [unit for unit in states if unit.name in untold])
+        view = replace(view, failing=failing)
         before = self._memory or first_memory(view)
         memory, jobs = judge(self.stack, before, view, frozenset(self._asked), self._clock())
         self._asked &= set(memory.recovery.waiting)
         self._remember(memory)
         self._release(held)
         self._tell(before, memory)
+        stops = {job.unit for job in jobs if job.verb == "stop"}
+        services = [unit for unit in states if unit.name in stops and unit.name.endswith(".service")]
+        await endings.note_stops(manager, self._folder, services, view)
         # All at once: the bus keeps their order, and systemd need not be waited for between two.
         done = await asyncio.gather(*(self._queue(manager, job) for job in jobs))
         queued = {job.unit for job, is_queued in zip(jobs, done, strict=True) if is_queued}
@@ -99,7 +105,7 @@ class Keeper:
         """Forget what is remembered otherwise by now, or was said too late."""
         if held:
             with contextlib.suppress(OSError):
-                holding.release(str(self._path.parent), held)
+                holding.release(self._folder, held)
 
     def _remember(self, memory: Memory) -> None:
         self._memory = memory
@@ -136,8 +142,6 @@ class Keeper:
                 return True
             self._unblocked[job.unit] = now
             log.info("%s of %s: start %s: %s", self.stack.stack, self.stack.project, job.unit, job.reason)
-        if job.verb == "stop":
-            self._note_stop(job.unit, is_user=manager.is_user)
         try:
             await (manager.start if job.verb == "start" else manager.stop)(job.unit)
         except BusError as error:
@@ -149,9 +153,3 @@ class Keeper:
         if job.verb == "start" and is_waiting:
             self._asked.add(job.unit)
         return True
-
-    def _note_stop(self, unit: str, *, is_user: bool) -> None:
-        """Spare the crash helper the question who ended the unit; unanswered it is asked, so a failure is none."""
-        with contextlib.suppress(OSError):
-            if unit.endswith(".service") and (run := run_of(unit, is_user=is_user)):
-                stopped.note(str(self._path.parent), unit, run)

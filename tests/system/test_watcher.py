@@ -70,6 +70,68 @@ def test_a_final_crash_ends_the_group(machine: Machine, make: Make, strategy: st
     assert "all is as it should be" in project.omnitron("why", "c").stdout
 
 
+def locked(project: Project, seconds: int) -> None:
+    """Keep the crash helpers from writing anything down for a while."""
+    lock = f"/run/omnitron/{project.prefix}/{project.prefix}-dev.crashes.lock"
+    project.machine.run("mkdir", "-p", f"/run/omnitron/{project.prefix}")
+    project.machine.run("systemd-run", "--quiet", "flock", lock, "sleep", str(seconds))
+    project.machine.wait(lambda: project.machine.run("flock", "-n", lock, "true", check=False).returncode, 5, "locked")
+
+
+def starts(project: Project, name: str) -> int:
+    messages = [entry["MESSAGE"] for entry in project.machine.journal(project.unit(name))]
+    return sum(message.startswith("Started ") for message in messages)
+
+
+@pytest.mark.parametrize("final", [False, True])
+def test_the_others_go_down_while_a_crash_is_still_noted(machine: Machine, make: Make, final: bool) -> None:
+    """And none starts before it is known whether it was the final one."""
+    project = group(make, "one_for_all", maxRestarts=0 if final else 3)
+    before = pids(project)
+    locked(project, 3)
+    kill(project, "b")
+    others = ("a", "c", "d")
+    machine.wait(lambda: all(project.state(name) == "inactive" for name in others), 2, "the others went down")
+    assert machine.show(project.unit("b"), "SubState") == "stop-post"
+    time.sleep(0.3)
+    assert memory(project)["presumed"].keys() == {project.unit("b")}
+    if final:
+        machine.wait(lambda: project.state("b") == "failed" and is_idle(project), 10, "b is given up")
+        time.sleep(0.5)
+        assert {project.state(name) for name in others} == {"inactive"}
+    else:
+        machine.wait(lambda: settled(project, NAMES, before), 15, "the group is back")
+        assert project.status()["b"]["restarts"] == 1
+    assert [starts(project, name) for name in others] == [1 if final else 2] * 3
+    assert memory(project)["presumed"] == {}
+
+
+def test_a_crash_that_cannot_be_noted_restarts_the_others_too(machine: Machine, make: Make) -> None:
+    project = group(make, "one_for_all")
+    machine.run("mkdir", "-p", f"/run/omnitron/{project.prefix}/{project.prefix}-dev.crashes.new")
+    before = pids(project)
+    kill(project, "b")
+    machine.wait(lambda: settled(project, NAMES, before), 15, "the group is back")
+    assert "cannot record this crash" in "".join(entry["MESSAGE"] for entry in machine.journal(project.unit("b")))
+    assert [starts(project, name) for name in NAMES] == [2] * 4
+
+
+def test_the_time_of_a_crash_is_that_of_its_process(machine: Machine, make: Make) -> None:
+    """Also when the watcher has told it to the crash helper."""
+    project = group(make, "one_for_all")
+    folder = f"/run/omnitron/{project.prefix}"
+    for crashes in (1, 2):  # systemd keeps no link for the run that it starts itself
+        before = pids(project)
+        kill(project, "b")
+        machine.wait(lambda before=before: settled(project, NAMES, before), 15, "the group is back")
+        run, _, told = machine.read(f"{folder}/{project.unit('b')}.crash").split()
+        lines = [line.split("\t") for line in machine.read(f"{folder}/{project.prefix}-dev.crashes").splitlines()]
+        times = [float(at) for kind, at, *_ in lines if kind == "crash"]
+        assert len(times) == crashes
+        assert told == f"ExecMainExitTimestampMonotonic={times[-1] * 1e6:.0f}"
+        assert next(line[-1] for line in lines if line[0] == "exit") == run
+
+
 def test_an_operator_touches_one_unit(machine: Machine, make: Make) -> None:
     """A stop, a restart and a crash during a stop restart nobody else; a stopped one stays so."""
     project = group(make, "one_for_all")
@@ -98,6 +160,12 @@ def test_only_the_run_that_the_watcher_ends_is_no_crash(machine: Machine, make: 
     machine.run("kill", "-TERM", str(project.pid("c")))
     machine.wait(lambda: settled(project, NAMES, before), 15, "the group is back")
     assert [project.status()[name]["restarts"] for name in ("a", "c")] == [1, 1]
+    # systemd has restarted c itself, and keeps no link for that run: it is asked for it.
+    before, run = pids(project), machine.show(project.unit("c"), "InvocationID")
+    kill(project, "a")
+    machine.wait(lambda: settled(project, NAMES, before), 15, "the group is back")
+    assert machine.read(f"/run/omnitron/{project.prefix}/{project.unit('c')}.stop") == f"{run}\n"
+    assert [project.status()[name]["restarts"] for name in ("a", "c")] == [2, 1]
 
 
 def test_one_stopped_while_it_waits_for_its_group_stays_stopped(machine: Machine, make: Make) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from omnitron.observe.installed import read_policies
 from omnitron.observe.readings import forget, record_path, records_of
-from omnitron.supervision import due, record, stopped
+from omnitron.supervision import answers, due, record
 from omnitron.supervision.record import Crash
 from tests.unit.observe.test_policies import dev_and_prod, write
 
@@ -35,7 +35,8 @@ def test_nothing_is_left_of_a_stack_and_all_of_others(tmp_path: Path) -> None:
             found.crashes.append(Crash(1.0, name))
     for service in dev.services:
         due.write(str(folder / "x"), service, due.Due())
-        stopped.note(str(folder), service, "1")
+        answers.stopped(str(folder), service, "1")
+        answers.crashed(str(folder), service, "1", 1)
         (folder / f"{service}.held").touch()
         (folder / f"{service}.stop.new").touch()
     for name in ("omnitron-dev.watcher.json", "omnitron-dev.health-1000.json", "omnitron-dev.health-1000.json.lock"):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from omnitron.supervision.memory import Memory, Reason, dump, parse, path_of, read, write
+from omnitron.supervision.memory import Memory, Presumed, Reason, dump, parse, path_of, read, write
 from omnitron.supervision.strategy import State
 
 FULL = Memory(
@@ -15,6 +15,7 @@ FULL = Memory(
     ("x.target",),
     True,
     {"d.service": Reason(2.5, "a.service", "ended with a")},
+    {"a.service": Presumed("5c3b"), "e.service": Presumed("6d4c", is_due=True)},
 )
 
 

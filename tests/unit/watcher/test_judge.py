@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from omnitron.observe.policies import StackPolicy
-from omnitron.supervision.memory import Memory
+from omnitron.supervision.memory import Memory, Presumed
 from omnitron.supervision.record import Exit, Final, Record, UnitRecord
 from omnitron.supervision.strategy import IDLE, State
-from omnitron.watcher.judge import Unit, View, first_memory, judge, unblocked, view_of
+from omnitron.watcher.judge import Unit, View, ended_alone, first_memory, judge, unblocked, view_of
 from tests.unit.control.test_steps import policy
 
 TARGET = "omnitron-dev.target"
@@ -42,8 +44,13 @@ def seen(crashed: dict[str, UnitRecord] | None = None, held: tuple[str, ...] = (
     return view_of(states, records, frozenset(map(service, held)))
 
 
-def crash(at: float = 5.0, *, final: bool = False) -> UnitRecord:
-    return UnitRecord(1, None, Exit(at, "signal", "killed", "KILL"), Final(at, "crashed: given up") if final else None)
+def failing(view: View, **runs: str) -> View:
+    return replace(view, failing={service(name): run for name, run in runs.items()})
+
+
+def crash(at: float = 5.0, *, final: bool = False, run: str = "") -> UnitRecord:
+    last = Exit(at, "signal", "killed", "KILL", run)
+    return UnitRecord(1, None, last, Final(at, "crashed: given up") if final else None)
 
 
 def decide(of: StackPolicy, memory: Memory, view: View, *asked: str) -> tuple[Memory, list[tuple[str, str]]]:
@@ -93,6 +100,88 @@ def test_a_crash_is_acted_on_once(tmp_path: Path) -> None:
     assert decide(of, memory, seen({"a": crash()})) == (memory, [])
     _, jobs = decide(of, memory, seen({"a": crash(6.0)}))
     assert jobs == stops("d", "c", "b")
+
+
+def test_the_others_go_down_before_a_crash_is_on_record(tmp_path: Path) -> None:
+    of = stack(tmp_path)
+    memory, jobs = decide(of, Memory(), failing(seen(a=CRASHING), a="r1"))
+    assert jobs == stops("d", "c", "b")
+    down = {"b": GONE, "c": GONE, "d": GONE}
+    # Nothing starts as long as it may be the final crash.
+    memory, jobs = decide(of, memory, failing(seen(a=CRASHING, **down), a="r1"))
+    assert jobs == []
+    crashed = {"a": crash(run="r1")}
+    memory, jobs = decide(of, memory, failing(seen(crashed, a=CRASHING, **down), a="r1"))
+    assert (memory.presumed, jobs) == ({}, [])
+    memory, jobs = decide(of, memory, seen(crashed, **down))
+    assert jobs == starts("b", "c", "d")
+    memory, jobs = decide(of, memory, seen(crashed), "b", "c", "d")
+    assert (memory.recovery, jobs) == (IDLE, [])
+
+
+def test_a_crash_that_never_comes_on_record_restarts_the_others_too(tmp_path: Path) -> None:
+    of = stack(tmp_path)
+    memory, _ = decide(of, Memory(), failing(seen(a=CRASHING), a="r1"))
+    down = {"b": GONE, "c": GONE, "d": GONE}
+    # Its record may have been written after the records were read.
+    memory, jobs = decide(of, memory, seen(**down))
+    assert (memory.presumed, jobs) == ({service("a"): Presumed("r1", is_due=True)}, [])
+    memory, jobs = decide(of, memory, seen(**down))
+    assert jobs == starts("b", "c", "d")
+
+
+def test_a_final_crash_that_was_presumed_ends_its_group(tmp_path: Path) -> None:
+    of = stack(tmp_path)
+    memory, _ = decide(of, Memory(), failing(seen(a=CRASHING), a="r1"))
+    down = {"b": GONE, "c": GONE, "d": GONE}
+    memory, jobs = decide(of, memory, seen(a=FAILED, **down))
+    assert jobs == []
+    memory, jobs = decide(of, memory, seen({"a": crash(final=True, run="r1")}, a=FAILED, **down))
+    assert jobs == [("stop", TARGET), *stops("d", "c", "b")]
+    assert memory.reasons[service("b")].by == service("a")
+
+
+def test_the_next_crash_is_another_one(tmp_path: Path) -> None:
+    of = stack(tmp_path)
+    first = {"a": crash(run="r1")}
+    memory, _ = decide(of, Memory(), failing(seen(a=CRASHING), a="r1"))
+    memory, _ = decide(of, replace(memory, recovery=IDLE), seen(first))
+    memory, jobs = decide(of, memory, failing(seen(first, a=CRASHING), a="r2"))
+    assert jobs == stops("d", "c", "b")
+    memory = replace(memory, recovery=IDLE)
+    assert decide(of, memory, seen({"a": crash(6.0, run="r2")}))[1] == []
+    assert decide(of, memory, seen({"a": crash(7.0, run="r3")}))[1] == stops("d", "c", "b")
+
+
+def test_who_is_asked_whether_it_has_failed(tmp_path: Path) -> None:
+    of = stack(tmp_path)
+    view = seen(a=CRASHING, b=Unit("deactivating", "stop"), c=CRASHING, d=GONE)
+    assert ended_alone(of, view) == [service("a"), service("c")]
+    assert ended_alone(replace(of, strategy="one_for_one"), view) == []
+
+
+@given(st.lists(st.integers(0, 4), max_size=12).map(sorted), st.booleans(), st.booleans())
+def test_a_crash_is_one_crash_whatever_is_seen_of_it(
+    tmp_path_factory: pytest.TempPathFactory, times: list[int], final: bool, fails: bool
+) -> None:
+    """It runs, fails, is recorded, waits for its restart, is back: each look reads the records, then the states."""
+    of = stack(tmp_path_factory.mktemp("stack"))
+    states = [UP, CRASHING, CRASHING, FAILED, FAILED] if final else [UP, CRASHING, CRASHING, Unit("activating"), UP]
+    others = dict.fromkeys("bcd", UP)
+    memory, done = Memory(), []
+    for record_at, state_at in [*zip(times[::2], times[1::2], strict=False), *[(4, 4)] * 4]:
+        view = seen({"a": crash(final=final, run="r1")} if record_at >= 2 else {}, a=states[state_at], **others)
+        view = failing(view, a="r1") if fails and states[state_at] == CRASHING else view
+        memory, jobs = decide(of, memory, view, *(name for name in others if ("start", service(name)) in done))
+        done += [job for job in jobs if job[1] != TARGET]
+        for verb, unit in jobs:
+            others |= {name: UP if verb == "start" else GONE for name in others if unit == service(name)}
+    if final:
+        assert not [job for job in done if job[0] == "start"]
+        assert set(done) == set(stops("b", "c", "d"))
+    else:
+        assert done == [*stops("d", "c", "b"), *starts("b", "c", "d")]
+    assert memory.recovery == IDLE
 
 
 def test_what_crashed_before_the_watcher_came_is_no_concern(tmp_path: Path) -> None:

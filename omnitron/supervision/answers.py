@@ -1,0 +1,30 @@
+"""Files beside the crash record by which the watcher spares `after_stop.sh` a question to systemd.
+
+The first line of each is the invocation id of the run that it is about. About another run it says nothing,
+so it may be left behind.
+
+`<unit>.stop`: the watcher ends this run. A program that dies of the SIGTERM of a stop looks like one that
+somebody else has killed.
+
+`<unit>.crash`: this run has ended without a job, and when: the lines that systemd would answer. Asked while it
+stops the others of a group, it would answer only when it is done with them.
+"""
+
+from __future__ import annotations
+
+from . import store
+
+
+def stopped(folder: str, unit: str, run: str) -> None:
+    """Say that the watcher ends the run `run` of `unit`; `folder` is the one of its crash record."""
+    _write(folder, f"{unit}.stop", run)
+
+
+def crashed(folder: str, unit: str, run: str, exited: int) -> None:
+    """Say that the run `run` of `unit` has ended without a job, its main process at `exited` (monotonic, µs)."""
+    _write(folder, f"{unit}.crash", run, "Job=", f"ExecMainExitTimestampMonotonic={exited}")
+
+
+def _write(folder: str, name: str, *lines: str) -> None:
+    with store.opened_folder(folder, create=True) as opened:
+        store.replace_file(opened, name, "".join(f"{line}\n" for line in lines).encode())
