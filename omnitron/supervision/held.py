@@ -6,7 +6,7 @@ wish; the watcher would start the unit with its group.
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 
 from . import store
 
@@ -26,7 +26,7 @@ def hold(folder: str, unit: str) -> None:
 def held(folder: str, stem: str) -> frozenset[str]:
     """Which units of the stack whose units begin with `stem` shall stay down."""
     try:
-        names = [path.name for path in Path(folder).iterdir()]
+        names = [entry.name for entry in os.scandir(folder)]
     except OSError as error:
         store.raise_exhausted(error)
         return frozenset()

@@ -10,6 +10,7 @@ import asyncio
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from types import TracebackType
 from typing import Any, Self
 
@@ -41,6 +42,7 @@ def _ignore(*_: str) -> None:
     """Hear nothing."""
 
 
+@lru_cache(maxsize=4096)  # one crash in a group is two hundred signals
 def _unescape(label: str) -> str:
     """Return the unit name that a part of an object path stands for: `a_2eservice` is `a.service`."""
     return re.sub("_([0-9a-f]{2})", lambda match: chr(int(match[1], 16)), label)
