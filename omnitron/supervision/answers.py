@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from . import store
 
+SIZE_LIMIT = 4096  # bytes
+
 
 def stopped(folder: str, unit: str, run: str) -> None:
     """Say that the watcher ends the run `run` of `unit`; `folder` is the one of its crash record."""
@@ -23,6 +25,16 @@ def stopped(folder: str, unit: str, run: str) -> None:
 def crashed(folder: str, unit: str, run: str, exited: int) -> None:
     """Say that the run `run` of `unit` has ended without a job, its main process at `exited` (monotonic, µs)."""
     _write(folder, f"{unit}.crash", run, "Job=", f"ExecMainExitTimestampMonotonic={exited}")
+
+
+def crash(folder: str, unit: str, run: str) -> str | None:
+    """The lines about the crash that ended the run `run` of `unit`; None where the watcher has not told of it."""
+    try:
+        with store.opened_folder(folder) as opened:
+            noted, lines = store.read_file(opened, f"{unit}.crash", SIZE_LIMIT).decode().split("\n", 1)
+    except (OSError, ValueError):
+        return None
+    return lines if run and noted == run else None
 
 
 def _write(folder: str, name: str, *lines: str) -> None:

@@ -41,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _count(unit: str, given: dict[str, str]) -> int:
     user = "--user" in given
-    asked = manager.Properties(lambda: manager.printed(ANSWER))
+    asked = manager.Properties(lambda: _answer(unit, given["--record"]))
     # Imported before the answer is waited for.
     from . import record
     from .accounting import Crashed
@@ -57,6 +57,14 @@ def _count(unit: str, given: dict[str, str]) -> int:
     if final:
         manager.stop(unit, user=user)
     return MAKE_IT_FAIL if final and exit_.result == "success" else 0
+
+
+def _answer(unit: str, path: str) -> str | None:
+    """What systemd says of the end, in the watcher's words where it was late for `after_stop.sh`."""
+    from . import answers
+
+    told = answers.crash(path.rsplit("/", 1)[0], unit, os.environ.get("INVOCATION_ID", ""))
+    return told or manager.printed(ANSWER)
 
 
 def _note(crash: Crashed, path: str, budget: Budget, backoff: Backoff) -> bool:

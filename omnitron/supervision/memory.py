@@ -2,7 +2,7 @@
 
 {"version": 1,
  "seen": {"omnitron-dev-api.service": 1764000000.5},
- "presumed": {"omnitron-dev-api.service": {"run": "5c3be0f8a2d94f7f8a5d1b8f0f4c9e21", "isDue": false}},
+ "presumed": {"omnitron-dev-api.service": {"run": "5c3be0f8a2d94f7f8a5d1b8f0f4c9e21", "record": "awaited"}},
  "recovery": {"trigger": "omnitron-dev-api.service", "stopping": [], "waiting": ["omnitron-dev-web.service"]},
  "ending": [],
  "wasActive": true,
@@ -15,7 +15,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from . import store
 from .strategy import IDLE, State
@@ -32,14 +32,18 @@ class Reason(NamedTuple):
     text: str
 
 
+Awaited = Literal["awaited", "due", "missing"]
+
+
 class Presumed(NamedTuple):
     """A crash that was acted on before it was on record: the run it ended, by its invocation id.
 
-    `is_due` is true once the unit was seen to be done with it: what is on record by then is all there will be.
+    Its record is `awaited` as long as the unit goes down, `due` once the unit was seen to be done with it, and
+    `missing` when the look after that one has not found it: then it will never be there.
     """
 
     run: str
-    is_due: bool = False
+    record: Awaited = "awaited"
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,12 @@ class Memory:
     """Whether the stack's target was active when the recovery began."""
     reasons: Mapping[str, Reason] = field(default_factory=dict)
     presumed: Mapping[str, Presumed] = field(default_factory=dict)
-    """By unit. As long as there is one, nothing is started: the crash may turn out to be the final one."""
+    """By unit; gone with the next record of that unit."""
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether a crash may turn out to be the final one: as long as it may, nothing is started."""
+        return any(crash.record != "missing" for crash in self.presumed.values())
 
 
 def path_of(records: Path, prefix_part: str, stem: str) -> Path:
@@ -87,7 +96,7 @@ def dump(memory: Memory) -> bytes:
     content = {
         "version": VERSION,
         "seen": memory.seen,
-        "presumed": {unit: {"run": one.run, "isDue": one.is_due} for unit, one in memory.presumed.items()},
+        "presumed": {unit: crash._asdict() for unit, crash in memory.presumed.items()},
         "recovery": memory.recovery._asdict(),
         "ending": memory.ending,
         "wasActive": memory.was_active,
@@ -105,7 +114,7 @@ def parse(text: bytes) -> Memory | None:
         recovery = data["recovery"]
         return Memory(
             seen={str(unit): float(at) for unit, at in data["seen"].items()},
-            presumed={unit: Presumed(str(one["run"]), bool(one["isDue"])) for unit, one in data["presumed"].items()},
+            presumed={unit: _presumed(crash) for unit, crash in data.get("presumed", {}).items()},
             recovery=State(recovery["trigger"], _names(recovery["stopping"]), _names(recovery["waiting"])),
             ending=_names(data["ending"]),
             was_active=bool(data["wasActive"]),
@@ -117,6 +126,13 @@ def parse(text: bytes) -> Memory | None:
 
 def _names(value: Any) -> tuple[str, ...]:
     return tuple(str(name) for name in value)
+
+
+def _presumed(value: Any) -> Presumed:
+    record = value["record"]
+    if record not in get_args(Awaited):
+        raise ValueError(f"not what a record can be: {record!r}")
+    return Presumed(str(value["run"]), record)
 
 
 def _reason(value: Any) -> Reason:

@@ -5,7 +5,8 @@ tmpfs it never holds a CLOCK_MONOTONIC time of an earlier boot. Lines of fields 
 
     crash  812.25  omnitron-dev-api.service
     unit   omnitron-dev-api.service  3  814.25
-    exit   omnitron-dev-api.service  1764000000.5  exit-code  exited  1  5c3be0f8a2d94f7f8a5d1b8f0f4c9e21
+    exit   omnitron-dev-api.service  1764000000.5  exit-code  exited  1
+    run    omnitron-dev-api.service  5c3be0f8a2d94f7f8a5d1b8f0f4c9e21
     final  omnitron-dev-api.service  1764000001.5  crashed (exit code 1): given up after 3 restarts
 
 The fields are those of the classes below. Not JSON: the import of its parser takes longer than all else
@@ -137,7 +138,8 @@ def dump(record: Record) -> bytes:
     for name, unit in newest[-UNITS_KEPT:]:
         lines.append(_line("unit", name, unit.restarts, "" if unit.next is None else unit.next))
         if unit.last_exit:
-            lines.append(_line("exit", name, *unit.last_exit))
+            *exit_, run = unit.last_exit
+            lines += [_line("exit", name, *exit_), _line("run", name, run)]
         if unit.final:
             lines.append(_line("final", name, *unit.final))
     return "".join(lines).encode(errors="replace")
@@ -170,8 +172,12 @@ def _take(record: Record, kind: str, fields: list[str]) -> None:
         numbers = int(_number(restarts)), _number(due) if due else None
         record.unit(name).restarts, record.unit(name).next = numbers
     elif kind == "exit":
-        name, at, result, code, status, run = fields
-        record.unit(name).last_exit = Exit(_number(at), result, code, status, run)
+        name, at, result, code, status = fields
+        record.unit(name).last_exit = Exit(_number(at), result, code, status)
+    elif kind == "run":
+        name, run = fields
+        if last := record.unit(name).last_exit:
+            record.unit(name).last_exit = Exit(*last[:-1], run)
     elif kind == "final":
         name, at, reason = fields
         record.unit(name).final = Final(_number(at), reason)

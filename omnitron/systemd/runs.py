@@ -9,7 +9,7 @@ from pathlib import Path
 def run_of(unit: str, *, is_user: bool) -> str:
     """Return the invocation id of the run of a unit; empty without one.
 
-    After a crash it is the one of the run that crashed: systemd makes no new link when it restarts a unit itself.
+    After a crash it may be the one of an earlier run: systemd makes no new link when it restarts a unit itself.
     """
     runtime = os.environ.get("XDG_RUNTIME_DIR", "") if is_user else "/run"
     try:

@@ -13,12 +13,14 @@ from typing import Literal
 from omnitron.observe.policies import INFRA, AppPolicy, StackPolicy
 from omnitron.observe.readings import services_of
 from omnitron.supervision import strategy
-from omnitron.supervision.memory import Memory, Presumed, Reason
+from omnitron.supervision.memory import Awaited, Memory, Presumed, Reason
 from omnitron.supervision.record import Record, UnitRecord
 from omnitron.supervision.strategy import IDLE, Group, State
 
 RUNNING = ("active", "reloading", "refreshing")
 GOING_UP = ("start", "restart")
+AFTERWARDS: dict[Awaited, Awaited] = {"awaited": "due", "due": "missing", "missing": "missing"}
+"""What becomes of the record of a crash with each look at a unit that is done with it."""
 
 
 @dataclass(frozen=True)
@@ -158,11 +160,12 @@ def _recorded(stack: StackPolicy, group: Group, memory: Memory, view: View, now:
         last, final = view.crashed[unit].last_exit, view.crashed[unit].final
         if unit not in group.members or last is None or memory.seen.get(unit) == last.at:
             continue
-        presumed = memory.presumed.get(unit)
-        is_known = presumed is not None and presumed.run == last.run
-        memory = replace(memory, seen={**memory.seen, unit: last.at})
-        if is_known:
-            memory = replace(memory, presumed={name: one for name, one in memory.presumed.items() if name != unit})
+        presumed = dict(memory.presumed)
+        known = presumed.pop(unit, None)
+        is_known = known is not None and known.run == last.run
+        if known and not is_known and known.record != "missing":
+            presumed[unit] = known
+        memory = replace(memory, seen={**memory.seen, unit: last.at}, presumed=presumed)
         if final and final.at == last.at:
             state, ended = strategy.gave_up(group, memory.recovery, unit, is_final)
             memory = _ended(stack, replace(memory, recovery=state), unit, ended, final.reason, now)
@@ -177,19 +180,21 @@ def _overdue(memory: Memory, view: View) -> Memory:
     Records are read before states, so that the one of a unit that was seen to be done is there at the next look.
     """
     presumed = {
-        unit: one if view.unit(unit).active == "deactivating" else one._replace(is_due=True)
-        for unit, one in memory.presumed.items()
-        if view.unit(unit).active == "deactivating" or not one.is_due
+        unit: crash if view.unit(unit).active == "deactivating" else crash._replace(record=AFTERWARDS[crash.record])
+        for unit, crash in memory.presumed.items()
     }
     return replace(memory, presumed=presumed)
 
 
 def _presumed(stack: StackPolicy, group: Group, memory: Memory, view: View) -> Memory:
-    """Take in every crash that is not on record yet: whether it was the final one or not, the others go down."""
+    """Take in every crash that is not on record yet: whether it was the final one or not, the others go down.
+
+    But where the last one never came on record: what nobody can count would restart the group without end.
+    """
     for unit, run in view.failing.items():
         known = memory.presumed.get(unit)
-        is_known = run == view.crashed_run(unit) or (known is not None and run == known.run)
-        if not is_known and not memory.ending:
+        is_known = known is not None and (run == known.run or known.record == "missing")
+        if not is_known and run != view.crashed_run(unit) and not memory.ending:
             memory = replace(memory, presumed={**memory.presumed, unit: Presumed(run)})
             memory = _crashed(stack, group, memory, view, unit)
     return memory
@@ -280,7 +285,9 @@ def _jobs(stack: StackPolicy, group: Group | None, memory: Memory, view: View) -
     for unit in strategy.to_stop(state):
         if view.unit(unit).job not in ("stop", "restart"):
             yield Job("stop", unit, "a process of its group has crashed")
-    due = strategy.to_start(group, state) if group and not memory.presumed else ()
+    if memory.is_undecided:
+        return
+    due = strategy.to_start(group, state) if group else ()
     for unit in _free(stack, state.waiting, due):
         if view.unit(unit).is_down:
             yield Job("start", unit, "its group is back")

@@ -19,7 +19,7 @@ from omnitron.supervision.strategy import IDLE
 from omnitron.systemd.listing import Listed
 from omnitron.systemd.manager import BusError
 from omnitron.watcher import endings
-from omnitron.watcher.judge import Job, Unit, ended_alone, first_memory, judge, view_of
+from omnitron.watcher.judge import Job, Unit, View, ended_alone, first_memory, judge, view_of
 
 if TYPE_CHECKING:
     from omnitron.observe.policies import StackPolicy
@@ -68,7 +68,7 @@ class Keeper:
     def is_busy(self) -> bool:
         """Whether something was begun that is not finished."""
         memory = self._memory
-        return memory is not None and (memory.recovery != IDLE or bool(memory.ending))
+        return memory is not None and (memory.recovery != IDLE or bool(memory.ending) or memory.is_undecided)
 
     async def look(self, manager: Manager) -> Sight:
         """See how the stack is now, do what follows from it, and return what was seen."""
@@ -79,13 +79,15 @@ class Keeper:
         # What is left from an earlier recovery says nothing of the next one.
         meant = held if self._memory and self._memory.recovery != IDLE else frozenset()
         view = view_of({unit.name: Unit(unit.active, unit.job) for unit in states}, records, meant)
-        untold = set(ended_alone(self.stack, view))
-        failing = await endings.failed_runs(manager, self._folder, [unit for unit in states if unit.name in untold])
-        view = replace(view, failing=failing)
         before = self._memory or first_memory(view)
-        memory, jobs = judge(self.stack, before, view, frozenset(self._asked), self._clock())
+        untold = {*ended_alone(self.stack, view)} - {*before.presumed}
+        failing = await endings.failed_runs(manager, self._folder, [unit for unit in states if unit.name in untold])
+        memory, jobs = self._judge(before, replace(view, failing=failing))
+        if not self._remember(memory) and failing:
+            # The crash may come on record no more than this; a group that is not remembered is not taken down.
+            memory, jobs = self._judge(before, view)
+            self._remember(memory)
         self._asked &= set(memory.recovery.waiting)
-        self._remember(memory)
         self._release(held)
         self._tell(before, memory)
         stops = {job.unit for job in jobs if job.verb == "stop"}
@@ -107,23 +109,28 @@ class Keeper:
             with contextlib.suppress(OSError):
                 holding.release(self._folder, held)
 
-    def _remember(self, memory: Memory) -> None:
+    def _judge(self, before: Memory, view: View) -> tuple[Memory, tuple[Job, ...]]:
+        return judge(self.stack, before, view, frozenset(self._asked), self._clock())
+
+    def _remember(self, memory: Memory) -> bool:
+        """Whether it is written down. What is in this process holds in any case, until the watcher restarts."""
         self._memory = memory
         if memory == self._written:
-            return
+            return True
         try:
             memories.write(self._path, memory)
-            self._written = memory
         except OSError as error:
-            # What is in this process still holds; a restart of the watcher would forget it.
             log.error("cannot write %s: %s", self._path, error.strerror or error)
+            return False
+        self._written = memory
+        return True
 
     def _tell(self, before: Memory, after: Memory) -> None:
         name = f"{self.stack.stack} of {self.stack.project}"
         was, now = before.recovery, after.recovery
         if now.trigger and now.trigger != was.trigger:
             others = ", ".join(self._name(unit) for unit in now.pending)
-            log.warning("%s: %s crashed; %s: %s restart", name, self._name(now.trigger), self.stack.strategy, others)
+            log.warning("%s: %s crashed; %s: %s go down", name, self._name(now.trigger), self.stack.strategy, others)
         if was != IDLE and now == IDLE and not after.ending:
             log.info("%s: the group runs again", name)
         for unit, reason in after.reasons.items():

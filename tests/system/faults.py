@@ -17,8 +17,8 @@ from projects import Make, Project
 WATCHER = "omnitron-watcher.service"
 STRATEGIES = ["one_for_one", "one_for_all", "rest_for_one"]
 APPS = 20
-AFTERMATH_S = 1.0
-"""How long what there was no space for is felt after there is."""
+AFTERMATH_S = 2.0
+"""How long what there was no space for is felt after there is: a crash helper that cannot write waits for a second."""
 FAULTS = int(os.environ.get("FAULTS") or 0)
 """How many are asked for; 0 for as many as there is time for among all other tests."""
 

@@ -75,7 +75,7 @@ def locked(project: Project, seconds: int) -> None:
     lock = f"/run/omnitron/{project.prefix}/{project.prefix}-dev.crashes.lock"
     project.machine.run("mkdir", "-p", f"/run/omnitron/{project.prefix}")
     project.machine.run("systemd-run", "--quiet", "flock", lock, "sleep", str(seconds))
-    project.machine.wait(lambda: project.machine.run("flock", "-n", lock, "true", check=False).returncode, 5, "locked")
+    project.machine.wait(lambda: project.machine.run("flock", "-n", lock, "true", check=False).returncode == 1, 5, "it")
 
 
 def starts(project: Project, name: str) -> int:
@@ -88,7 +88,7 @@ def test_the_others_go_down_while_a_crash_is_still_noted(machine: Machine, make:
     """And none starts before it is known whether it was the final one."""
     project = group(make, "one_for_all", maxRestarts=0 if final else 3)
     before = pids(project)
-    locked(project, 3)
+    locked(project, 4)
     kill(project, "b")
     others = ("a", "c", "d")
     machine.wait(lambda: all(project.state(name) == "inactive" for name in others), 2, "the others went down")
@@ -116,20 +116,36 @@ def test_a_crash_that_cannot_be_noted_restarts_the_others_too(machine: Machine, 
     assert [starts(project, name) for name in NAMES] == [2] * 4
 
 
-def test_the_time_of_a_crash_is_that_of_its_process(machine: Machine, make: Make) -> None:
-    """Also when the watcher has told it to the crash helper."""
+def test_a_group_that_cannot_be_remembered_goes_down_when_the_crash_is_on_record(machine: Machine, make: Make) -> None:
+    """Killed before that, nobody would bring it back."""
+    project = group(make, "one_for_all")
+    machine.run("mkdir", "-p", f"/run/omnitron/{project.prefix}/{project.prefix}-dev.watcher.json.new")
+    before = pids(project)
+    locked(project, 3)
+    kill(project, "b")
+    machine.wait(lambda: machine.show(project.unit("b"), "SubState") == "stop-post", 1, "b is down")
+    time.sleep(0.5)
+    assert all(project.pid(name) == before[name] for name in ("a", "c", "d"))
+    machine.wait(lambda: all(project.pid(name) not in (0, before[name]) for name in NAMES), 15, "the group is back")
+    assert [starts(project, name) for name in NAMES] == [2] * 4
+
+
+def test_the_crash_helper_is_told_when_the_process_ended(machine: Machine, make: Make) -> None:
     project = group(make, "one_for_all")
     folder = f"/run/omnitron/{project.prefix}"
     for crashes in (1, 2):  # systemd keeps no link for the run that it starts itself
-        before = pids(project)
+        before, run = pids(project), machine.show(project.unit("b"), "InvocationID")
+        locked(project, 1)  # so that the watcher has time to see it go
         kill(project, "b")
         machine.wait(lambda before=before: settled(project, NAMES, before), 15, "the group is back")
-        run, _, told = machine.read(f"{folder}/{project.unit('b')}.crash").split()
+        noted, job, told = machine.read(f"{folder}/{project.unit('b')}.crash").splitlines()
+        ends = [entry for entry in machine.journal(project.unit("b")) if "Main process exited" in entry["MESSAGE"]]
+        exited = int(told.removeprefix("ExecMainExitTimestampMonotonic="))
+        assert (noted, job, len(ends)) == (run, "Job=", crashes)
+        assert 0 <= int(ends[-1]["__MONOTONIC_TIMESTAMP"]) - exited < 500_000
         lines = [line.split("\t") for line in machine.read(f"{folder}/{project.prefix}-dev.crashes").splitlines()]
-        times = [float(at) for kind, at, *_ in lines if kind == "crash"]
-        assert len(times) == crashes
-        assert told == f"ExecMainExitTimestampMonotonic={times[-1] * 1e6:.0f}"
-        assert next(line[-1] for line in lines if line[0] == "exit") == run
+        assert [float(at) for kind, at, *_ in lines if kind == "crash"][-1] == pytest.approx(exited / 1e6, abs=1e-5)
+        assert ["run", project.unit("b"), run] in lines
 
 
 def test_an_operator_touches_one_unit(machine: Machine, make: Make) -> None:

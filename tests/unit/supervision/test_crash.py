@@ -74,6 +74,21 @@ def test_a_crash_is_counted_from_the_moment_the_process_ended(
 
 
 @pytest.mark.usefixtures("ended")
+@pytest.mark.parametrize(("noted", "is_told"), [("b1", True), ("a0", False)])
+def test_the_watcher_may_tell_it_while_the_helper_starts(
+    record: str, says: Says, monkeypatch: pytest.MonkeyPatch, noted: str, is_told: bool
+) -> None:
+    monkeypatch.setenv("INVOCATION_ID", "b1")
+    now = time.monotonic()
+    says(now - 5)
+    answers.crashed(str(Path(record).parent), UNIT, noted, int((now - 9) * 1e6))
+    main(arguments(record))
+    found = read(record)
+    assert found.crashes[0].at == pytest.approx(now - 9 if is_told else now - 5, abs=1e-5)
+    assert found.units[UNIT].last_exit.run == "b1"
+
+
+@pytest.mark.usefixtures("ended")
 @pytest.mark.parametrize("exited", [0, 1e12])
 def test_a_process_that_never_ran_crashed_now(record: str, says: Says, exited: float) -> None:
     says(exited)

@@ -15,7 +15,7 @@ FULL = Memory(
     ("x.target",),
     True,
     {"d.service": Reason(2.5, "a.service", "ended with a")},
-    {"a.service": Presumed("5c3b"), "e.service": Presumed("6d4c", is_due=True)},
+    {"a.service": Presumed("5c3b"), "e.service": Presumed("6d4c", "missing")},
 )
 
 
@@ -27,9 +27,23 @@ def test_what_is_written_is_read(tmp_path: Path, memory: Memory) -> None:
     assert path == tmp_path / "omnitron/omnitron-dev.watcher.json"
 
 
+def test_one_that_knows_of_no_presumed_crashes_is_read() -> None:
+    assert parse(dump(Memory({"a.service": 1.5})).replace(b'"presumed":{},', b"")) == Memory({"a.service": 1.5})
+
+
 @pytest.mark.parametrize(
     "text",
-    [b"", b"{", b"[]", b"null", b'{"version": 2}', b'{"version": 1}', dump(FULL).replace(b"1.5", b'"x"'), b"[" * 99999],
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'{"version": 2}',
+        b'{"version": 1}',
+        dump(FULL).replace(b"1.5", b'"x"'),
+        dump(FULL).replace(b"missing", b"x"),
+        b"[" * 99999,
+    ],
 )
 def test_what_is_damaged_or_newer_is_nothing(text: bytes) -> None:
     assert parse(text) is None

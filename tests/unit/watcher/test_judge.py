@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omnitron.observe.policies import StackPolicy
+from omnitron.observe.policies import AppPolicy, RestartsPolicy, StackPolicy
 from omnitron.supervision.memory import Memory, Presumed
 from omnitron.supervision.record import Exit, Final, Record, UnitRecord
 from omnitron.supervision.strategy import IDLE, State
@@ -125,9 +125,27 @@ def test_a_crash_that_never_comes_on_record_restarts_the_others_too(tmp_path: Pa
     down = {"b": GONE, "c": GONE, "d": GONE}
     # Its record may have been written after the records were read.
     memory, jobs = decide(of, memory, seen(**down))
-    assert (memory.presumed, jobs) == ({service("a"): Presumed("r1", is_due=True)}, [])
+    assert (memory.presumed, jobs) == ({service("a"): Presumed("r1", "due")}, [])
     memory, jobs = decide(of, memory, seen(**down))
-    assert jobs == starts("b", "c", "d")
+    assert (memory.presumed, jobs) == ({service("a"): Presumed("r1", "missing")}, starts("b", "c", "d"))
+    # But once: nobody counts, and that might go on for ever.
+    memory, _ = decide(of, memory, seen(), "b", "c", "d")
+    memory, jobs = decide(of, memory, failing(seen(a=CRASHING), a="r2"))
+    assert (memory.recovery, jobs) == (IDLE, [])
+    # The next one that is on record says that there is somebody who counts.
+    memory, jobs = decide(of, memory, seen({"a": crash(run="r2")}, a=COMING))
+    assert (memory.presumed, jobs) == ({}, stops("d", "c", "b"))
+
+
+def test_nothing_that_was_blocked_starts_before_a_crash_is_known_not_to_be_final(tmp_path: Path) -> None:
+    of = stack(tmp_path, d=["b"])
+    view = seen(d=GONE)
+    view = replace(view, units={**view.units, gate("b"): FAILED})
+    memory = Memory(presumed={service("c"): Presumed("r1")})
+    memory, jobs = decide(of, memory, view)
+    assert (memory.is_undecided, jobs) == (True, [])
+    memory, jobs = decide(of, memory, view)
+    assert jobs == starts("d")
 
 
 def test_a_final_crash_that_was_presumed_ends_its_group(tmp_path: Path) -> None:
@@ -158,6 +176,17 @@ def test_who_is_asked_whether_it_has_failed(tmp_path: Path) -> None:
     view = seen(a=CRASHING, b=Unit("deactivating", "stop"), c=CRASHING, d=GONE)
     assert ended_alone(of, view) == [service("a"), service("c")]
     assert ended_alone(replace(of, strategy="one_for_one"), view) == []
+    # Of servers and pools it is nobody's concern, and what nobody counts restarts nobody.
+    a, *others = of.apps
+    for app in (replace(a, mode="infra"), with_process(a, instances=2), with_process(a, restarts=UNCOUNTED)):
+        assert ended_alone(replace(of, apps=(app, *others)), view) == [service("c")]
+
+
+UNCOUNTED = RestartsPolicy(False, "no", 0, 0, "fixed:0:0:1", None)
+
+
+def with_process(app: AppPolicy, **values: Any) -> AppPolicy:
+    return replace(app, processes=(replace(app.processes[0], **values),))
 
 
 @given(st.lists(st.integers(0, 4), max_size=12).map(sorted), st.booleans(), st.booleans())
