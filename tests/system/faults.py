@@ -17,7 +17,7 @@ from projects import Make, Project
 WATCHER = "omnitron-watcher.service"
 STRATEGIES = ["one_for_one", "one_for_all", "rest_for_one"]
 APPS = 20
-AFTERMATH_S = 2.0
+AFTERMATH_S = 1.5
 """How long what there was no space for is felt after there is: a crash helper that cannot write waits for a second."""
 FAULTS = int(os.environ.get("FAULTS") or 0)
 """How many are asked for; 0 for as many as there is time for among all other tests."""
@@ -181,7 +181,7 @@ def check_faults(machine: Machine, make: Make, strategy: str, count: int, faults
     else:
         # One that ends while its group stops is no crash, and systemd does not restart it. All others are on record.
         restarted = {name: chaos.restarted(name) for name in names}
-        assert sum(restarted.values()) >= len(chaos.done) / 4, chaos.done
+        assert sum(restarted.values()) >= len(chaos.done) / 8, (restarted, chaos.done)
         for name in names:
             least = restarted[name] - chaos.gently[name]
             assert least <= told[name] <= ended[name], (name, restarted, chaos.gently, told, ended, chaos.done)

@@ -74,6 +74,8 @@ class Machine:
 
     def restart_bus(self) -> None:
         """Restart the system's bus; logind of 257 must come along, for it stays deaf and keeps everybody from login."""
+        # However often that is done.
+        self.systemctl("reset-failed", "dbus.service", "systemd-logind.service", check=False)
         self.systemctl("restart", "dbus.service")
         self.systemctl("try-restart", "systemd-logind.service")
 
