@@ -272,6 +272,7 @@ def test_a_pool_shares_a_socket_that_outlives_restarts(machine: Machine, make: M
         "while True:\n"
         "    connection, _ = listener.accept()\n"
         "    connection.sendall(os.environ['OMNITRON_INSTANCE'].encode())\n"
+        "    connection.recv(1)\n"
         "    connection.close()\n",
     )
     project.define(
@@ -292,7 +293,11 @@ def test_a_pool_shares_a_socket_that_outlives_restarts(machine: Machine, make: M
         "import socket\nfor _ in range(60):\n"
         " c = socket.create_connection(('127.0.0.1', 8932)); print(c.recv(9).decode()); c.close()",
     ]
-    assert set(machine.run(*ask).stdout.split()) == {"1", "2", "3"}
+    ask_at_once = (
+        "import socket\ncs = [socket.create_connection(('127.0.0.1', 8932)) for _ in range(3)]\n"
+        "print(*[c.recv(9).decode() for c in cs])"
+    )
+    assert sorted(machine.run("/usr/bin/python3", "-c", ask_at_once).stdout.split()) == ["1", "2", "3"]
     machine.run("kill", "-9", str(project.pid("pool", instance=2)))
     assert len(machine.run(*ask).stdout.split()) == 60
     project.omnitron("stop", "pool@1")
