@@ -13,7 +13,7 @@ from omnitron.systemd.runs import run_of
 
 if TYPE_CHECKING:
     from omnitron.systemd.manager import Manager, UnitState
-    from omnitron.watcher.judge import View
+    from omnitron.watcher.view import View
 
 NOT_FAILED = ("success", "exec-condition")
 """Results that say nothing yet: what is a success for systemd may be a crash, which the helper finds out."""

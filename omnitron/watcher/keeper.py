@@ -19,7 +19,9 @@ from omnitron.supervision.strategy import IDLE
 from omnitron.systemd.listing import Listed
 from omnitron.systemd.manager import BusError
 from omnitron.watcher import endings
-from omnitron.watcher.judge import Job, Unit, View, ended_alone, first_memory, judge, view_of
+from omnitron.watcher.crashes import ended_alone, first_memory
+from omnitron.watcher.judge import Job, judge
+from omnitron.watcher.view import Unit, View, view_of
 
 if TYPE_CHECKING:
     from omnitron.observe.policies import StackPolicy

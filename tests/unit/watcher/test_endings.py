@@ -12,7 +12,7 @@ from omnitron.supervision import answers
 from omnitron.supervision.record import Exit, Record, UnitRecord
 from omnitron.systemd.manager import BusError, UnitState
 from omnitron.watcher import endings
-from omnitron.watcher.judge import view_of
+from omnitron.watcher.view import view_of
 
 UNIT = "omnitron-dev-a-main.service"
 STATE = UnitState(UNIT, "loaded", "deactivating", "stop-post", "", "/org/a")

@@ -14,7 +14,9 @@ from omnitron.observe.policies import AppPolicy, RestartsPolicy, StackPolicy
 from omnitron.supervision.memory import Memory, Presumed
 from omnitron.supervision.record import Exit, Final, Record, UnitRecord
 from omnitron.supervision.strategy import IDLE, State
-from omnitron.watcher.judge import Unit, View, ended_alone, first_memory, judge, unblocked, view_of
+from omnitron.watcher.crashes import ended_alone, first_memory
+from omnitron.watcher.judge import judge, unblocked
+from omnitron.watcher.view import Unit, View, view_of
 from tests.unit.control.test_steps import policy
 
 TARGET = "omnitron-dev.target"
