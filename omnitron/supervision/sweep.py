@@ -27,6 +27,10 @@ AT_ONCE = 16
 POLICY_LIMIT = 64 * 1024 * 1024  # bytes
 
 
+class NobodyToAsk(Exception):  # noqa: N818 - nothing is wrong
+    """systemd does not say which process it is about: while it starts anew it answers nothing."""
+
+
 class Target(NamedTuple):
     """One running service to ask: how, for how long (seconds), and how many failures in a row are too many."""
 
@@ -99,7 +103,11 @@ def _sweep(targets: Sequence[Target], results: str, *, user: bool) -> None:
     before = health.read(results)
     after: dict[str, health.Result] = {}
     for target in targets:
-        trouble, told = answers.get(target.unit), known.get(target.unit)
+        if target.unit not in answers:
+            if target.unit in before:
+                after[target.unit] = before[target.unit]
+            continue
+        trouble, told = answers[target.unit], known.get(target.unit)
         if told and not _counts(target, told, began_us):
             continue
         invocation = told.get("InvocationID") if told else ""
@@ -134,7 +142,7 @@ def _end(pid: int, *, is_last: bool) -> None:
 
 
 def ask(targets: Sequence[Target], *, user: bool) -> dict[str, str | None]:
-    """The answer of each: None when it is healthy, else why not."""
+    """The answer of each that could be asked: None when it is healthy, else why not."""
     from threading import Thread
 
     waiting, answers = list(reversed(targets)), dict[str, "str | None"]()
@@ -145,7 +153,8 @@ def ask(targets: Sequence[Target], *, user: bool) -> dict[str, str | None]:
                 target = waiting.pop()
             except IndexError:
                 return
-            answers[target.unit] = _answer(target, user=user)
+            with suppress(NobodyToAsk):
+                answers[target.unit] = _answer(target, user=user)
 
     workers = [Thread(target=work) for _ in range(min(AT_ONCE, len(targets)))]
     for worker in workers:
@@ -158,6 +167,8 @@ def ask(targets: Sequence[Target], *, user: bool) -> dict[str, str | None]:
 def _answer(target: Target, *, user: bool) -> str | None:
     try:
         return _attempt(target, user=user)(target.timeout_s, -1)
+    except NobodyToAsk:
+        raise
     except Exception as error:  # whatever it is, the others are asked
         return str(error)
 
@@ -166,6 +177,8 @@ def _attempt(target: Target, *, user: bool) -> attempts.Attempt:
     if target.kind == "command":
         told = manager.show(target.unit, ["MainPID", "UID", "GID"], user=user)
         whom = [told.get(name) for name in ("UID", "GID", "MainPID")]
+        if not all(whom):
+            raise NobodyToAsk
         helper = __file__.rpartition("/")[0] + "/as_service.py"
         return attempts.command([sys.executable, "-I", "-S", helper, *whom, *target.argv])
     return attempts.KINDS[target.kind](target.argv[0])

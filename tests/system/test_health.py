@@ -35,6 +35,15 @@ def results(project: Project) -> Any:
     return json.loads(project.machine.read(f"{folder}/{project.prefix}-dev.health-500.json"))
 
 
+def sweep_of(machine: Machine, project: Project) -> str:
+    """The command of a round."""
+    unit = f"{project.prefix}-dev-health-500ms.service"
+    lines = machine.systemctl("cat", unit).splitlines()
+    return next(
+        line.removeprefix("ExecStart=").replace("%t", "/run") for line in lines if line.startswith("ExecStart=")
+    )
+
+
 def last_status(machine: Machine, path: str, unit: str) -> str:
     exit_ = parse(machine.read(path).encode()).unit(unit).last_exit
     assert exit_ is not None
@@ -73,6 +82,18 @@ def test_what_hangs_is_ended_whatever_it_does_with_signals(machine: Machine, mak
     path = f"/run/omnitron/{project.prefix}/{unit}.crashes"
     machine.wait(lambda: machine.run("test", "-s", path, check=False).returncode == 0, 15, "a crash was counted")
     assert last_status(machine, path, unit) == signal
+
+
+def test_while_systemd_starts_anew_nobody_is_taken_for_unhealthy(machine: Machine, make: Make) -> None:
+    """It answers nothing meanwhile: whom to ask, and who they run as."""
+    project = asked(make, "true", retries=1)
+    unit, before = project.unit("app"), project.pid("app")
+    at_once = f"{sweep_of(machine, project)} & sleep 0.0$((n % 10)); systemctl daemon-reexec; wait"
+    machine.run("sh", "-c", f"for n in $(seq 40); do {at_once}; done")
+    assert project.pid("app") == before
+    asked_at = results(project)[unit]["at"]
+    machine.wait(lambda: results(project)[unit]["at"] > asked_at, 10, "it is asked again")
+    assert results(project)[unit]["failures"] == 0
 
 
 def test_a_check_that_fails_now_and_then_is_reported_and_does_no_harm(machine: Machine, make: Make) -> None:

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,19 @@ def test_many_are_asked_side_by_side_and_none_stops_the_others() -> None:
         answers = ask([wrong, *many], user=True)
     assert {answers[target.unit] for target in many} == {None}
     assert answers["wrong"]
+
+
+def test_what_cannot_be_asked_is_as_it_was(systemctl: Callable[[str], Path], tmp_path: Path) -> None:
+    """systemd that starts anew answers nothing: that is no failure of the process."""
+    calls = systemctl("exit 1")
+    unknown, asked = Target("unknown", "command", ("true",), 1.0, 1), Target("asked", "tcp", ("nonsense",), 1.0, 1)
+    assert ask([unknown, asked], user=True).keys() == {"asked"}
+    results = f"{tmp_path}/deep/results.json"
+    earlier = {"unknown": Result(2, "status 500", 1.5, "i"), "gone": Result(1, "x", 1.5, "i")}
+    health.write(results, earlier)
+    sweep._sweep([unknown, asked], results, user=True)
+    assert health.read(results) == {"unknown": earlier["unknown"]}
+    assert "show --property=MainPID --property=UID --property=GID -- unknown" in calls.read_text()
 
 
 def test_it_starts_without_anything_but_the_standard_library() -> None:
