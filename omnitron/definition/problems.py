@@ -33,6 +33,13 @@ KINDS = {
     dict: "a mapping",
     type(None): "nothing",
 }
+ELSEWHERE = {
+    "port": "transports.http.port",
+    "ports": "transports.http.port",
+    "environment": "env",
+    "replicas": "instances",
+}
+"""Keys that others have, and where that is said here."""
 
 
 def validate(model: type[M], source: Source, data: Any, at: KeyPath = ()) -> tuple[M | None, list[Problem]]:
@@ -130,6 +137,9 @@ def near(name: str, known: Iterable[str]) -> str | None:
 
 def _near_miss(path: KeyPath, known: list[str]) -> str | None:
     wrong = str(path[-1])
+    ours = ELSEWHERE.get(wrong.lower())
+    if ours and ours.partition(".")[0] in known:
+        return f"it is called {ours!r} here"
     folded = {key.replace("_", "").lower(): key for key in known}
     close = difflib.get_close_matches(wrong.replace("_", "").lower(), folded, n=1, cutoff=0.6)
     return f"did you mean {folded[close[0]]!r}?" if close else None

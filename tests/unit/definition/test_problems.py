@@ -28,6 +28,11 @@ ONE_VALUE = [
         "apps.web.comand: cannot use this key: it is unknown (did you mean 'command'?)",
     ),
     (
+        only(replicas=80),
+        "replicas",
+        "apps.web.replicas: cannot use this key: it is unknown (it is called 'instances' here)",
+    ),
+    (
         shop(qqq={"a": 1}),
         "qqq",
         "qqq: cannot use this key: it is unknown",
