@@ -27,7 +27,7 @@ def crashed(folder: str, unit: str, run: str, exited: int) -> None:
     _write(folder, f"{unit}.crash", run, "Job=", f"ExecMainExitTimestampMonotonic={exited}")
 
 
-def crash(folder: str, unit: str, run: str) -> str | None:
+def crash_lines(folder: str, unit: str, run: str) -> str | None:
     """The lines about the crash that ended the run `run` of `unit`; None where the watcher has not told of it."""
     try:
         with store.opened_folder(folder) as opened:

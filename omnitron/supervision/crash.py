@@ -63,7 +63,7 @@ def _answer(unit: str, path: str) -> str | None:
     """What systemd says of the end, in the watcher's words where it was late for `after_stop.sh`."""
     from . import answers
 
-    told = answers.crash(path.rsplit("/", 1)[0], unit, os.environ.get("INVOCATION_ID", ""))
+    told = answers.crash_lines(path.rsplit("/", 1)[0], unit, os.environ.get("INVOCATION_ID", ""))
     return told or manager.printed(ANSWER)
 
 

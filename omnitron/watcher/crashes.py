@@ -14,8 +14,12 @@ AFTERWARDS: dict[Awaited, Awaited] = {"awaited": "due", "due": "missing", "missi
 """What becomes of the record of a crash with each look at a unit that is done with it."""
 
 
-def ended_alone(stack: StackPolicy, view: View) -> list[str]:
-    """Return the services that go down untold, and whose failure is the group's: whether they failed is to be asked."""
+def ended_alone(stack: StackPolicy, memory: Memory, view: View) -> list[str]:
+    """Return the services that go down untold, and whose failure is the group's: whether they failed is to be asked.
+
+    None whose crash was presumed: either it is known, or its last one never came on record, and what nobody can
+    count would restart the group without end.
+    """
     if stack.strategy == "one_for_one":
         return []
     return [
@@ -23,7 +27,7 @@ def ended_alone(stack: StackPolicy, view: View) -> list[str]:
         for app in stack.apps
         for process in app.processes
         if app.mode != INFRA and process.instances is None and process.restarts.record is not None
-        if view.unit(process.unit) == Unit("deactivating")
+        if view.unit(process.unit) == Unit("deactivating") and process.unit not in memory.presumed
     ]
 
 
@@ -77,14 +81,9 @@ def _overdue(memory: Memory, view: View) -> Memory:
 
 
 def _presumed(stack: StackPolicy, group: Group, memory: Memory, view: View) -> Memory:
-    """Take in every crash that is not on record yet: whether it was the final one or not, the others go down.
-
-    But where the last one never came on record: what nobody can count would restart the group without end.
-    """
+    """Take in every crash that is not on record yet: whether it was the final one or not, the others go down."""
     for unit, run in view.failing.items():
-        known = memory.presumed.get(unit)
-        is_known = known is not None and (run == known.run or known.record == "missing")
-        if not is_known and run != view.crashed_run(unit) and not memory.ending:
+        if run != view.crashed_run(unit) and not memory.ending:
             memory = replace(memory, presumed={**memory.presumed, unit: Presumed(run)})
             memory = _crashed(stack, group, memory, view, unit)
     return memory

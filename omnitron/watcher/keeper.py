@@ -82,7 +82,7 @@ class Keeper:
         meant = held if self._memory and self._memory.recovery != IDLE else frozenset()
         view = view_of({unit.name: Unit(unit.active, unit.job) for unit in states}, records, meant)
         before = self._memory or first_memory(view)
-        untold = {*ended_alone(self.stack, view)} - {*before.presumed}
+        untold = {*ended_alone(self.stack, before, view)}
         failing = await endings.failed_runs(manager, self._folder, [unit for unit in states if unit.name in untold])
         memory, jobs = self._judge(before, replace(view, failing=failing))
         if not self._remember(memory) and failing:

@@ -51,7 +51,7 @@ class View:
     held: frozenset[str] = frozenset()
     """Units that an operator has stopped while they waited for their group."""
     failing: Mapping[str, str] = field(default_factory=dict)
-    """Runs that have failed and are not yet cleaned up after, by unit: invocation ids."""
+    """Runs of those that ended alone which have failed, by unit: invocation ids."""
 
     def unit(self, name: str) -> Unit:
         """Return the state of a unit; one that is not loaded is inactive."""

@@ -278,42 +278,50 @@ def test_two_tasks_are_enough_to_count_a_crash(shell: str, uid: int) -> None:
         assert (Path(folder) / "dev.crashes").exists()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user that may not fork")
-@pytest.mark.parametrize(
+NOTED_AND_RUN = pytest.mark.parametrize(
     ("noted", "run", "asks"),
     [("b1", "b1", False), ("a0", "b1", True), (None, "b1", True), ("", "", True), ("b1", "", True)],
 )
-def test_the_guard_knows_the_crashes_that_the_watcher_has_seen(noted: str | None, run: str, asks: bool) -> None:
-    """It hands the watcher's note on in the place of what systemd would answer."""
-    script = (FOLDER / "after_stop.sh").read_text()
-    environment = {"SERVICE_RESULT": "signal", "EXIT_CODE": "killed", "EXIT_STATUS": "KILL", "INVOCATION_ID": run}
-    with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # one that others can reach
+
+
+@pytest.fixture
+def reachable() -> Iterator[str]:
+    """A folder that other users can reach."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         Path(folder).chmod(0o755)
-        python = Path(folder, "python")
-        python.write_text("#!/bin/sh\nwhile read -r line; do echo $line; done\n")
-        python.chmod(0o755)
-        if noted is not None:
-            answers.crashed(folder, UNIT, noted, 812_250_000)
-        argv = ["/bin/sh", "-c", script, "/x/after_stop.sh", str(python), *arguments(f"{folder}/dev.crashes")]
-        done = subprocess.run([*NO_FORKS, *argv], env=environment, capture_output=True, text=True, check=False)
+        yield folder
+
+
+def without_forks(folder: str, python: str, words: str) -> subprocess.CompletedProcess[str]:
+    """Run the guard where it cannot ask systemd: for that it forks. `words` are as systemd tells of the end."""
+    script = (FOLDER / "after_stop.sh").read_text()
+    environment = dict(zip(crash.TOLD, words.split(), strict=False))
+    argv = ["/bin/sh", "-c", script, "/x/after_stop.sh", python, *arguments(f"{folder}/dev.crashes")]
+    return subprocess.run([*NO_FORKS, *argv], env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user that may not fork")
+@NOTED_AND_RUN
+def test_the_guard_knows_the_crashes_that_the_watcher_has_seen(
+    reachable: str, noted: str | None, run: str, asks: bool
+) -> None:
+    """It hands the watcher's note on in the place of what systemd would answer."""
+    python = Path(reachable, "python")
+    python.write_text("#!/bin/sh\nwhile read -r line; do echo $line; done\n")
+    python.chmod(0o755)
+    if noted is not None:
+        answers.crashed(reachable, UNIT, noted, 812_250_000)
+    done = without_forks(reachable, str(python), f"signal killed KILL {run}")
     assert ("fork" in done.stderr.lower()) == asks, done.stderr
     assert asks or done.stdout == f"{run}\nJob=\nExecMainExitTimestampMonotonic=812250000\n"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user that may not fork")
-@pytest.mark.parametrize(
-    ("noted", "run", "asks"),
-    [("b1", "b1", False), ("a0", "b1", True), (None, "b1", True), ("", "", True), ("b1", "", True)],
-)
-def test_the_guard_knows_the_stops_of_the_watcher(noted: str | None, run: str, asks: bool) -> None:
-    """About every other run than the one that was noted it asks systemd, for which it forks."""
-    script = (FOLDER / "after_stop.sh").read_text()
-    environment = {"SERVICE_RESULT": "success", "EXIT_CODE": "killed", "EXIT_STATUS": "TERM", "INVOCATION_ID": run}
-    with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # one that others can reach
-        Path(folder).chmod(0o755)
-        if noted is not None:
-            answers.stopped(folder, UNIT, noted)
-        argv = ["/bin/sh", "-c", script, "/x/after_stop.sh", "/bin/false", *arguments(f"{folder}/dev.crashes")]
-        done = subprocess.run([*NO_FORKS, *argv], env=environment, capture_output=True, text=True, check=False)
+@NOTED_AND_RUN
+def test_the_guard_knows_the_stops_of_the_watcher(reachable: str, noted: str | None, run: str, asks: bool) -> None:
+    """About every other run than the one that was noted it asks systemd."""
+    if noted is not None:
+        answers.stopped(reachable, UNIT, noted)
+    done = without_forks(reachable, "/bin/false", f"success killed TERM {run}")
     assert ("fork" in done.stderr.lower()) == asks, done.stderr
     assert asks or done.returncode == 0

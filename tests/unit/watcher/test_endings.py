@@ -44,19 +44,19 @@ def failed(folder: Path, **of: Any) -> dict[str, str]:
 @pytest.mark.parametrize("result", ["signal", "exit-code", "core-dump", "oom-kill", "timeout", "protocol"])
 def test_one_that_has_failed(tmp_path: Path, result: str) -> None:
     assert failed(tmp_path, result=result) == {UNIT: "b1"}
-    assert answers.crash(str(tmp_path), UNIT, "b1") == "Job=\nExecMainExitTimestampMonotonic=812250000\n"
-    assert answers.crash(str(tmp_path), UNIT, "b2") is None
+    assert answers.crash_lines(str(tmp_path), UNIT, "b1") == "Job=\nExecMainExitTimestampMonotonic=812250000\n"
+    assert answers.crash_lines(str(tmp_path), UNIT, "b2") is None
 
 
 @pytest.mark.parametrize("of", [{"result": "success"}, {"result": "exec-condition"}, {"job": 7}, {"gone": True}])
 def test_one_that_has_not_or_may_not_have(tmp_path: Path, of: dict[str, Any]) -> None:
     assert failed(tmp_path, **of) == {}
-    assert answers.crash(str(tmp_path), UNIT, "b1") is None
+    assert answers.crash_lines(str(tmp_path), UNIT, "b1") is None
 
 
 def test_of_one_that_hangs_it_is_not_known_when_it_ends(tmp_path: Path) -> None:
     assert failed(tmp_path, result="watchdog", exited=0) == {UNIT: "b1"}
-    assert answers.crash(str(tmp_path), UNIT, "b1") is None
+    assert answers.crash_lines(str(tmp_path), UNIT, "b1") is None
 
 
 def test_what_cannot_be_noted_has_failed_all_the_same(tmp_path: Path) -> None:

@@ -110,10 +110,10 @@ def test_the_others_go_down_before_a_crash_is_on_record(tmp_path: Path) -> None:
     assert jobs == stops("d", "c", "b")
     down = {"b": GONE, "c": GONE, "d": GONE}
     # Nothing starts as long as it may be the final crash.
-    memory, jobs = decide(of, memory, failing(seen(a=CRASHING, **down), a="r1"))
+    memory, jobs = decide(of, memory, seen(a=CRASHING, **down))
     assert jobs == []
     crashed = {"a": crash(run="r1")}
-    memory, jobs = decide(of, memory, failing(seen(crashed, a=CRASHING, **down), a="r1"))
+    memory, jobs = decide(of, memory, seen(crashed, a=CRASHING, **down))
     assert (memory.presumed, jobs) == ({}, [])
     memory, jobs = decide(of, memory, seen(crashed, **down))
     assert jobs == starts("b", "c", "d")
@@ -132,8 +132,8 @@ def test_a_crash_that_never_comes_on_record_restarts_the_others_too(tmp_path: Pa
     assert (memory.presumed, jobs) == ({service("a"): Presumed("r1", "missing")}, starts("b", "c", "d"))
     # But once: nobody counts, and that might go on for ever.
     memory, _ = decide(of, memory, seen(), "b", "c", "d")
-    memory, jobs = decide(of, memory, failing(seen(a=CRASHING), a="r2"))
-    assert (memory.recovery, jobs) == (IDLE, [])
+    assert memory.recovery == IDLE
+    assert ended_alone(of, memory, seen(a=CRASHING)) == []
     # The next one that is on record says that there is somebody who counts.
     memory, jobs = decide(of, memory, seen({"a": crash(run="r2")}, a=COMING))
     assert (memory.presumed, jobs) == ({}, stops("d", "c", "b"))
@@ -176,12 +176,12 @@ def test_the_next_crash_is_another_one(tmp_path: Path) -> None:
 def test_who_is_asked_whether_it_has_failed(tmp_path: Path) -> None:
     of = stack(tmp_path)
     view = seen(a=CRASHING, b=Unit("deactivating", "stop"), c=CRASHING, d=GONE)
-    assert ended_alone(of, view) == [service("a"), service("c")]
-    assert ended_alone(replace(of, strategy="one_for_one"), view) == []
+    assert ended_alone(of, Memory(), view) == [service("a"), service("c")]
+    assert ended_alone(replace(of, strategy="one_for_one"), Memory(), view) == []
     # Of servers and pools it is nobody's concern, and what nobody counts restarts nobody.
     a, *others = of.apps
     for app in (replace(a, mode="infra"), with_process(a, instances=2), with_process(a, restarts=UNCOUNTED)):
-        assert ended_alone(replace(of, apps=(app, *others)), view) == [service("c")]
+        assert ended_alone(replace(of, apps=(app, *others)), Memory(), view) == [service("c")]
 
 
 UNCOUNTED = RestartsPolicy(False, "no", 0, 0, "fixed:0:0:1", None)
@@ -202,7 +202,7 @@ def test_a_crash_is_one_crash_whatever_is_seen_of_it(
     memory, done = Memory(), []
     for record_at, state_at in [*zip(times[::2], times[1::2], strict=False), *[(4, 4)] * 4]:
         view = seen({"a": crash(final=final, run="r1")} if record_at >= 2 else {}, a=states[state_at], **others)
-        view = failing(view, a="r1") if fails and states[state_at] == CRASHING else view
+        view = failing(view, a="r1") if fails and ended_alone(of, memory, view) else view
         memory, jobs = decide(of, memory, view, *(name for name in others if ("start", service(name)) in done))
         done += [job for job in jobs if job[1] != TARGET]
         for verb, unit in jobs:
