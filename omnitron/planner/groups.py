@@ -8,7 +8,7 @@ from omnitron import names
 from omnitron.planner.facts import HostFacts
 from omnitron.planner.layout import StackNames
 from omnitron.planner.processes import PlannedProcess
-from omnitron.planner.values import Command, Literal, Unit, Value
+from omnitron.planner.values import Command, Literal, Own, Unit, Value
 
 Apps = dict[str, tuple[PlannedProcess, ...]]
 """The processes of each app of a stack, in the order of declaration."""
@@ -49,12 +49,14 @@ def _end_of_stack(stack: StackNames, critical: list[PlannedProcess], facts: Host
         "conflicts": stack.stack_target,
     }
     yield _unit(stack, stack.critical_target, "critical-target", target)
-    groups = [word for process in critical for word in ("--", *process.services)][1:]
+    groups = [word for process in critical for word in ("--", process.unit.replace("@.", "@*."))][1:]
     user = ("--user",) if facts.is_user else ()
+    notes = Own(f"%t/omnitron/{stack.prefix_part}")
+    words = (str(facts.helpers / "critical.sh"), *user, notes, stack.critical_target, *groups)
     check: dict[str, Value] = {
         "description": Literal(f"whether stack {stack.stack} of {stack.project} ends: a critical app has failed"),
         "slice": stack.stack_slice,
-        "exec_start": Command(("/bin/sh", str(facts.helpers / "critical.sh"), *user, stack.critical_target, *groups)),
+        "exec_start": Command(("/bin/sh", *words)),
     }
     yield _unit(stack, stack.critical_check, "critical-check", check)
 

@@ -1,10 +1,10 @@
-"""Files beside the crash record by which the watcher spares `after_stop.sh` a question to systemd.
+"""Files beside the crash record, each about one run of a unit: what `after_stop.sh` and `critical.sh` go by.
 
 The first line of each is the invocation id of the run that it is about. About another run it says nothing,
 so it may be left behind.
 
-`<unit>.stop`: the watcher ends this run. A program that dies of the SIGTERM of a stop looks like one that
-somebody else has killed.
+`<unit>.stop`: this run is ended by the watcher, or was by an operator and has failed in it. A program that dies
+of the SIGTERM of a stop looks like one that somebody else has killed, and what fails then has not failed for good.
 
 `<unit>.crash`: this run has ended without a job, and when: the lines that systemd would answer. Asked while it
 stops the others of a group, it would answer only when it is done with them.
@@ -18,7 +18,7 @@ SIZE_LIMIT = 4096  # bytes
 
 
 def stopped(folder: str, unit: str, run: str) -> None:
-    """Say that the watcher ends the run `run` of `unit`; `folder` is the one of its crash record."""
+    """Say that the run `run` of `unit` is stopped; `folder` is the one of its crash record."""
     _write(folder, f"{unit}.stop", run)
 
 

@@ -50,6 +50,7 @@ def _count(unit: str, given: dict[str, str]) -> int:
 
     budget, backoff = Budget.parse(given["--budget"]), Backoff.parse(given["--backoff"])
     if asked.get("Job") and manager.job_type(unit, user=user) in ("stop", "restart"):
+        _note_stop(unit, given["--record"])
         return 0
     exit_ = record.Exit(time.time(), *(os.environ.get(name, "") for name in TOLD))
     crash = Crashed(unit, _when(asked.get("ExecMainExitTimestampMonotonic")), exit_)
@@ -57,6 +58,16 @@ def _count(unit: str, given: dict[str, str]) -> int:
     if final:
         manager.stop(unit, user=user)
     return MAKE_IT_FAIL if final and exit_.result == "success" else 0
+
+
+def _note_stop(unit: str, path: str) -> None:
+    """Tell `critical.sh` that what failed was a stop; without that word it is taken for final."""
+    from . import answers
+
+    try:
+        answers.stopped(path.rsplit("/", 1)[0], unit, os.environ.get("INVOCATION_ID", ""))
+    except OSError as error:
+        print(f"<4>cannot note that {unit} was stopped: {error}", file=sys.stderr)
 
 
 def _answer(unit: str, path: str) -> str | None:

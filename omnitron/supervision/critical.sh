@@ -1,29 +1,77 @@
-# End of a stack: /bin/sh critical.sh [--user] TARGET UNIT… [-- UNIT…]…
-# Each group of units is a critical process, more than one a pool. Starts TARGET when a whole group has
-# failed for good. A unit that fails while an operator restarts it has a job pending, and comes back.
+# End of a stack: /bin/sh critical.sh [--user] NOTES TARGET UNIT… [-- UNIT…]…
+# Each group of units is a critical process: a service, or for a pool the pattern of its instances, those that
+# were added too. Starts TARGET when one has failed for good: when none of it is up or on its way, and one has
+# failed other than by a stop. In the folder NOTES the crash helper writes `<unit>.stop` of a run that was stopped.
 scope=--system
 if [ "$1" = --user ]; then
     scope=--user
     shift
 fi
+notes=
+case $1 in
+/*)
+    notes=$1
+    shift
+    ;;
+esac
 target=$1
 shift
+# A pattern is systemd's to match.
+set -f
 
-# The states of one group into $verdict: failed (all of them), wait, or fine.
+PROPERTIES=Id,ActiveState,Job,Result,InvocationID,Restart,ExecStopPost
+
+# Reads these of each unit, a blank line after each, into $verdict: failed, wait, or fine.
 judge() {
-    verdict=failed
-    for unit in $1; do
-        state=$(/usr/bin/systemctl "$scope" show --property=ActiveState,Job -- "$unit")
-        case $state in
-        *Job=[1-9]* | *ActiveState=activating* | *ActiveState=deactivating*) [ "$verdict" = fine ] || verdict=wait ;;
-        *ActiveState=failed*) ;;
-        *) verdict=fine ;;
+    up='' coming='' failed='' counted=''
+    while IFS='=' read -r key value; do
+        case $key in
+        Id) id=$value ;;
+        ActiveState) state=$value ;;
+        Job) job=$value ;;
+        Result) result=$value ;;
+        InvocationID) run=$value ;;
+        Restart) restart=$value ;;
+        ExecStopPost) counted=yes ;;
+        '')
+            judge_unit
+            counted=''
+            ;;
         esac
     done
+    verdict=fine
+    [ -z "$failed" ] || verdict=failed
+    [ -z "$coming" ] || verdict=wait
+    [ -z "$up" ] || verdict=fine
+}
+
+judge_unit() {
+    case $state:$job in
+    active:* | reloading:* | refreshing:*) up=yes ;;
+    failed: | failed:0) was_stopped || failed=yes ;;
+    inactive: | inactive:0) ;;
+    # A job that is pending is an operator's restart.
+    *) coming=yes ;;
+    esac
+}
+
+# What fails while it stops, has not failed for good; systemd reports it to OnFailure= all the same.
+was_stopped() {
+    [ "$result" != start-limit-hit ] || return 1
+    # Without a crash helper it is systemd that gives up, and it says so.
+    [ -n "$counted" ] || [ "$restart" = no ] || return 0
+    noted=
+    [ ! -r "$notes/$id.stop" ] || read -r noted <"$notes/$id.stop"
+    [ -n "$run" ] && [ "$noted" = "$run" ]
 }
 
 end_if_failed() {
-    judge "$1"
+    found=$(/usr/bin/systemctl "$scope" show --property=$PROPERTIES -- $1)
+    judge <<END
+$found${found:+
+
+}
+END
     case $verdict in
     failed)
         echo "a critical app has failed for good: $1" >&2

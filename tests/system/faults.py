@@ -99,6 +99,14 @@ class Chaos:
         ]
         return sum(not any(begun <= at <= ended for begun, ended in self.full) for at in times)
 
+    def told_of(self, names: list[str]) -> list[str]:
+        """What the journal says of the restarts of apps that were restarted too often, or not often enough."""
+        return [
+            f"{entry['__MONOTONIC_TIMESTAMP']} {name}: {entry['MESSAGE']}"
+            for name in names
+            for entry in self.machine.journal(self.project.unit(name))
+        ]
+
     def jump(self) -> None:
         """The clock of the machine is set, forth or back, and something crashes."""
         self.machine.run("date", f"--set={self.chance.choice(['+1 hour', '+3 days', '-2 hours', '-1 day'])}")
@@ -177,7 +185,12 @@ def check_faults(machine: Machine, make: Make, strategy: str, count: int, faults
     ended = {name: len(pids) for name, pids in chaos.ended.items()}
     if strategy == "one_for_one":
         # systemd itself counts: not one is lost, and none is made up.
-        assert told == ended, (told, ended, chaos.done)
+        assert told == ended, (
+            told,
+            ended,
+            chaos.done,
+            chaos.told_of([name for name in names if told[name] != ended[name]]),
+        )
     else:
         # One that ends while its group stops is no crash, and systemd does not restart it. All others are on record.
         restarted = {name: chaos.restarted(name) for name in names}

@@ -353,6 +353,27 @@ def test_an_operators_restart_of_a_critical_app_ends_nothing(machine: Machine, m
     assert (project.state("core"), project.pid("edge")) == ("active", edge)
 
 
+def test_a_critical_app_that_fails_in_its_stop_ends_nothing(machine: Machine, make: Make) -> None:
+    """Stopped alone, and with all; only its last crash ends the stack."""
+    script = "trap 'exit 3' TERM; sleep 1000 & wait"
+    project = make(
+        [
+            {"name": "core", "command": ["sh", "-c", script], "critical": True},
+            {"name": "plain", "command": ["sh", "-c", script], "critical": True, "restartPolicy": {"delay": 0}},
+            {"name": "edge", "command": SLEEP},
+        ]
+    )
+    project.omnitron("up")
+    for name in ("core", "plain"):
+        machine.systemctl("stop", project.unit(name))
+        time.sleep(1.5)
+        assert (project.state(name), project.state("edge")) == ("failed", "active")
+        machine.systemctl("start", project.unit(name))
+    project.omnitron("down")
+    time.sleep(1.5)
+    assert "final failure" not in project.omnitron("status", check=False).stdout
+
+
 def test_a_critical_pool_has_failed_with_its_last_instance(machine: Machine, make: Make) -> None:
     project = make(
         [

@@ -312,3 +312,20 @@ def test_a_pool_fails_with_its_last_instance(machine: Machine, make: Make) -> No
     assert project.pid("web") == web
     machine.run("kill", "-9", str(project.pid("pool", instance=2)))
     machine.wait(lambda: project.state("web") == "inactive", 10, "the group ends with the pool")
+
+
+def test_a_critical_app_that_fails_when_its_group_stops_ends_nothing(machine: Machine, make: Make) -> None:
+    script = "trap 'exit 3' TERM; sleep 1000 & wait"
+    project = make(
+        [
+            {"name": "edge", "command": SLEEP},
+            {"name": "core", "command": ["sh", "-c", script], "critical": True},
+        ],
+        supervision={"strategy": "one_for_all"},
+    )
+    project.omnitron("up")
+    core = project.pid("core")
+    machine.run("kill", "-9", str(project.pid("edge")))
+    machine.wait(lambda: project.state("core") == "failed", 5, "it has failed in its stop")
+    machine.wait(lambda: project.pid("core") not in (0, core), 15, "the group has restarted")
+    assert project.state("edge") == "active"
