@@ -182,9 +182,11 @@ def _record_name(process: ProcessPolicy, service: str) -> str | None:
 
 
 def records_of(stack: StackPolicy, records: Path) -> list[Record]:
-    """Return every crash record of a stack: that of the group, or one for each service."""
+    """Return every crash record of a stack: that of the group, or one for each service; none of an older strategy."""
     folder = records / stack.prefix_part
-    mine = re.compile(rf"{re.escape(stack.stem)}(-.*)?{re.escape(CRASH_RECORD)}")
+    kept = {process.restarts.record for app in stack.apps for process in app.processes} - {None}
+    names = {str(name).rpartition("/")[2] for name in kept}
+    mine = re.compile("|".join(re.escape(name).replace("@", r"@\d+") for name in names))
     return [record.read(folder / name) for name in sorted(_names(folder)) if mine.fullmatch(name)]
 
 

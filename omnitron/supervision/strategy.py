@@ -83,13 +83,13 @@ def crashed(group: Group, state: State, unit: str, is_running: Callable[[str], b
     return _state(group, unit, {*state.stopping, *stop} - {unit}, {*state.waiting} - stop - {unit})
 
 
-def gave_up(group: Group, state: State, unit: str, is_final: Callable[[str], bool]) -> tuple[State, tuple[str, ...]]:
+def gave_up(group: Group, state: State, unit: str, is_gone: Callable[[str], bool]) -> tuple[State, tuple[str, ...]]:
     """The state after the final crash of `unit`, and the members that end with it, in the order to stop them.
 
-    Critical or not: a supervisor whose child has used up the budget ends its children. `is_final` tells which
-    instances of its pool have ended for good.
+    Critical or not: a supervisor whose child has used up the budget ends its children. `is_gone` tells which
+    instances of its pool are down, with nothing that brings them up.
     """
-    alone = unit not in group.members or not all(is_final(mate) for mate in group.pool(unit) if mate != unit)
+    alone = unit not in group.members or not all(is_gone(mate) for mate in group.pool(unit) if mate != unit)
     if alone:
         return _without(group, state, {unit}), ()
     ended = group.after(unit)

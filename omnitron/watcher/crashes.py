@@ -8,7 +8,7 @@ from omnitron.observe.policies import INFRA, StackPolicy
 from omnitron.supervision import strategy
 from omnitron.supervision.memory import Awaited, Memory, Presumed, Reason
 from omnitron.supervision.strategy import IDLE, Group
-from omnitron.watcher.view import RUNNING, Unit, View
+from omnitron.watcher.view import Unit, View
 
 AFTERWARDS: dict[Awaited, Awaited] = {"awaited": "due", "due": "missing", "missing": "missing"}
 """What becomes of the record of a crash with each look at a unit that is done with it."""
@@ -46,9 +46,8 @@ def take_in(stack: StackPolicy, group: Group, memory: Memory, view: View, now: f
 def _recorded(stack: StackPolicy, group: Group, memory: Memory, view: View, now: float) -> Memory:
     """Take in every crash that has come on record, oldest first."""
 
-    def is_final(unit: str) -> bool:
-        record = view.crashed.get(unit)
-        return view.unit(unit).is_down and bool(record and record.final)
+    def is_gone(unit: str) -> bool:
+        return view.unit(unit).is_down and unit not in memory.recovery.pending
 
     for unit in view.order:
         last, final = view.crashed[unit].last_exit, view.crashed[unit].final
@@ -61,7 +60,10 @@ def _recorded(stack: StackPolicy, group: Group, memory: Memory, view: View, now:
             presumed[unit] = known
         memory = replace(memory, seen={**memory.seen, unit: last.at}, presumed=presumed)
         if final and final.at == last.at:
-            state, ended = strategy.gave_up(group, memory.recovery, unit, is_final)
+            if view.unit(unit).is_to_be_up:
+                # Nobody was there to see it, and it has been mended since.
+                continue
+            state, ended = strategy.gave_up(group, memory.recovery, unit, is_gone)
             memory = _ended(stack, replace(memory, recovery=state), unit, ended, final.reason, now)
         elif not is_known:
             memory = _crashed(stack, group, memory, view, unit)
@@ -95,7 +97,7 @@ def _crashed(stack: StackPolicy, group: Group, memory: Memory, view: View, unit:
         return memory
     was_active = memory.was_active
     if memory.recovery == IDLE:
-        was_active = view.unit(stack.target).active in (*RUNNING, "activating")
+        was_active = view.unit(stack.target).is_to_be_up
     state = strategy.crashed(group, memory.recovery, unit, lambda member: view.unit(member).is_meant_to_run)
     return replace(memory, recovery=state, was_active=was_active)
 

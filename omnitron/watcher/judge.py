@@ -28,17 +28,19 @@ class Job:
     reason: str
 
 
-def group_of(stack: StackPolicy, view: View) -> Group | None:
+def group_of(stack: StackPolicy, view: View, pending: tuple[str, ...] = ()) -> Group | None:
     """Return the group that a stack's services are, added instances of pools too; None under one_for_one.
 
-    The servers of a stack are nobody's siblings: a database that is back is no reason to restart apps.
+    `pending` are those that a recovery will start: systemd forgets an added instance that is down. The servers
+    of a stack are nobody's siblings: a database that is back is no reason to restart apps.
     """
     if stack.strategy not in ("one_for_all", "rest_for_one"):
         return None
+    known = (*view.units, *pending)
     members: list[str] = []
     pools = []
     for process in (process for app in stack.apps if app.mode != INFRA for process in app.processes):
-        services = tuple(services_of(process, view.units))
+        services = tuple(services_of(process, known))
         members += services
         if process.instances is not None:
             pools.append(services)
@@ -53,13 +55,14 @@ def judge(
     `asked` are the units for which the start that the recovery waits for was queued already; `now` is in
     unix seconds.
     """
-    group = group_of(stack, view)
+    group = group_of(stack, view, memory.recovery.pending)
     if group:
         memory = crashes.take_in(stack, group, memory, view, now)
         memory = _progress(stack, group, memory, view, asked)
     else:
-        # The strategy has changed: nothing of what was begun under the other one is to be finished.
-        memory = replace(memory, presumed={}, recovery=IDLE, ending=())
+        # The strategy has changed: nothing of what was begun under the other one is to be finished. And should it
+        # change again, what crashes until then is no concern of the group.
+        memory = replace(memory, seen=crashes.first_memory(view).seen, presumed={}, recovery=IDLE, ending=())
     memory = replace(memory, reasons=_reasons(memory, view))
     return memory, tuple(_jobs(stack, group, memory, view))
 
@@ -69,9 +72,12 @@ def _progress(stack: StackPolicy, group: Group, memory: Memory, view: View, aske
     state = memory.recovery
     if state == IDLE:
         return memory
-    if memory.was_active and view.unit(stack.target).active in ("inactive", "deactivating", "failed"):
+    is_active = view.unit(stack.target).is_to_be_up
+    if memory.was_active and not is_active:
         # Somebody stopped the whole stack meanwhile.
         return replace(memory, recovery=IDLE)
+    # A stack that was not complete yet when the recovery began can be stopped, too.
+    memory = replace(memory, was_active=is_active)
     trigger = state.trigger
     stopped = trigger is not None and view.unit(trigger) == Unit("inactive")
     if stopped and not memory.was_active:

@@ -29,6 +29,11 @@ class Unit:
         return self.active in ("inactive", "failed") and self.job not in GOING_UP
 
     @property
+    def is_to_be_up(self) -> bool:
+        """Whether it is up or on its way up, for as long as nobody says otherwise."""
+        return self.job in GOING_UP or (self.job != "stop" and self.active in (*RUNNING, "activating"))
+
+    @property
     def is_meant_to_run(self) -> bool:
         """Whether it is up or will be; between a crash and its restart too."""
         if self.job:

@@ -20,6 +20,9 @@ def test_records_are_those_of_the_stack_and_of_instances_that_were_added(tmp_pat
         path = record_path(tmp_path, worker, service) if "worker" in service else None
         with record.update(path or tmp_path / "omnitron" / f"{service}.crashes") as found:
             found.crashes.append(Crash(1.0, service))
+    # From when the group had another strategy.
+    with record.update(tmp_path / "omnitron" / "omnitron-dev.crashes") as found:
+        found.crashes.append(Crash(1.0, "omnitron-dev"))
     for name in ("omnitron-dev.watcher.json", "omnitron-dev.health-1000.json"):
         (tmp_path / "omnitron" / name).write_text("{}")
     found = {crash.unit for one in records_of(dev, tmp_path) for crash in one.crashes}

@@ -289,9 +289,52 @@ def test_the_end_of_the_rest(tmp_path: Path) -> None:
     assert set(memory.reasons) == {service("c"), service("d")}
 
 
+@pytest.mark.parametrize("final", [False, True])
+def test_what_crashed_under_another_strategy_is_no_concern_of_a_group(tmp_path: Path, *, final: bool) -> None:
+    of = stack(tmp_path, "one_for_one")
+    memory, _ = decide(of, Memory(), seen())
+    memory, _ = decide(of, memory, seen({"a": crash(final=final)}))
+    assert decide(replace(of, strategy="one_for_all"), memory, seen({"a": crash(final=final)}))[1] == []
+
+
+def test_a_final_crash_that_has_been_mended_ends_nobody(tmp_path: Path) -> None:
+    of = stack(tmp_path)
+    memory, jobs = decide(of, Memory(), seen({"a": crash(final=True)}))
+    assert (memory.ending, jobs) == ((), [])
+    assert decide(of, memory, seen({"a": crash(final=True)}, a=FAILED))[1] == []
+
+
+def test_a_stack_that_is_stopped_while_it_still_starts_is_not_brought_back(tmp_path: Path) -> None:
+    of, starting = stack(tmp_path), Unit("inactive", "start")
+    going, gone = dict.fromkeys("bcd", CRASHING), dict.fromkeys("bcd", GONE)
+    memory, _ = decide(of, Memory(), seen({"a": crash()}, target=starting, a=COMING))
+    memory, jobs = decide(of, memory, seen({"a": crash()}, target=starting, **going))
+    assert memory.recovery == State(None, (service("b"), service("c"), service("d")))
+    memory, jobs = decide(of, memory, seen({"a": crash()}, target=GONE, a=GONE, **gone))
+    assert (memory.recovery, jobs) == (IDLE, [])
+
+
+def test_an_added_instance_that_systemd_has_forgotten_comes_back_with_its_group(tmp_path: Path) -> None:
+    apps = [{"name": "a"}, {"name": "pool", "instances": 2}]
+    of = replace(policy(tmp_path, *apps), strategy="one_for_all")
+    instances = [f"omnitron-dev-pool-main@{number}.service" for number in (1, 2, 3)]
+    states = {TARGET: UP, service("a"): UP, **dict.fromkeys(instances, UP)}
+    records = [Record([], {service("a"): crash()})]
+    memory, jobs = decide(of, Memory(), view_of({**states, service("a"): COMING}, records))
+    assert sorted(jobs) == [("stop", unit) for unit in instances]
+    # The declared ones stay, for the target wants them.
+    states |= dict.fromkeys(instances[:2], GONE)
+    del states[instances[2]]
+    memory, jobs = decide(of, memory, view_of({**states, service("a"): COMING}, records))
+    assert memory.recovery.waiting == tuple(instances)
+    memory, jobs = decide(of, memory, view_of(states, records))
+    assert jobs == [("start", unit) for unit in instances]
+
+
 def test_one_for_one_is_none_of_its_business(tmp_path: Path) -> None:
     of = stack(tmp_path, "one_for_one")
-    assert decide(of, Memory(), seen({"a": crash()}, a=CRASHING)) == (Memory(), [])
+    memory, jobs = decide(of, Memory(), seen({"a": crash()}, a=CRASHING))
+    assert (memory, jobs) == (Memory({service("a"): 5.0}), [])
 
 
 # What was blocked
