@@ -224,7 +224,9 @@ def _note(process: ProcessPolicy, unit: str, status: Status, kept_down: KeptDown
     if status in ("crashed", "errored"):
         return record.final.reason if record and record.final else "failed: see `omnitron logs`"
     check = readings.checks.get(unit)
-    if status == "online" and process.retries and check and check.failures:
+    last = record.last_exit if record else None
+    # What was asked before the last crash was asked of its predecessor.
+    if status == "online" and process.retries and check and check.failures and not (last and check.at < last.at):
         return f"{check.failures} of {process.retries} health checks failed: {check.message}"
     # Its own words, for somebody's terminal.
     said = "".join(character if character.isprintable() else "?" for character in readings.said.get(unit, ""))

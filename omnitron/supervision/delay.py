@@ -10,10 +10,12 @@ from . import due, manager, notify, options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 # How often systemd hears that this start is still going on, and how much longer each time.
 BEAT_S, EXTENSION_S = 5.0, 15.0
+# How soon `omnitron reset`, which removes what is noted, ends the wait.
+LOOK_S = 0.5
 # How long before the end the record is brought up to date, so that the start is not late.
 TIDY_S = 0.05
 
@@ -34,16 +36,20 @@ def _wait_until_due(unit: str, given: dict[str, str]) -> None:
     noted = due.read(given["--record"], unit)
     # A damaged file must not hold a unit for longer than the policy ever would.
     at = min(noted.at, time.monotonic() + _longest_s(given["--backoff"]))
-    stopped = False
+    is_over = False
     try:
         if at - time.monotonic() > TIDY_S:
             asked = manager.show(unit, ["NRestarts"], user="--user" in given)
             happened = _sentence(noted, int(given["--window"]))
             # 0 when an operator starts the unit: what a stop in the middle of a delay left behind is void.
-            stopped = asked.get("NRestarts") == "0" or _stopped_while_telling(at - TIDY_S, at, happened)
+
+            def is_noted() -> bool:
+                return due.is_noted(given["--record"], unit)
+
+            is_over = asked.get("NRestarts") == "0" or _ended_while_telling(at - TIDY_S, at, happened, is_noted)
     finally:
         _tidy(unit, given["--record"])
-    if not stopped:
+    if not is_over:
         _stopped_before(at)
 
 
@@ -60,19 +66,24 @@ def _sentence(noted: due.Due, window_ms: int) -> str:
     return often if noted.group else f"crashed {often}".rstrip()
 
 
-def _stopped_while_telling(until: float, at: float, happened: str) -> bool:
-    """Wait until `until` and keep systemd patient; true as soon as the unit is stopped. Monotonic seconds."""
+def _ended_while_telling(until: float, at: float, happened: str, is_noted: Callable[[], bool]) -> bool:
+    """Wait until `until` and keep systemd patient; monotonic seconds.
+
+    True as soon as the unit is stopped, or is to be waited for no more.
+    """
     from .wording import seconds
 
-    stopped = False
-    while not stopped and (now := time.monotonic()) < until:
+    is_over = False
+    while not is_over and (now := time.monotonic()) < until:
         notify.send(
             f"STATUS={happened}, next start in {seconds((at - now) * 1000)}",
             f"EXTEND_TIMEOUT_USEC={EXTENSION_S * 1_000_000:.0f}",
         )
-        stopped = _stopped_before(min(until, now + BEAT_S))
+        beat = min(until, now + BEAT_S)
+        while not is_over and time.monotonic() < beat:
+            is_over = _stopped_before(min(beat, time.monotonic() + LOOK_S)) or not is_noted()
     notify.send("STATUS=")
-    return stopped
+    return is_over
 
 
 def _stopped_before(moment: float) -> bool:

@@ -6,6 +6,8 @@ costs no interpreter.
 
 from __future__ import annotations
 
+import os
+
 from . import store
 from .values import NamedTuple
 
@@ -35,6 +37,18 @@ def read(record: str, unit: str) -> Due:
         return Due(float(at), int(attempt), group == b"1")
     except (OSError, ValueError):
         return Due()
+
+
+def is_noted(record: str, unit: str) -> bool:
+    """Whether something is noted still, as far as can be seen."""
+    try:
+        with store.opened_folder(_folder(record)) as folder:
+            os.stat(_name(unit), dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def remove(record: str, unit: str) -> None:

@@ -106,10 +106,11 @@ class Scaler:
             by_number = sorted(running, key=lambda name: instance_number(name) or 0)
             jobs = [(manager.stop, name) for name in by_number[count:]]
         else:
-            taken = {instance_number(name) for name in (*running, *given_up)}
-            free = (number for number in range(1, 2 * count + 1) if number not in taken)
-            jobs = [(manager.start, pool.service(next(free))) for _ in range(count - len(running))]
+            free = free_numbers(pool, running, given_up)[: count - len(running)]
+            jobs = [(manager.start, pool.service(number)) for number in free]
         failed: list[tuple[str, str]] = []
+        if not jobs:
+            failed.append((pool.unit, f"no instance is left to start: {len(given_up)} were given up (omnitron why)"))
         for queue, unit in jobs:
             if failed or not await self._units(manager):
                 break
@@ -122,6 +123,13 @@ class Scaler:
             except BusError as error:
                 failed.append((unit, error.brief))
         return failed
+
+
+def free_numbers(pool: ProcessPolicy, running: Iterable[str], given_up: Iterable[str]) -> list[int]:
+    """Return the numbers of the instances that may be started, the lowest first."""
+    most = pool.scaling.max_instances if pool.scaling else 0
+    taken = {instance_number(name) for name in (*running, *given_up)}
+    return [number for number in range(1, max(most, pool.instances or 0) + 1) if number not in taken]
 
 
 def _mean(values: Iterable[float]) -> float | None:

@@ -390,6 +390,18 @@ def test_a_critical_pool_has_failed_with_its_last_instance(machine: Machine, mak
     machine.wait(lambda: project.state("edge") == "inactive", 10, "the stack has ended")
 
 
+def test_a_reset_ends_a_delay(machine: Machine, make: Make) -> None:
+    supervision = {"backoff": {"type": "fixed", "initial": "30s", "max": "30s"}}
+    project = make([{"name": "app", "command": SLEEP}], supervision=supervision)
+    project.omnitron("up")
+    machine.run("kill", "-9", str(project.pid("app")))
+    machine.wait(lambda: machine.show(project.unit("app"), "SubState") == "start-pre", 5, "it waits")
+    before = time.monotonic()
+    project.omnitron("reset", "app")
+    assert project.state("app") == "active"
+    assert time.monotonic() - before < 20
+
+
 def test_a_final_kill_by_sigterm_is_a_failure_too(machine: Machine, make: Make) -> None:
     """systemd calls such an end a success; it is given up all the same, and listed."""
     project = make([{"name": "app", "command": SLEEP, "restartPolicy": {"maxRestarts": 1, **FAST}}])

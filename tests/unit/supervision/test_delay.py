@@ -152,6 +152,15 @@ def test_a_stop_ends_the_wait_and_leaves_nothing(record: str, systemctl: Fake) -
     assert tidy(record)
 
 
+def test_a_reset_ends_the_wait(record: str, systemctl: Fake) -> None:
+    systemctl(RESTARTED)
+    note(record, time.monotonic() + 20)
+    threading.Timer(0.3, lambda: due.remove(record, UNIT)).start()
+    started = time.monotonic()
+    assert main(arguments(record)) == 0
+    assert 0.25 < time.monotonic() - started < 10
+
+
 @pytest.mark.parametrize("broken", [[], [UNIT], ["--record"]])
 def test_nothing_keeps_the_unit_down(broken: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(broken) == 0

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import socket
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from omnitron.observe.policies import ScalingPolicy
 from omnitron.watcher.pending import pending_calls
+from omnitron.watcher.scaler import free_numbers
 from omnitron.watcher.scaling import Decision, Load, Past, Rules, decide
+from tests.unit.control.test_steps import policy
 
 RULES = Rules(least=2, most=8, target_cpu=70, target_memory=80, queue_threshold=10, cooldown_s=60)
 
@@ -46,6 +50,18 @@ def wanted(load: Load, past: Past = Past(), now: float = 1000.0) -> int | None: 
 )
 def test_what_the_load_asks_for(load: Load, instances: int | None) -> None:
     assert wanted(load) == instances
+
+
+@pytest.mark.parametrize(
+    ("running", "given_up", "numbers"),
+    [((), (), [1, 2, 3, 4]), ((1, 3), (), [2, 4]), ((1,), (2, 3), [4]), ((1,), (2, 3, 4), []), ((1, 5), (2, 3, 4), [])],
+)
+def test_what_was_given_up_is_not_started_and_nothing_beyond_the_most(
+    tmp_path: Path, running: tuple[int, ...], given_up: tuple[int, ...], numbers: list[int]
+) -> None:
+    stack = policy(tmp_path, {"name": "pool", "instances": 2})
+    process = replace(stack.apps[0].processes[0], instances=1, scaling=ScalingPolicy(4, 70, 80, 10, 60_000, None))
+    assert free_numbers(process, map(process.service, running), map(process.service, given_up)) == numbers
 
 
 def test_a_change_is_given_time() -> None:

@@ -1,0 +1,33 @@
+"""What is said of a stack, from readings of one moment."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from omnitron.observe.dto import health_of
+from omnitron.observe.readings import of_stack
+from omnitron.observe.report import report_stack
+from omnitron.supervision.health import Result
+from omnitron.supervision.memory import Memory
+from omnitron.supervision.record import Exit, Record, UnitRecord
+from omnitron.systemd.listing import Listed
+from tests.unit.control.test_steps import policy
+
+UNIT = "omnitron-dev-api-main.service"
+
+
+@pytest.mark.parametrize(("crashed_at", "health"), [(None, "degraded"), (10.0, "degraded"), (30.0, "healthy")])
+def test_failed_checks_are_those_of_the_process_that_runs(
+    tmp_path: Path, crashed_at: float | None, health: str
+) -> None:
+    stack = policy(tmp_path, {"name": "api"})
+    (app,) = stack.apps
+    stack = replace(stack, apps=(replace(app, processes=(replace(app.processes[0], retries=3),)),))
+    units = {stack.target: Listed("loaded", "active", "active"), UNIT: Listed("loaded", "active", "running")}
+    crashes = {UNIT: UnitRecord(1, None, Exit(crashed_at, "signal", "killed", "ABRT"))} if crashed_at else {}
+    checks = {UNIT: Result(3, "no answer", 20.0, "i")}
+    report = report_stack(stack, of_stack(stack, units, [Record([], crashes)], Memory(), checks, {}))
+    assert health_of(report.apps[0]) == health
