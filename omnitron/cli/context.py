@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from omnitron import names
 from omnitron.errors import NotPermittedError, UsageError
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from omnitron.definition.loader import Ecosystem
     from omnitron.install.scope import Scope
-    from omnitron.planner.facts import HostFacts, SecretPlaces, Taken
+    from omnitron.planner.facts import HostFacts, Identity, SecretPlaces, Taken
     from omnitron.planner.plan import Plan
     from omnitron.secrets.kept import SecretStore
 
@@ -88,6 +89,10 @@ def host_facts(scope: Scope, systemd_version: int | None, ecosystem: Ecosystem |
         helpers=helpers,
         helper_python=python,
         accounts=_accounts(scope),
+        identity=_identity if scope.is_live else None,
+        distribution=host.packaged_units() - {names.WATCHER}
+        if scope.is_live and scope.name == "system"
+        else frozenset(),
         host_python=Path(sys.executable),
         development=in_development(),
         has_packaged_watcher=scope.is_live and scope.name == "system" and PACKAGED_WATCHER.exists(),
@@ -188,6 +193,22 @@ def _accounts(scope: Scope) -> frozenset[str] | None:
     import pwd
 
     return frozenset(entry.pw_name for entry in pwd.getpwall())
+
+
+def _identity(uid: int) -> Identity:
+    """Return who a user is; one without an account is only a number."""
+    import grp
+    import pwd
+
+    from omnitron.planner.facts import Identity
+
+    try:
+        account = pwd.getpwuid(uid)
+    except KeyError:
+        return Identity(f"uid {uid}", frozenset({str(uid)}), frozenset())
+    groups = {str(gid) for gid in os.getgrouplist(account.pw_name, account.pw_gid)}
+    groups |= {entry.gr_name for entry in grp.getgrall() if str(entry.gr_gid) in groups}
+    return Identity(account.pw_name, frozenset({account.pw_name, str(uid)}), frozenset(groups))
 
 
 def make_plan(

@@ -293,4 +293,6 @@ class EcosystemConfig(Model):
     logging: Logging = Logging()
     """Logs."""
     unit_prefix: Name = "omnitron"
-    """First part of every unit's name; differs where two projects have equal stacks on one host."""
+    """First part of every unit's name; differs where two projects have equal stacks on one host.
+    None that the distribution's own units have: its folders below `/var/lib` and `/run` go by it, too.
+    """

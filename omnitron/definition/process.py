@@ -217,9 +217,11 @@ class ProcessSettings(Model):
     transports: Transports | None = None
     """What it listens on."""
     user: Text | None = None
-    """User to run as; the owner of the definition if omitted, but root must be named. `dynamic`: a transient one."""
+    """User to run as; the owner of the definition if omitted, but root must be named. `dynamic`: a transient one.
+    What a user's own definition says counts for that user alone: to name another one, it must be root's.
+    """
     group: Text | None = None
-    """Group to run as; the user's own if omitted."""
+    """Group to run as; the user's own if omitted. In a user's own definition, one that the user is in."""
     paths: Paths | None = None
     """What it may write."""
     limits: Limits | None = None

@@ -21,6 +21,15 @@ class Known(Protocol):
         """Whether there is one of that name."""
 
 
+@dataclass(frozen=True)
+class Identity:
+    """Who a user of the target is: what may stand for the user, and for the user's groups; names and numbers."""
+
+    name: str
+    users: frozenset[str]
+    groups: frozenset[str]
+
+
 ScopeName = Literal["system", "user"]
 
 
@@ -68,6 +77,10 @@ class HostFacts:
     """Interpreter for them; any Python 3 with its standard library will do."""
     accounts: frozenset[str] | None = None
     """Users of the target, None when they are not known (another host)."""
+    identity: Callable[[int], Identity] | None = None
+    """Who a uid is, None when that is not known (another host)."""
+    distribution: frozenset[str] = frozenset()
+    """Names of the unit files that packages have brought to the target, ours excepted."""
     host_python: Path = Path("/usr/bin/python3")
     """Interpreter that has omnitron, for the process host of apps without a virtual environment of their own."""
     development: bool = False

@@ -14,11 +14,11 @@ from omnitron.errors import DefinitionError, Problem
 from omnitron.gateway.routes import Site
 from omnitron.infra.resolved import GivenOut, Infra, resolve
 from omnitron.names import GATEWAY
-from omnitron.planner import gateway, groups, infra, journal, ports, secrets, services, sweeps
+from omnitron.planner import accounts, distribution, gateway, groups, infra, journal, ports, secrets, services, sweeps
 from omnitron.planner.facts import HostFacts
 from omnitron.planner.layout import StackNames
 from omnitron.planner.policy import compile_policy
-from omnitron.planner.processes import PlannedProcess, of_app
+from omnitron.planner.processes import of_app
 from omnitron.planner.values import Literal, Unit
 from omnitron.planner.watcher import watcher
 from omnitron.planner.watching import watched
@@ -63,7 +63,7 @@ def make_plan(ecosystem: Ecosystem, facts: HostFacts, chosen: Iterable[str] | No
     local = [name for name in selected if ecosystem.config.stacks[name].type == "local"]
     plans = [_stack(ecosystem, name, facts) for name in local]
     others = {stem: ports for stem, ports in facts.taken.ports.items() if stem not in {p.names.stem for p in plans}}
-    problems: list[Problem] = []
+    problems = distribution.problems(ecosystem, [unit.name for plan in plans for unit in plan.units], facts)
     taken: list[Problem] = []
     for plan in plans:
         problems += _problems(ecosystem, plan, facts, others)
@@ -165,7 +165,7 @@ def _problems(
             continue
         app = ecosystem.by_name[name]
         for process in processes:
-            message = None if facts.is_user else _account_problem(process, app, facts)
+            message = None if facts.is_user else accounts.problem(process, app, facts)
             if message:
                 problems.append(app.source.problem(("apps", app.index, *message[0]), message[1]))
     counts = Counter(unit.name for unit in plan.units)
@@ -175,26 +175,6 @@ def _problems(
             message_text = f"cannot name its units: {unit.name} would be there twice"
             problems.append(app.source.problem(("apps", app.index), message_text))
     return problems
-
-
-def _account_problem(process: PlannedProcess, app: App, facts: HostFacts) -> tuple[tuple[str, ...], str] | None:
-    if process.user is None:
-        return (), (
-            f"cannot choose the user of {process.stack}/{process.app}:{process.name}: the definition belongs to root; "
-            "say which, such as user: www-data (or user: root)"
-        )
-    if facts.accounts is not None and not app.is_roots_own:
-        # Otherwise whoever may write the definition would be root as soon as root applies it.
-        if {process.user, process.group} & {"root", "0"}:
-            return ("user",), "cannot run as root: a file that defines it belongs to another user; chown it to root"
-        if process.raw.unit or process.raw.service:
-            return ("systemd",), (
-                "cannot use raw directives, which could run anything as root: a file that defines it belongs to "
-                "another user; chown it to root"
-            )
-    is_name = process.user != services.DYNAMIC_USER and not process.user.isdecimal()
-    known = not is_name or facts.accounts is None or process.user in facts.accounts
-    return None if known else (("user",), f"cannot run as {process.user!r}: this host has no such user")
 
 
 def _unwatchable(folder: Path, owner: int | None) -> str | None:

@@ -25,6 +25,15 @@ def version() -> int:
     return int(match[1]) if match else 0
 
 
+PACKAGED = ("/usr/lib/systemd/system", "/lib/systemd/system", "/usr/local/lib/systemd/system")
+"""Where packages bring units of the system's manager."""
+
+
+def packaged_units() -> frozenset[str]:
+    """Return the names of the unit files that packages have brought."""
+    return frozenset(file.name for folder in map(Path, PACKAGED) if folder.is_dir() for file in folder.iterdir())
+
+
 def is_booted() -> bool:
     """Whether systemd is PID 1 here (sd_booted(3))."""
     return Path("/run/systemd/system").is_dir()

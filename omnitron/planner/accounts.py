@@ -1,0 +1,52 @@
+"""As whom a process may run: whoever may write its definition must not become somebody else when root applies it."""
+
+from __future__ import annotations
+
+from omnitron.definition.loader import App
+from omnitron.planner.facts import HostFacts, Identity
+from omnitron.planner.processes import PlannedProcess
+from omnitron.planner.services import DYNAMIC_USER
+
+Wrong = tuple[tuple[str, ...], str]
+"""The key of the app that is wrong, and the message."""
+
+
+def problem(process: PlannedProcess, app: App, facts: HostFacts) -> Wrong | None:
+    """Return what is wrong with the account of a process of the system's manager."""
+    if process.user is None:
+        return (), (
+            f"cannot choose the user of {process.stack}/{process.app}:{process.name}: the definition belongs to root; "
+            "say which, such as user: www-data (or user: root)"
+        )
+    if facts.accounts is not None and not app.is_roots_own and (wrong := _beyond_the_owner(process, app, facts)):
+        return wrong
+    is_name = process.user != DYNAMIC_USER and not process.user.isdecimal()
+    known = not is_name or facts.accounts is None or process.user in facts.accounts
+    return None if known else (("user",), f"cannot run as {process.user!r}: this host has no such user")
+
+
+def _beyond_the_owner(process: PlannedProcess, app: App, facts: HostFacts) -> Wrong | None:
+    if {process.user, process.group} & {"root", "0"}:
+        return ("user",), "cannot run as root: a file that defines it belongs to another user; chown it to root"
+    if process.raw.unit or process.raw.service:
+        return ("systemd",), (
+            "cannot use raw directives, which could run anything as root: a file that defines it belongs to "
+            "another user; chown it to root"
+        )
+    if facts.identity is None:
+        return None
+    owner = facts.identity(app.owner)
+    is_said_by_root = app.source.owner == 0
+    if process.user not in owner.users | {DYNAMIC_USER} and not (is_said_by_root and process.user == app.entry.user):
+        return ("user",), _message(f"as {process.user!r}", owner)
+    group = process.group
+    if group is not None and group not in owner.groups and not (is_said_by_root and group == app.entry.group):
+        return ("group",), _message(f"with the group {group!r}", owner)
+    return None
+
+
+def _message(how: str, owner: Identity) -> str:
+    return (
+        f"cannot run {how}: a file that defines it belongs to {owner.name}, who is not; leave it out, or chown that "
+        "file to root"
+    )

@@ -1,0 +1,33 @@
+"""What a stack must not take from the distribution: the names of its units, and with a prefix its folders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from omnitron.definition.loader import Ecosystem, is_roots_own
+from omnitron.errors import Problem
+from omnitron.names import unit_part
+from omnitron.planner.facts import HostFacts
+
+AT = ("unitPrefix",)
+
+
+def problems(ecosystem: Ecosystem, units: Iterable[str], facts: HostFacts) -> list[Problem]:
+    """Return what is wrong with the names of `units`, which the stacks of a definition consist of.
+
+    A unit of the administrator's goes before one of the same name that a package has brought. And the prefix
+    names folders below `/run` and `/var/lib` that processes are given: `systemd` would be a way to root.
+    """
+    taken = sorted(facts.distribution.intersection(units))
+    if taken:
+        message = f"cannot name a unit {taken[0]}: the distribution has one of that name, which it would replace"
+        return [ecosystem.source.problem(AT, f"{message}; choose another unitPrefix")]
+    prefix = unit_part(ecosystem.config.unit_prefix)
+    theirs = sorted(name for name in facts.distribution if name.startswith(tuple(f"{prefix}{end}" for end in "-@.")))
+    if theirs and not is_roots_own(ecosystem.source):
+        message = (
+            f"cannot use the prefix {prefix!r}: units of the distribution have it, such as {theirs[0]}, and its "
+            "folders; choose another, or chown the definition to root"
+        )
+        return [ecosystem.source.problem(AT, message)]
+    return []

@@ -1,0 +1,91 @@
+"""As whom the apps of a definition may run that is not root's, and which names it may take."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from omnitron.definition.loader import load
+from omnitron.errors import DefinitionError
+from omnitron.planner.facts import HostFacts, Identity
+from omnitron.planner.plan import make_plan
+from tests.unit.build import bootstrap, facts, shop, write
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+
+NOBODY = 65534
+ACCOUNTS = frozenset({"root", "nobody", "games", "www-data"})
+
+
+def on_a_host(*distribution: str) -> HostFacts:
+    def identity(uid: int) -> Identity:
+        assert uid == NOBODY
+        return Identity("nobody", frozenset({"nobody", "65534"}), frozenset({"nogroup", "65534", "media"}))
+
+    return replace(facts(accounts=ACCOUNTS), identity=identity, distribution=frozenset(distribution))
+
+
+def wrong(path: Path, on: HostFacts) -> list[str]:
+    try:
+        make_plan(load(path), on)
+    except DefinitionError as error:
+        return [line.replace(f"{path.parent}/", "") for line in error.lines()]
+    return []
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted"),
+    [
+        ({}, None),
+        ({"user": "nobody"}, None),
+        ({"user": "65534", "group": "65534"}, None),
+        ({"user": "dynamic"}, None),
+        ({"group": "media"}, None),
+        ({"user": "games"}, "apps.a.user: cannot run as 'games': a file that defines it belongs to nobody, who is not"),
+        ({"user": "33"}, "apps.a.user: cannot run as '33'"),
+        ({"group": "shadow"}, "apps.a.group: cannot run with the group 'shadow': a file that defines it belongs to"),
+        ({"user": "dynamic", "group": "docker"}, "apps.a.group: cannot run with the group 'docker'"),
+    ],
+)
+def test_the_apps_of_a_users_definition_run_as_that_user(
+    tmp_path: Path, said: dict[str, Any], wanted: str | None
+) -> None:
+    path = write(tmp_path, shop({"name": "a", "command": ["x"], **said}, nobody=True))
+    os.chown(path, NOBODY, NOBODY)
+    found = wrong(path, on_a_host())
+    assert len(found) == (wanted is not None)
+    assert wanted is None or wanted in found[0]
+    # For a definition of root's own, it is root's word.
+    os.chown(path, 0, 0)
+    assert not [line for line in wrong(path, on_a_host()) if "belongs to nobody" in line]
+
+
+@pytest.mark.parametrize(("own", "is_refused"), [({}, False), ({"user": "www-data"}, False), ({"user": "games"}, True)])
+def test_what_root_says_of_a_users_bootstrap_counts(tmp_path: Path, own: dict[str, Any], is_refused: bool) -> None:
+    it = bootstrap(tmp_path, {"name": "one", "command": ["x"], **own})
+    os.chown(it, NOBODY, NOBODY)
+    path = write(tmp_path, shop({"name": "a", "bootstrap": it, "user": "www-data"}, nobody=True))
+    assert bool(wrong(path, on_a_host())) == is_refused
+
+
+@pytest.mark.parametrize("prefix", ["systemd", "multi"])
+def test_a_users_definition_cannot_take_a_prefix_of_the_distribution(tmp_path: Path, prefix: str) -> None:
+    host = on_a_host("systemd-journald.service", "multi-user.target", "multilog.service")
+    path = write(tmp_path, shop({"name": "a", "command": ["x"]}, nobody=True, unitPrefix=prefix))
+    os.chown(path, NOBODY, NOBODY)
+    (line,) = wrong(path, host)
+    assert f"unitPrefix: cannot use the prefix '{prefix}': units of the distribution have it, such as {prefix}-" in line
+    assert wrong(path, on_a_host("multilog.service", "omnitron-extra.service")) == []
+    os.chown(path, 0, 0)
+    assert not [line for line in wrong(path, host) if "unitPrefix" in line]
+
+
+def test_nobody_replaces_a_unit_of_the_distribution(tmp_path: Path) -> None:
+    stacks = {"user": {"type": "local"}}
+    path = write(tmp_path, shop({"name": "a"}, unitPrefix="multi", stacks=stacks))
+    (line,) = wrong(path, on_a_host("multi-user.target"))
+    assert "unitPrefix: cannot name a unit multi-user.target: the distribution has one of that name" in line
