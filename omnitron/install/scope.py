@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from omnitron.planner.facts import ScopeName
     from omnitron.render.files import File
+
+
+NAMESPACE = re.compile(r"journald@.*\.conf\.d")
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,28 @@ class Scope:
         """Every folder that has, or could have, a file of ours."""
         found = {self.units, self.policies, self.state, *self.units.parent.glob("journald@*.conf.d")}
         return found if self.name == "user" else found | {self._bus, self._sysusers}
+
+    def owns(self, path: Path) -> bool:
+        """Whether `path` is a place of a file of ours, whatever a manifest or a journal says.
+
+        A user can change no more through his own than he can anyway, and his folders move with his environment.
+        """
+        if self.name == "user":
+            return True
+        if str(path) != os.path.normpath(path):
+            return False
+        of_journal = path.parent.parent == self.units.parent and NAMESPACE.fullmatch(path.parent.name)
+        return path.parent in self.folders or path.is_relative_to(self.policies) or bool(of_journal)
+
+    def stored(self, path: Path) -> str:
+        """Return the path as manifests and journals have it: that of the host which the tree is for."""
+        return f"/{path.relative_to(self.root)}" if self.root and path.is_relative_to(self.root) else str(path)
+
+    def placed(self, name: str) -> Path:
+        """Return the path that is stored as `name`; older ones have the tree's own path in it."""
+        if self.root and not name.startswith(f"{str(self.root).rstrip('/')}/"):
+            return self._below(name)
+        return Path(name)
 
     @property
     def _bus(self) -> Path:

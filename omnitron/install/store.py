@@ -15,7 +15,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,16 @@ class ForeignFileError(OmnitronError):
         what = "it is masked" if masked else "a file is there that omnitron did not write"
         cure = f"systemctl unmask {path.name}" if masked else f"move it away: mv {path} {path}.old"
         super().__init__(f"cannot write {path}: {what}", hint=cure)
+
+
+class ForeignPathError(OmnitronError):
+    """A manifest or a journal names a file where none of ours can be."""
+
+    def __init__(self, told_by: Path, path: Path) -> None:
+        super().__init__(
+            f"cannot change {path}: {told_by} names it, and it is no place for a file of omnitron's",
+            hint=f"look whether somebody has changed that file, then move it away: mv {told_by} {told_by}.broken",
+        )
 
 
 class SymlinkError(OmnitronError):
@@ -69,8 +79,20 @@ class Store:
         return self.scope.state / f"{stem}.json"
 
     def manifest(self, stem: str) -> Manifest | None:
-        """Return what is installed for a stack."""
-        return load(self.manifest_path(stem))
+        """Return what is installed for a stack, by the paths of the files here."""
+        path = self.manifest_path(stem)
+        found = load(path)
+        if found is None:
+            return None
+        files = {str(self._placed(name, path)): entry for name, entry in found.files.items()}
+        return replace(found, files=files)
+
+    def _placed(self, name: str, told_by: Path) -> Path:
+        """Return the path that `told_by` names; ForeignPathError for one that no file of ours can have."""
+        path = self.scope.placed(name)
+        if not self.scope.owns(path):
+            raise ForeignPathError(told_by, path)
+        return path
 
     @contextmanager
     def locked(self, reload: Reload, waits: Callable[[], None] = lambda: None) -> Iterator[None]:
@@ -109,7 +131,8 @@ class Store:
         final = dict(change.writes)
         removes = [*change.removes]
         if change.manifest.files:
-            final[self.manifest_path(stem)] = change.manifest.dump()
+            files = {self.scope.stored(Path(name)): entry for name, entry in change.manifest.files.items()}
+            final[self.manifest_path(stem)] = replace(change.manifest, files=files).dump()
         else:
             removes.append(self.manifest_path(stem))
         staged: dict[Path, Path] = {}
@@ -120,8 +143,9 @@ class Store:
                     self._make_folder(path.parent)
                     staged[path] = path.with_name(f"{STAGED}{path.name}.new")
                     _write_new(staged[path], text)
-                renames = [[str(temporary), str(path)] for path, temporary in staged.items()]
-                steps = {"renames": renames, "removes": [str(path) for path in removes]}
+                stored = self.scope.stored
+                renames = [[stored(temporary), stored(path)] for path, temporary in staged.items()]
+                steps = {"renames": renames, "removes": [stored(path) for path in removes]}
                 _sync_filesystems({path.parent for path in final})
                 _write_new(journal.with_suffix(".journal-new"), json.dumps(steps), sync=True)
                 os.replace(journal.with_suffix(".journal-new"), journal)
@@ -148,14 +172,18 @@ class Store:
         with _explained(self.scope.units, "the next run finishes the change"):
             _sync_folder(journal.parent)
             steps = _steps(journal)
-            for temporary, path in steps["renames"]:
+            renames = [(self._placed(old, journal), self._placed(new, journal)) for old, new in steps["renames"]]
+            removes = [self._placed(name, journal) for name in steps["removes"]]
+            touched = {path.parent for path in (*(path for pair in renames for path in pair), *removes)}
+            for folder in touched:
+                self._refuse_links(folder)
+            for temporary, path in renames:
                 with contextlib.suppress(FileNotFoundError):
                     os.replace(temporary, path)
-            for path in steps["removes"]:
+            for path in removes:
                 with contextlib.suppress(FileNotFoundError, IsADirectoryError):
-                    Path(path).unlink()
-            touched = [*(path for _, path in steps["renames"]), *steps["removes"]]
-            _sync_filesystems({Path(path).parent for path in touched})
+                    path.unlink()
+            _sync_filesystems(touched)
         reload()
         journal.unlink()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import signal
@@ -20,9 +21,9 @@ import pytest
 
 from omnitron.errors import OmnitronError
 from omnitron.install import store as store_module
-from omnitron.install.installer import commit, prepare
+from omnitron.install.installer import commit, prepare, remove
 from omnitron.install.manifest import Manifest
-from omnitron.install.store import STAGED, Transaction
+from omnitron.install.store import STAGED, ForeignPathError, Transaction
 from omnitron.planner.plan import Plan
 from tests.unit.build import planned, shop
 from tests.unit.install.conftest import AFTER, BEFORE, Host, Make
@@ -313,14 +314,54 @@ def test_a_lock_that_is_a_link_is_not_followed(host: Host, plan: Make, tmp_path:
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_a_transaction_of_nothing_but_removals(host: Host, tmp_path: Path) -> None:
-    path = tmp_path / "root/x"
+def test_a_transaction_of_nothing_but_removals(host: Host) -> None:
+    path = host.store.scope.units / "x.service"
+    path.parent.mkdir(parents=True)
     path.write_text("")
     manifest = Manifest("shop", "/s", "omnitron", "dev")
     with host.store.locked(host.reload):
         host.store.apply("omnitron-dev", Transaction({}, (path,), manifest), host.reload)
     assert host.files() == {}
     assert len(host.reloads) == 1
+
+
+def test_a_tree_that_is_copied_is_a_tree_of_its_own(host: Host, plan: Make, tmp_path: Path) -> None:
+    """It names no path of where it was made, so that it can be deployed to any root."""
+    host.install(plan(BEFORE))
+    copy = Host(tmp_path / "copy")
+    shutil.copytree(host.root, copy.root)
+    before = host.files()
+    copy.install(plan(AFTER))
+    assert host.files() == before
+    texts = [text for name, text in copy.files().items() if name.endswith(".json") and ".installed" in name]
+    assert texts and not any(str(host.root) in text or str(copy.root) in text for text in texts)
+    with copy.store.locked(copy.reload):
+        remove(copy.store, "omnitron-dev", copy.reload)
+    assert copy.files() == {}
+
+
+@pytest.mark.parametrize(
+    "name", ["/victim", "/etc/systemd/system/../../victim", "/etc/passwd", "/etc/systemd/victim/x"]
+)
+@pytest.mark.parametrize("where", ["manifest", "removes", "renames"])
+def test_what_no_file_of_ours_can_be_is_left_alone(host: Host, plan: Make, name: str, where: str) -> None:
+    """A tree may have been prepared by somebody else."""
+    host.install(plan(BEFORE))
+    state = host.store.scope.state
+    victim = host.root / name.lstrip("/")
+    victim.parent.mkdir(parents=True, exist_ok=True)
+    victim.write_text("precious")
+    if where == "manifest":
+        told = json.loads((state / "omnitron-dev.json").read_text())
+        told["files"][name] = {"digest": "x"}
+        (state / "omnitron-dev.json").write_text(json.dumps(told))
+    else:
+        (host.root / "etc/systemd/system/evil").write_text("evil")
+        pair = [["/etc/systemd/system/evil", name]] if where == "renames" else []
+        (state / "a.journal").write_text(json.dumps({"renames": pair, "removes": [name] if not pair else []}))
+    with pytest.raises(ForeignPathError, match="it is no place for a file of omnitron's"):
+        host.install(plan(AFTER))
+    assert victim.read_text() == "precious"
 
 
 def test_projects_beside_each_other_are_recovered_together(host: Host, plan: Make, tmp_path: Path) -> None:
