@@ -9,17 +9,17 @@ from omnitron.cli.arguments import Debug, Json, OptionalApp, User
 from omnitron.cli.stacks import installed, is_user_scope, scopes, targets
 from omnitron.errors import UsageError
 
-HEADINGS = ("APP", "CPU", "MEMORY", "PEAK", "TASKS", "READ", "WRITTEN", "OOM", "RESTARTS", "CPU OVER TIME")
+HEADINGS = ("APP", "CPU", "MEMORY", "PEAK", "TASKS", "CALLS", "READ", "WRITTEN", "OOM", "RESTARTS", "CPU OVER TIME")
 BARS = "▁▂▃▄▅▆▇█"
 WIDTH = 30
 """Samples in a line."""
 
 
 def metrics_command(app: OptionalApp = None, user: User = False, json: Json = False, debug: Debug = False) -> None:
-    """Show CPU, memory, tasks, disk traffic and restarts of apps and of each of their processes.
+    """Show CPU, memory, tasks, pending calls, disk traffic and restarts of apps and of each of their processes.
 
-    CPU is the share of one CPU over the last interval. The watcher takes the figures and keeps them for
-    `monitoring.metrics.retention`.
+    CPU is the share of one CPU over the last interval; calls are those that a process host is serving. The watcher
+    takes the figures and keeps them for `monitoring.metrics.retention`.
     """
     from omnitron.control.ask import ask
 
@@ -53,7 +53,7 @@ def show(data: dict[str, Any], histories: dict[str, Any]) -> None:
     for name, figures in data["apps"].items():
         processes = figures["processes"]
         if len(processes) != 1:
-            rows.append([name, f"{figures['cpu']:.1f}%", output.size(figures["memory"]), *["-"] * 6, ""])
+            rows.append([name, f"{figures['cpu']:.1f}%", output.size(figures["memory"]), *["-"] * 7, ""])
         for process in processes:
             label = name if len(processes) == 1 else f"  :{process['name']}"
             rows.append([label, *_cells(process), sparkline(histories.get(process["unit"], {}).get("cpu", []))])
@@ -66,16 +66,19 @@ def _cells(process: dict[str, Any]) -> list[str]:
     def size(key: str) -> str:
         return "-" if process[key] is None else output.size(process[key])
 
-    kills = process["oomKills"]
+    def number(key: str) -> str:
+        return "-" if process[key] is None else str(process[key])
+
     return [
         f"{process['cpu']:.1f}%",
         size("memory"),
         size("memoryPeak"),
-        str(process["tasks"]),
+        number("tasks"),
+        number("pendingCalls"),
         size("ioRead"),
         size("ioWritten"),
-        "-" if kills is None else str(kills),
-        str(process["restarts"]),
+        number("oomKills"),
+        number("restarts"),
     ]
 
 

@@ -45,6 +45,8 @@ def _process(one: Figures) -> dict[str, Any]:
         "oomKills": one.details.oom_kills,
         "pressure": one.details.pressure,
         "restarts": one.restarts,
+        "pendingCalls": one.pending,
+        "up": one.is_up,
     }
 
 
@@ -79,15 +81,20 @@ SHOWN = 120
 
 
 class Metric(NamedTuple):
-    """One metric: what it is called, and its value for a service; None leaves the service out."""
+    """One metric: what it is called, and its value for a service; None leaves the service out.
+
+    A service that is down has few: an alert needs them to tell it from one that was never there.
+    """
 
     name: str
     kind: str
     help: str
     value: Callable[[Figures], float | int | None]
+    of_down: bool = False
 
 
 METRICS = (
+    Metric("up", "gauge", "Whether it runs: 1, or 0.", lambda one: int(one.is_up), of_down=True),
     Metric("cpu_percent", "gauge", "Per cent of one CPU over the last interval.", lambda one: one.cpu),
     Metric("memory_bytes", "gauge", "Memory in use.", lambda one: one.memory),
     Metric("memory_peak_bytes", "gauge", "Most memory since it started.", lambda one: one.details.memory_peak),
@@ -95,7 +102,8 @@ METRICS = (
     Metric("io_read_bytes_total", "counter", "Bytes read from disks.", lambda one: one.details.io_read),
     Metric("io_written_bytes_total", "counter", "Bytes written to disks.", lambda one: one.details.io_written),
     Metric("oom_kills_total", "counter", "Processes killed for want of memory.", lambda one: one.details.oom_kills),
-    Metric("restarts_total", "counter", "Restarts after crashes, since boot.", lambda one: one.restarts),
+    Metric("pending_calls", "gauge", "Calls that a process host is serving.", lambda one: one.pending),
+    Metric("restarts_total", "counter", "Restarts after crashes, since boot.", lambda one: one.restarts, of_down=True),
 )
 PRESSURE = "omnitron_app_pressure_percent"
 
@@ -105,7 +113,7 @@ def _lines(stacks: Stacks) -> Iterator[str]:
         name = f"omnitron_app_{metric.name}"
         yield from (f"# HELP {name} {metric.help}", f"# TYPE {name} {metric.kind}")
         for stack, one in _each(stacks):
-            if (value := metric.value(one)) is not None:
+            if (one.is_up or metric.of_down) and (value := metric.value(one)) is not None:
                 yield f"{name}{{{_labels(stack, one)}}} {value}"
     yield f"# HELP {PRESSURE} Share of ten seconds in which something waited for a resource."
     yield f"# TYPE {PRESSURE} gauge"

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from omnitron.observe.cgroups import Details, folder_of, read_details, read_load
-from omnitron.observe.policies import ProcessPolicy, StackPolicy
+from omnitron.observe.policies import AppPolicy, ProcessPolicy, StackPolicy
 from omnitron.observe.readings import counted_by_systemd, instance_number, records_of
 from omnitron.systemd.listing import Listed
 from omnitron.watcher.history import History
+from omnitron.watcher.pending import control_socket, pending_of
 
 RUNNING = Listed("loaded", "active", "running")
+NO_DETAILS = Details(0, False, None, None, None, None, {})
 
 
 @dataclass(frozen=True)
 class Figures:
-    """The present figures of one running service."""
+    """The present figures of one service; one that is down uses nothing."""
 
     app: str
     process: str
@@ -30,6 +32,9 @@ class Figures:
     """Bytes."""
     restarts: int
     details: Details
+    pending: int | None = None
+    """Calls that are being served; None where that is not known, as of a program that is no process host."""
+    is_up: bool = True
 
 
 class Meter:
@@ -73,27 +78,29 @@ class Meter:
         running = {unit: RUNNING for _, _, unit in self._services()}
         counted = counted_by_systemd([self.stack], running, is_user=self._is_user)
         restarts |= {unit: known.restarts for unit, known in counted.items()}
-        found = []
+        found, asked = [], {}
         for app, process, unit in self._services():
-            folder = folder_of(process.slice, unit, is_user=self._is_user)
-            load = read_load(folder)
-            if load is None:
-                continue
-            history = self._histories.get(unit)
-            cpu = history.cpu[-1] if history and history.cpu else 0.0
-            number = instance_number(unit)
-            details = read_details(folder)
-            found.append(Figures(app, process.name, number, unit, cpu, load[1], restarts.get(unit, 0), details))
-        return found
+            folder, number = folder_of(process.slice, unit, is_user=self._is_user), instance_number(unit)
+            one = Figures(app.name, process.name, number, unit, 0.0, 0, restarts.get(unit, 0), NO_DETAILS, is_up=False)
+            if load := read_load(folder):
+                history = self._histories.get(unit)
+                cpu = history.cpu[-1] if history and history.cpu else 0.0
+                one = replace(one, cpu=cpu, memory=load[1], details=read_details(folder), is_up=True)
+                if process.control:
+                    asked[unit] = control_socket(self._records.parent, process, unit)
+            if one.is_up or app.enabled:
+                found.append(one)
+        pending = pending_of(asked)
+        return [replace(one, pending=pending.get(one.unit)) for one in found]
 
-    def _services(self) -> Iterator[tuple[str, ProcessPolicy, str]]:
+    def _services(self) -> Iterator[tuple[AppPolicy, ProcessPolicy, str]]:
         for app in self.stack.apps:
             for process in app.processes:
                 for unit in self._units(process):
-                    yield app.name, process, unit
+                    yield app, process, unit
 
     def _units(self, process: ProcessPolicy) -> list[str]:
-        """Return the services of a process; of a pool those that have a cgroup, for `scale` may have added some."""
+        """Return the services of a process; of a pool those that have a cgroup too, for `scale` may have added some."""
         if process.instances is None:
             return [process.unit]
         stem, _, suffix = process.unit.partition("@.")
@@ -101,6 +108,6 @@ class Meter:
         try:
             names = [path.name for path in Path(folder).iterdir()]
         except OSError:
-            return []
-        mine = (name for name in names if name.startswith(f"{stem}@") and name.endswith(f".{suffix}"))
-        return sorted(mine, key=lambda name: instance_number(name) or 0)
+            names = []
+        mine = {name for name in names if name.startswith(f"{stem}@") and name.endswith(f".{suffix}")}
+        return sorted(mine.union(process.services), key=lambda name: instance_number(name) or 0)

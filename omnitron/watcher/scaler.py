@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from omnitron.observe.readings import instance_number, services_of, unit_patterns
 from omnitron.systemd.manager import BusError
-from omnitron.watcher.pending import pending_calls
+from omnitron.watcher.pending import control_socket, pending_of
 from omnitron.watcher.scaling import Load, Past, Rules, decide
 
 if TYPE_CHECKING:
@@ -89,9 +89,8 @@ class Scaler:
             memory = 100 * share / pool.scaling.memory_max if share is not None else None
         pending = None
         if pool.control:
-            sockets = (f"{self._runtime}/{pool.control}@{instance_number(name)}/control.sock" for name in running)
-            answers = [count for path in sockets if (count := pending_calls(path)) is not None]
-            pending = sum(answers) if answers else None
+            answers = pending_of({name: control_socket(self._runtime, pool, name) for name in running})
+            pending = sum(answers.values()) if answers else None
         return Load(len(running), cpu, memory, pending)
 
     async def _change(

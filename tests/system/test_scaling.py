@@ -67,7 +67,13 @@ def test_a_pool_grows_with_the_calls_that_wait(machine: Machine, make: Make) -> 
     project.write("bootstrap.json", json.dumps({"name": "pool", "version": "1", "processes": [work]}))
     project.write("slow.py", SLOW)
     project.omnitron("up")
-    machine.run("python3", "-c", CALLS)
+    machine.run("systemd-run", "--collect", "python3", "-c", CALLS)
+
+    def pending() -> int:
+        pool = json.loads(project.omnitron("metrics", "--json").stdout)["apps"]["pool"]
+        return sum(one["pendingCalls"] or 0 for one in pool["processes"])
+
+    machine.wait(lambda: pending() >= 4, 6, "figures tell of them")
 
     def said() -> str:
         entries = machine.journal("omnitron-watcher.service")

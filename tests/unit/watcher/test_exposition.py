@@ -46,7 +46,18 @@ def test_prometheus_text(tmp_path: Path) -> None:
     assert f'omnitron_app_pressure_percent{{{labels},app="a",process="main",resource="cpu"}} 1.5' in lines
     assert not any("oom_kills" in line and 'app="b"' in line for line in lines)
     names = [line.split()[2] for line in lines if line.startswith("# TYPE")]
-    assert len(names) == len(set(names)) == 9
+    assert len(names) == len(set(names)) == 11
+
+
+def test_what_is_down_is_told_of_too(tmp_path: Path) -> None:
+    stack = policy(tmp_path, {"name": "a"}, {"name": "b"})
+    down = replace(ONE, app="b", cpu=0.0, memory=0, restarts=5, details=BARE, is_up=False)
+    lines = prometheus([(stack, [replace(ONE, pending=3), down])]).split("\n")
+    of = {name: f'{{project="{stack.project}",stack="dev",app="{name}",process="main"}}' for name in "ab"}
+    told = [line for line in lines if 'app="b"' in line]
+    assert told == [f"omnitron_app_up{of['b']} 0", f"omnitron_app_restarts_total{of['b']} 5"]
+    assert f"omnitron_app_pending_calls{of['a']} 3" in lines
+    assert f"omnitron_app_up{of['a']} 1" in lines
 
 
 def test_histories_are_told_oldest_first(tmp_path: Path) -> None:
