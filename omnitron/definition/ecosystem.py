@@ -12,6 +12,7 @@ from omnitron.definition.fields import (
     Environment,
     Model,
     Name,
+    Pattern,
     Port,
     Seconds,
     Size,
@@ -30,8 +31,8 @@ class Watch(Model):
     """Relative to the app's folder, or absolute."""
     include: list[Text] = []
     """More directories."""
-    ignore: list[Text] = []
-    """Glob patterns, added to the defaults."""
+    ignore: list[Pattern] = []
+    """Patterns as in a .gitignore, added to the defaults."""
     debounce: Duration = 300
     """Time to wait for more changes."""
 

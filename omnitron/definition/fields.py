@@ -105,6 +105,19 @@ def parse_size(value: object) -> int:
     return value
 
 
+def parse_pattern(value: Any) -> str:
+    """Take a line as in a .gitignore."""
+    text = parse_text(value)
+    # Imported here: few definitions have one.
+    from pathspec import GitIgnoreSpec
+
+    try:
+        GitIgnoreSpec.from_lines([text])
+    except (ValueError, re.error):
+        raise ValueError(f"must be a pattern as in a .gitignore, not {text!r}") from None
+    return text
+
+
 def parse_name(value: object) -> str:
     """Return `value` when it is a name (see `omnitron.names`), else raise ValueError."""
     if not isinstance(value, str):
@@ -218,6 +231,8 @@ Name = Annotated[
 Folder = Annotated[bool | str, BeforeValidator(parse_folder), WithJsonSchema({"type": ["boolean", "string"]})]
 """True, false, or the name of a folder."""
 Text = Annotated[str, BeforeValidator(parse_text), WithJsonSchema({"type": "string"})]
+
+Pattern = Annotated[str, BeforeValidator(parse_pattern), WithJsonSchema({"type": "string"})]
 """Text without NUL."""
 Function = Annotated[
     str,

@@ -7,8 +7,10 @@ import contextlib
 import errno
 import logging
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inotify_simple import INotify, flags
@@ -20,12 +22,22 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MASK = flags.CLOSE_WRITE | flags.CREATE | flags.DELETE | flags.MOVED_FROM | flags.MOVED_TO | flags.ONLYDIR
+MASK = (
+    flags.CLOSE_WRITE
+    | flags.CREATE
+    | flags.DELETE
+    | flags.MOVED_FROM
+    | flags.MOVED_TO
+    | flags.MOVE_SELF
+    | flags.ONLYDIR
+)
 LIMITS = {
     errno.ENOSPC: "too many folders; raise the limit: sysctl fs.inotify.max_user_watches=524288",
     errno.EMFILE: "too many watchers; raise the limit: sysctl fs.inotify.max_user_instances=512",
 }
 
+AGAIN_S = 2.0
+"""How often a folder that a definition names, and that is not there, is looked for."""
 PATHS_KEPT = 100
 """Of a burst; that there were more is enough to know."""
 
@@ -56,20 +68,58 @@ class Files:
         self._folders: dict[int, tuple[str, set[Key]]] = {}
         self._waiting: dict[Key, Waiting] = {}
         self._said: set[str] = set()
+        self._gone: set[tuple[str, Key]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_closed = False
 
     def close(self) -> None:
         """Hear of nothing more."""
         self._loop.remove_reader(self._inotify.fileno())
         self._inotify.close()
+        self._is_closed = True
+        if self._timer:
+            self._timer.cancel()
         for waiting in self._waiting.values():
             waiting.timer.cancel()
 
     def watch(self, apps: Mapping[Key, WatchPolicy]) -> None:
         """Watch the trees of these apps."""
         for key, policy in apps.items():
-            self._apps[key] = policy, Patterns(policy)
+            try:
+                patterns = Patterns(policy)
+            except (ValueError, re.error) as error:
+                log.error("cannot watch the files of %s of %s: watch.ignore: %s", key[1], key[0], error)
+                continue
+            self._apps[key] = policy, patterns
             for folder in policy.folders:
+                if not Path(folder).is_dir():
+                    self._gone.add((folder, key))
                 self._add(folder, {key})
+        # From here on in the loop: this may be a thread of its own.
+        with contextlib.suppress(RuntimeError):  # which may have ended
+            self._loop.call_soon_threadsafe(self._look_later)
+
+    def _look_later(self) -> None:
+        if not self._is_closed:
+            self._timer = self._loop.call_later(AGAIN_S, self._look_for_roots)
+
+    def _look_for_roots(self) -> None:
+        """Watch what a definition names and what was not there, or has been removed: a branch may be switched."""
+        watched = {(path, key) for path, keys in self._folders.values() for key in keys}
+        for root in ((folder, key) for key, (policy, _) in self._apps.items() for folder in policy.folders):
+            folder, key = root
+            if root in watched:
+                self._gone.discard(root)
+            elif not Path(folder).is_dir():
+                if root not in self._gone:
+                    self._gone.add(root)
+                    log.warning("%s is not there: %s is watched again once it is", folder, key[1])
+            elif root in self._gone:
+                self._gone.discard(root)
+                log.info("%s is there: %s is watched again", folder, key[1])
+                for file, allowed in self._add(folder, {key}):
+                    self._note(file, allowed)
+        self._look_later()
 
     def _add(self, folder: str, keys: set[Key]) -> list[tuple[str, set[Key]]]:
         """Watch a tree; return the files that are in it already, each with the apps that may know of it."""
@@ -124,6 +174,10 @@ class Files:
                 self._folders.pop(event.wd, None)
             elif event.wd in self._folders:
                 folder, keys = self._folders[event.wd]
+                if event.mask & flags.MOVE_SELF:
+                    if any(folder in policy.folders for policy, _ in self._apps.values()):
+                        self._leave(folder)
+                    continue
                 self._take(f"{folder}/{event.name}", event.mask, keys)
 
     def _take(self, path: str, mask: int, keys: set[Key]) -> None:

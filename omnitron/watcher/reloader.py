@@ -47,12 +47,13 @@ class Reloader:
         if not watched:
             return
         # Imported here: a host without development stacks does not pay for it.
-        from omnitron.watcher.files import Files
+        from omnitron.watcher.files import LIMITS, Files
 
         try:
             self._files = Files(self.changed)
         except OSError as error:
-            log.error("cannot watch files: %s", error.strerror or error)
+            log.error("cannot watch files: %s", LIMITS.get(error.errno or 0) or error.strerror or error)
+            self._watched = {}
             return
         # Large trees take a while, in which supervision must go on.
         self._keep(asyncio.create_task(asyncio.to_thread(self._files.watch, watched)))

@@ -53,7 +53,7 @@ FENCES = {
     "dbus_fast": {"systemd"},
     "pystemd": {"systemd"},
     "inotify_simple": {"watcher"},
-    "pathspec": {"watcher"},
+    "pathspec": {"definition", "watcher"},
     "jinja2": {"render"},
     "typer": {"cli"},
     "rich": {"cli"},

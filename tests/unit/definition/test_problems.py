@@ -78,6 +78,11 @@ ONE_VALUE = [
         f"apps.web.watch.debounce: cannot use this value: {NOT_A_DURATION} 'x'",
     ),
     (
+        only(watch={"directory": "src", "ignore": ["*.log", "[z-a]"]}),
+        "z-a",
+        "apps.web.watch.ignore.1: cannot use this value: must be a pattern as in a .gitignore, not '[z-a]'",
+    ),
+    (
         only(limits={"cpuQuota": "١٢%"}),
         "cpuQuota",
         "apps.web.limits.cpuQuota: cannot be '١٢%': string should match pattern '^[0-9]{1,6}%$'",

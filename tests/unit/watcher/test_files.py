@@ -137,6 +137,43 @@ def test_a_folder_that_is_moved_inside_goes_on_being_watched(tmp_path: Path) -> 
     assert heard({A: policy(tmp_path)}, act)[-1] == (A, [f"{tmp_path}/new/x.py"])
 
 
+@pytest.mark.parametrize("how", ["removed", "moved", "missing"])
+def test_a_folder_that_is_made_again_is_watched_again(
+    tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "AGAIN_S", 0.05)
+    root = tmp_path / "src"
+    if how != "missing":
+        root.mkdir()
+
+    async def act() -> None:
+        await asyncio.sleep(0.15)
+        if how == "removed":
+            root.rmdir()
+        elif how == "moved":
+            root.rename(tmp_path / "old")
+        await asyncio.sleep(0.15)
+        (tmp_path / "new").mkdir()
+        (tmp_path / "new/first.py").write_text("1")
+        (tmp_path / "new").rename(root)
+        await asyncio.sleep(0.15 + 3 * DEBOUNCE_MS / 1000)
+        (root / "second.py").write_text("2")
+        if how == "moved":
+            (tmp_path / "old/third.py").write_text("3")
+
+    told = heard({A: policy(root)}, act)
+    assert [paths for _, paths in told] == [[f"{root}/first.py"], [f"{root}/second.py"]]
+
+
+def test_a_pattern_that_cannot_be_read_is_its_apps_matter(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def act() -> None:
+        (tmp_path / "x.py").write_text("1")
+
+    ((key, _),) = heard({A: policy(tmp_path, "[z-a]"), B: policy(tmp_path)}, act)
+    assert key == B
+    assert "cannot watch the files of a of omnitron-dev: watch.ignore: " in caplog.text
+
+
 def test_a_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "outside").mkdir()
     (tmp_path / "tree").mkdir()
