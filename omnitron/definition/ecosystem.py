@@ -89,7 +89,7 @@ class StackNode(Model):
 
 
 class PortOffsets(Model):
-    """Added to the base ports of a stack's services."""
+    """Added to the base ports of a stack's services; where one of them is given, it is 0 for those that are not."""
 
     postgres: Annotated[int, Field(ge=0, le=60_000)] = 0
     """PostgreSQL."""

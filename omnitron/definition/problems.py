@@ -76,11 +76,16 @@ def _wrong(error: ValidationError, source: Source, at: KeyPath) -> dict[KeyPath,
 
 
 def _problem(model: type[Model], source: Source, path: KeyPath, start: int, item: dict[str, Any]) -> Problem:
-    beside = value_at(source.data, path[:-1])
-    twins = [key for key in beside if key != path[-1] and same_key(key, path[-1])] if isinstance(beside, dict) else []
-    if item["type"] == "extra_forbidden" and twins:
-        return source.problem(path, f"cannot use this key: it is there twice, once as {twins[0]!r}")
+    if item["type"] == "extra_forbidden" and (twin := _twin(source, path)) is not None:
+        return source.problem(path, f"cannot use this key: it is there twice, once as {twin!r}")
     return source.problem(path, *_wording(model, item, path[start:]))
+
+
+def _twin(source: Source, path: KeyPath) -> Any:
+    """Return the key beside it that is the same in another spelling, None without one."""
+    beside = value_at(source.data, path[:-1])
+    keys = beside if isinstance(beside, dict) else ()
+    return next((key for key in keys if key != path[-1] and same_key(key, path[-1])), None)
 
 
 def _real_path(location: tuple[Any, ...], source: Source, at: KeyPath) -> KeyPath:

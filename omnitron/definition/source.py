@@ -199,6 +199,9 @@ def _syntax_error(path: Path, line: int, reason: str) -> DefinitionError:
     return DefinitionError([Problem(str(path), line, "", f"cannot parse: {reason}")])
 
 
+WHOLE_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)")
+
+
 class _YamlValues:
     """Turns composed nodes into values; refuses loops, key collisions and runaway aliases."""
 
@@ -216,6 +219,9 @@ class _YamlValues:
             return dict(self.pairs(node, (*above, id(node))))
         if isinstance(node, yaml.SequenceNode):
             return [self.value(item, (*above, id(node))) for item in node.value]
+        if node.tag == "tag:yaml.org,2002:int" and not WHOLE_NUMBER.fullmatch(node.value):
+            # 0644 and 12:30:45 are numbers to YAML 1.1, of a value that nobody means.
+            return node.value
         try:
             return self.loader.construct_object(node)
         except ValueError as error:  # a date with a 13th month

@@ -23,8 +23,10 @@ class NoPortError(Exception):
 
 def offset_of(stack: str, settings: Stack, kind: str) -> int:
     """Return what is added to a base port: as the stack says, else a number that follows from its name."""
-    if settings.settings.port_offsets is not None:
-        return int(getattr(settings.settings.port_offsets, kind, 0))
+    offsets = settings.settings.port_offsets
+    # One of services says it of all of them; that of apps is a matter of its own.
+    if offsets is not None and offsets.model_fields_set - {"apps"}:
+        return int(getattr(offsets, kind, 0))
     return OFFSETS.get(stack, (4 + name_hash(stack) % 12) * 100)
 
 

@@ -97,6 +97,10 @@ def worst(states: list[Status]) -> Status:
     return next((status for status in WORST_FIRST if status in states), "stopped")
 
 
+REFUSED = ("bad-setting", "error")
+"""Load states of a unit whose file systemd has read, and cannot use."""
+
+
 def report_stack(stack: StackPolicy, readings: Readings) -> StackReport:
     """Return the report of one stack."""
     blocked = blockers(stack, readings)
@@ -190,6 +194,8 @@ def _next_start(unit: str, status: Status, readings: Readings) -> float | None:
 
 def _status(unit: str, readings: Readings) -> Status:
     state = readings.unit(unit)
+    if state.load in REFUSED and state.active == "inactive":
+        return "errored"
     if state.active == "failed":
         record = readings.records.get(unit)
         never_up = record is not None and record.last_exit is not None and record.last_exit.result == "timeout"
@@ -221,6 +227,8 @@ def _with_group(stack: StackPolicy, memory: Memory, unit: str) -> KeptDown | Non
 
 def _note(process: ProcessPolicy, unit: str, status: Status, kept_down: KeptDown | None, readings: Readings) -> str:
     record = readings.records.get(unit)
+    if status == "errored" and readings.unit(unit).load in REFUSED:
+        return f"systemd refuses its unit: see `systemctl status {unit}`"
     if status in ("crashed", "errored"):
         return record.final.reason if record and record.final else "failed: see `omnitron logs`"
     check = readings.checks.get(unit)

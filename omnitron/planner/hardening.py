@@ -129,4 +129,4 @@ def _bound(
 
 
 def _below(path: Path, folders: tuple[Path, ...]) -> bool:
-    return any(folder in path.parents for folder in folders)
+    return any(path.is_relative_to(folder) for folder in folders)

@@ -261,6 +261,17 @@ def test_inspect_tells_how_it_ended_and_what_is_left(machine: Machine, make: Mak
     assert (last["signal"], last["code"]) == ("SIGKILL", None)
 
 
+def test_what_systemd_refuses_is_told_and_can_be_removed(machine: Machine, make: Make) -> None:
+    wrong = {"name": "wrong", "command": SLEEP, "systemd": {"service": {"ExecStart": "relative/path"}}}
+    project = make([{"name": "good", "command": SLEEP}, wrong])
+    said = project.omnitron("up", check=False)
+    assert said.returncode == 1
+    assert "is errored: systemd refuses its unit: see `systemctl status" in said.stderr
+    assert "systemd refuses its unit" in project.omnitron("status", check=False).stdout
+    project.omnitron("down", "--remove")
+    assert project.unit("wrong") not in machine.run("ls", "/etc/systemd/system").stdout
+
+
 def test_removing_a_stack_leaves_nothing_failed(machine: Machine, make: Make) -> None:
     project = make([{"name": "bad", "command": ["false"], "restartPolicy": {"maxRestarts": 0}}])
     project.omnitron("up", check=False)

@@ -25,8 +25,8 @@ OVERRIDES = (
 DEFAULT_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
 NOT_SET = "the variable {} is not set: it is empty"
 CONTAINERS_NOTE = (
-    "These services are images, with no program on this host. Containers have no effect in this version of omnitron:\n"
-    "run them with compose, or install the program and point the apps at it."
+    "These services are images, with no program on this host: omnitron runs them as containers of Docker, and stops\n"
+    "and starts them with the stack. Stop them in compose first, or leave them there and remove them here."
 )
 
 

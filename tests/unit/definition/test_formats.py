@@ -118,3 +118,12 @@ def test_what_a_declaration_takes_down() -> None:
     declared = define_ecosystem({"project": "a", "apps": []}, project="b")
     assert (declared.kind, declared.values) == ("ecosystem", {"project": "b", "apps": []})
     assert define_system(**SYSTEM).values == SYSTEM  # type: ignore[arg-type]
+
+
+def test_numbers_that_yaml_reads_as_others_are_text(tmp_path: Path) -> None:
+    """`0644` is 420 to YAML 1.1, and `12:30:45` is 45045."""
+    values = {"MODE": "0644", "TIME": "12:30:45", "HEX": "0x1F", "LONG": "1_000", "PLAIN": "42", "MINUS": "-7"}
+    lines = "".join(f"      {name}: {value}\n" for name, value in values.items())
+    text = f"project: shop\napps:\n  - name: a\n    command: [x]\n    user: games\n    env:\n{lines}"
+    (app,) = loaded(tmp_path, text).apps
+    assert app.entry.env == values

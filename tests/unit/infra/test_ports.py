@@ -51,6 +51,12 @@ def test_offsets_of_the_stack_replace_the_table(tmp_path: Path) -> None:
     assert ports(tmp_path, data) == {"postgres": {"main": 5439}, "redis": {"main": 6379}}
 
 
+def test_an_offset_of_apps_leaves_services_where_they_are(tmp_path: Path) -> None:
+    """`plan` advises it where two stacks have an app of one port."""
+    data = project(tmp_path, settings={"portOffsets": {"apps": 200}})
+    assert ports(tmp_path, data) == {"postgres": {"main": 5432}, "redis": {"main": 6379}}
+
+
 def test_a_range_is_given_out_and_remembered(tmp_path: Path) -> None:
     data = project(tmp_path, portRange={"start": 7000, "end": 7001})
     assert ports(tmp_path, data) == {"postgres": {"main": 7000}, "redis": {"main": 7001}}

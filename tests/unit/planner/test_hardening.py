@@ -139,6 +139,7 @@ def moved(folder: Path, app: dict[str, Any], project: str, level: str = "strict"
         ({}, "/srv/shop", (), (), ()),
         ({}, "/home/me/shop", ("/home/me/shop",), (), ()),
         ({}, "/root/shop", ("/root/shop",), (), ()),
+        ({}, "/root", ("/root",), (), ()),
         ({}, "/tmp/shop", ("/tmp/shop",), (), ()),
         # A program of the project lies in it; one elsewhere is bound as well.
         ({"command": ["./bin/x"]}, "/home/me/shop", ("/home/me/shop",), (), ()),
