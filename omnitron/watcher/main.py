@@ -53,6 +53,8 @@ class Watcher:
         self._publisher = Publisher(records, self._metering, is_user=is_user)
         self._ports = Ports(self._metering.prometheus)
         self._dirty: set[str] = set()
+        self._units: dict[str, set[str]] = {}
+        """What was heard of and not yet told, by stem."""
         self._is_stale = True
         self._woken = asyncio.Event()
         self._said = ""
@@ -120,9 +122,13 @@ class Watcher:
         self._dirty |= {stem for stem, keeper in self._keepers.items() if keeper.is_busy}
         keepers = [self._keepers[stem] for stem in self._dirty if stem in self._keepers]
         self._dirty = set()
+        changed, self._units = self._units, {}
         sights = await asyncio.gather(*(self._sight(keeper, manager) for keeper in keepers))
         for sight in filter(None, sights):
-            self._publisher.saw(sight)
+            self._publisher.saw(sight, changed.pop(sight.stack.stem, ()))
+        # Of those that could not be seen it is still to be told.
+        for stem in changed.keys() & self._dirty:
+            self._units.setdefault(stem, set()).update(changed[stem])
         if all(sights) and not self._is_stale:
             self._said = ""
         count = len(self._keepers)
@@ -155,6 +161,7 @@ class Watcher:
         stem = "-".join(unit.rpartition(".")[0].split("-")[:2])
         if stem in self._keepers:
             self._dirty.add(stem)
+            self._units.setdefault(stem, set()).add(unit)
             self._woken.set()
 
     def _reread(self) -> None:

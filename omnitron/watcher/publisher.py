@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,12 +16,13 @@ from omnitron.observe.addresses import resolve
 from omnitron.observe.policies import StackPolicy, Target
 from omnitron.observe.readings import checks_of, counted_by_systemd, of_stack, said_by
 from omnitron.observe.report import StackReport, report_stack
-from omnitron.supervision.record import Record
+from omnitron.supervision.record import Record, UnitRecord
 from omnitron.version import __version__
 from omnitron.watcher.exposition import values_of
 from omnitron.watcher.telling import GONE, Rows, Signal, rows_of, signals
 
 if TYPE_CHECKING:
+    from omnitron.systemd.listing import Listed
     from omnitron.systemd.manager import Manager
     from omnitron.watcher.keeper import Sight
     from omnitron.watcher.metering import Metering
@@ -62,6 +63,9 @@ class Publisher:
         self._reports: dict[str, StackReport] = {}
         self._stacks: dict[str, StackPolicy] = {}
         self._seen: dict[str, Sight] = {}
+        self._known: set[str] = set()
+        self._counted: dict[str, UnitRecord] = {}
+        self._said: dict[str, str] = {}
         self._woken = asyncio.Event()
 
     async def serve(self) -> None:
@@ -82,10 +86,12 @@ class Publisher:
     def load(self, stacks: Iterable[StackPolicy]) -> None:
         """Tell of these stacks from now on."""
         self._stacks = {stack.stem: stack for stack in stacks}
+        self._known.clear()
         self._woken.set()
 
-    def saw(self, sight: Sight) -> None:
-        """Take in how a stack is, to be told of soon."""
+    def saw(self, sight: Sight, changed: Collection[str]) -> None:
+        """Take in how a stack is, to be told of soon; `changed` are its units of which something new was heard."""
+        self._known.difference_update(changed)
         self._seen[sight.stack.stem] = sight
         self._woken.set()
 
@@ -102,9 +108,11 @@ class Publisher:
             except OSError as error:  # no descriptor is left, as the watcher says too
                 log.debug("cannot read what is to be told: %s", error)
                 self._seen = {**seen, **self._seen}
+                self._known.clear()
                 self._woken.set()
                 await asyncio.sleep(LATEST_S)
             except Exception:  # nothing that is told is worth the end of supervision
+                self._known.clear()
                 log.exception("cannot tell what has changed")
 
     async def _calm(self) -> None:
@@ -122,7 +130,10 @@ class Publisher:
             self._reports.pop(stem, None)
         for stem, sight in seen.items():
             if stem in self._stacks:
-                sight, said = await asyncio.to_thread(self._completed, sight)
+                await self._ask(sight)
+                counted = {unit: self._counted[unit] for unit in sight.units if unit in self._counted}
+                sight = replace(sight, records=[*sight.records, Record(units=counted)])
+                said = {unit: self._said[unit] for unit in sight.units if unit in self._said}
                 checks = checks_of(sight.stack, self._records)
                 report = report_stack(
                     sight.stack, of_stack(sight.stack, sight.units, sight.records, sight.memory, checks, said)
@@ -135,11 +146,24 @@ class Publisher:
                 await self._exported.emit(name, *values)
             await self._exported.invalidate("Stacks", "Apps", "LastExits")
 
-    def _completed(self, sight: Sight) -> tuple[Sight, dict[str, str]]:
-        """Return what was seen with what systemd alone counts, and what process hosts say of themselves."""
-        counted = counted_by_systemd([sight.stack], sight.units, is_user=self._is_user)
-        said = said_by([sight.stack], sight.units, is_user=self._is_user, listens=True)
-        return replace(sight, records=[*sight.records, Record(units=counted)]) if counted else sight, said
+    async def _ask(self, sight: Sight) -> None:
+        """Ask what systemd alone counts, and what process hosts say of themselves, where it may have changed.
+
+        That takes systemd some milliseconds for each, and a stack is looked at whenever one of its units changes.
+        """
+        units = {unit: listed for unit, listed in sight.units.items() if unit not in self._known}
+        # Before they are asked: what is heard meanwhile is to be asked again.
+        self._known |= units.keys()
+        counted, said = await asyncio.to_thread(self._answers, sight.stack, units)
+        for unit in units:
+            self._counted.pop(unit, None)
+            self._said.pop(unit, None)
+        self._counted |= counted
+        self._said |= said
+
+    def _answers(self, stack: StackPolicy, units: Mapping[str, Listed]) -> tuple[dict[str, UnitRecord], dict[str, str]]:
+        counted = counted_by_systemd([stack], units, is_user=self._is_user)
+        return counted, said_by([stack], units, is_user=self._is_user, listens=True)
 
     def _properties(self) -> dict[str, Any]:
         rows = sorted(self._rows.items())
