@@ -135,7 +135,7 @@ class Scaling(Model):
     target_cpu: Annotated[float, Field(gt=0, strict=False)] = Field(default=70, alias="targetCPU")
     """CPU per instance to stay below, in per cent."""
     target_memory: Annotated[float, Field(gt=0, strict=False)] = 80
-    """Memory per instance to stay below, in per cent of its limit."""
+    """Memory per instance to stay below, in per cent of its limit; without file cache that is not in use."""
     queue_threshold: Annotated[int, Field(ge=1)] = 100
     """Pending calls before one more instance starts."""
     cooldown_period: Duration = 60_000

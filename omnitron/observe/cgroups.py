@@ -97,6 +97,20 @@ def read_load(folder: str) -> tuple[float, int] | None:
     return (_cpu_seconds(f"{folder}/cpu.stat"), sum(_resident(int(pid)) for pid in pids)) if pids else None
 
 
+def read_working_set(folder: str) -> int | None:
+    """Return the memory of a service (bytes) without the file cache that the kernel can take back at once.
+
+    That cache grows up to the limit of whatever reads or writes files, and says nothing of what the service needs.
+    None where the service does not run.
+    """
+    memory = _read(f"{folder}/memory.current")
+    if not memory:
+        load = read_load(folder)
+        return load[1] if load else None
+    fields = dict(line.split(" ", 1) for line in _read(f"{folder}/memory.stat").splitlines())
+    return max(0, int(memory) - int(fields.get("inactive_file", 0)))
+
+
 def read_details(folder: str) -> Details:
     """Read the rest of one service's cgroup."""
     tasks = _read(f"{folder}/pids.current")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from omnitron.observe.cgroups import Details, folder_of, read_details, read_load
+from omnitron.observe.cgroups import Details, folder_of, read_details, read_load, read_working_set
 from omnitron.observe.policies import AppPolicy, ProcessPolicy, StackPolicy
 from omnitron.observe.readings import counted_by_systemd, instance_number, records_of
 from omnitron.systemd.listing import Listed
@@ -67,6 +67,10 @@ class Meter:
     def histories(self) -> dict[str, History]:
         """Return what is kept, by service."""
         return dict(self._histories)
+
+    def working_set(self, process: ProcessPolicy, unit: str) -> int | None:
+        """Return the memory that a service cannot do without, in bytes; None where it does not run."""
+        return read_working_set(folder_of(process.slice, unit, is_user=self._is_user))
 
     def figures(self) -> list[Figures]:
         """Return the present figures of what runs: the rarer ones are read now."""

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from omnitron.observe.policies import ProcessPolicy, StackPolicy
     from omnitron.systemd.manager import Manager, UnitState
-    from omnitron.watcher.history import History
     from omnitron.watcher.meter import Meter
 
 log = logging.getLogger(__name__)
@@ -43,7 +42,7 @@ class Scaler:
         for pool in self._pools:
             units = await self._units(manager)
             if units:
-                await self._scale(manager, pool, units, meter.histories())
+                await self._scale(manager, pool, units, meter)
 
     async def _units(self, manager: Manager) -> dict[str, UnitState]:
         """Return the units of the stack; none while it is not up, or about to stop."""
@@ -51,9 +50,7 @@ class Scaler:
         target = units.get(self.stack.target)
         return units if target and target.active == "active" and not target.job else {}
 
-    async def _scale(
-        self, manager: Manager, pool: ProcessPolicy, units: dict[str, UnitState], histories: dict[str, History]
-    ) -> None:
+    async def _scale(self, manager: Manager, pool: ProcessPolicy, units: dict[str, UnitState], meter: Meter) -> None:
         running = [name for name in services_of(pool, units) if name in units and units[name].active == "active"]
         busy = [name for name in services_of(pool, units) if name in units and units[name].job]
         if busy or pool.scaling is None or pool.instances is None:
@@ -67,7 +64,7 @@ class Scaler:
             scaling.queue_threshold,
             scaling.cooldown / 1000,
         )
-        load = await asyncio.to_thread(self._load, pool, running, histories)
+        load = await asyncio.to_thread(self._load, pool, running, meter)
         past = self._past.get(pool.unit, Past())
         decision = decide(rules, load, past, time.monotonic())
         if decision is None:
@@ -80,12 +77,13 @@ class Scaler:
             log.error("%s: %s: %s", name, unit, why)
         self._past[pool.unit] = Past(time.monotonic(), past.failures + 1 if failed else 0)
 
-    def _load(self, pool: ProcessPolicy, running: list[str], histories: dict[str, History]) -> Load:
-        known = [histories[name] for name in running if name in histories and histories[name].cpu]
-        cpu = _mean(history.cpu[-1] for history in known)
+    def _load(self, pool: ProcessPolicy, running: list[str], meter: Meter) -> Load:
+        histories = meter.histories()
+        known = [name for name in running if name in histories and histories[name].cpu]
+        cpu = _mean(histories[name].cpu[-1] for name in known)
         memory = None
-        if known and pool.scaling and pool.scaling.memory_max:
-            share = _mean(history.memory[-1] for history in known)
+        if pool.scaling and pool.scaling.memory_max:
+            share = _mean(held for name in known if (held := meter.working_set(pool, name)) is not None)
             memory = 100 * share / pool.scaling.memory_max if share is not None else None
         pending = None
         if pool.control:
