@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -90,6 +91,7 @@ def host_facts(scope: Scope, systemd_version: int | None, ecosystem: Ecosystem |
         helper_python=python,
         accounts=_accounts(scope),
         identity=_identity if scope.is_live else None,
+        reaches=_reaches if scope.is_live else None,
         distribution=host.packaged_units() - {names.WATCHER}
         if scope.is_live and scope.name == "system"
         else frozenset(),
@@ -209,6 +211,25 @@ def _identity(uid: int) -> Identity:
     groups = {str(gid) for gid in os.getgrouplist(account.pw_name, account.pw_gid)}
     groups |= {entry.gr_name for entry in grp.getgrall() if str(entry.gr_gid) in groups}
     return Identity(account.pw_name, frozenset({account.pw_name, str(uid)}), frozenset(groups))
+
+
+def _reaches(uid: int, path: Path) -> bool:
+    """Whether a user can get to `path`, by the permissions of the folders above it, and of those above what it is."""
+    user = _identity(uid)
+
+    def lets_in(folder: Path) -> bool:
+        status = folder.stat()
+        if status.st_uid == uid:
+            return bool(status.st_mode & stat.S_IXUSR)
+        of_group = str(status.st_gid) in user.groups
+        return bool(status.st_mode & (stat.S_IXGRP if of_group else stat.S_IXOTH))
+
+    try:
+        return all(lets_in(folder) for folder in {*path.parents, *Path(os.path.realpath(path)).parents})
+    except FileNotFoundError:
+        return True  # there is nothing to bind yet
+    except OSError:
+        return False
 
 
 def make_plan(

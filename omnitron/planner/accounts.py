@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from omnitron.definition.loader import App
+from omnitron.planner import hardening
 from omnitron.planner.facts import HostFacts, Identity
 from omnitron.planner.processes import PlannedProcess
 from omnitron.planner.services import DYNAMIC_USER
@@ -42,6 +43,12 @@ def _beyond_the_owner(process: PlannedProcess, app: App, facts: HostFacts) -> Wr
     group = process.group
     if group is not None and group not in owner.groups and not (is_said_by_root and group == app.entry.group):
         return ("group",), _message(f"with the group {group!r}", owner)
+    for path in hardening.bound(process) if facts.reaches else ():
+        if facts.reaches and not facts.reaches(app.owner, path):
+            return (), (
+                f"cannot use {path}: a file that defines it belongs to {owner.name}, who cannot get there; "
+                "move it, or chown that file to root"
+            )
     return None
 
 

@@ -79,6 +79,8 @@ class HostFacts:
     """Users of the target, None when they are not known (another host)."""
     identity: Callable[[int], Identity] | None = None
     """Who a uid is, None when that is not known (another host)."""
+    reaches: Callable[[int, Path], bool] | None = None
+    """Whether a user can get to a path, None when that is not known (another host)."""
     distribution: frozenset[str] = frozenset()
     """Names of the unit files that packages have brought to the target, ours excepted."""
     host_python: Path = Path("/usr/bin/python3")

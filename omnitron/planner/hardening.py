@@ -90,7 +90,7 @@ def directives(process: PlannedProcess, facts: HostFacts) -> Directives:
         # Python has no JIT; node and the JVM could not start with it.
         chosen["memory_deny_write_execute"] = True
     hidden = TEMPORARY + (HOMES if process.hardening == "strict" else ())
-    writable = [absolute(process.project, path) for path in process.paths.write]
+    writable = _writable(process)
     chosen["bind_read_only_paths"] = _bound(_reads(process, facts), facts.helpers, hidden, writable)
     binds: list[Value] = [Bind(str(p)) for p in writable if _below(p, hidden)]
     if process.told and facts.is_user and process.hardening == "strict":
@@ -99,6 +99,17 @@ def directives(process: PlannedProcess, facts: HostFacts) -> Directives:
     chosen["bind_paths"] = tuple(binds) or None
     chosen["read_write_paths"] = tuple(Word(str(p)) for p in writable if not _below(p, hidden)) or None
     return chosen
+
+
+def bound(process: PlannedProcess) -> list[Path]:
+    """Return the paths that the definition names and that systemd, as root, may bind for the process."""
+    hidden = TEMPORARY + (HOMES if process.hardening == "strict" else ())
+    named = [process.project, process.folder, *process.program.reads, *_writable(process)]
+    return [] if process.hardening == "off" else [path for path in dict.fromkeys(named) if _below(path, hidden)]
+
+
+def _writable(process: PlannedProcess) -> list[Path]:
+    return [absolute(process.project, path) for path in process.paths.write]
 
 
 def _needs_low_port(process: PlannedProcess) -> bool:

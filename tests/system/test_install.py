@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from machines import Machine
@@ -242,3 +243,26 @@ def test_a_definition_of_another_users_cannot_name_root(machine: Machine, make: 
     machine.run("chown", "root", file)
     machine.run("chown", "www-data", f"{project.folder}/bootstrap.json")
     assert "cannot run as root" in project.omnitron("generate", check=False).stderr
+
+
+def test_a_definition_of_another_users_is_no_way_to_be_somebody_else(machine: Machine, make: Make) -> None:
+    project = make([{"name": "app", "command": SLEEP}])
+    file = f"{project.folder}/omnitron.config.json"
+
+    def refused(**said: Any) -> str:
+        project.define([{"name": "app", "command": SLEEP, **said}])
+        machine.run("chown", "www-data", file)
+        return project.omnitron("generate", check=False).stderr
+
+    assert "cannot run as 'games': a file that defines it belongs to www-data, who is not" in refused(user="games")
+    assert "cannot run with the group 'shadow'" in refused(group="shadow")
+    machine.run("install", "-d", "-m", "700", "/root/closed")
+    machine.run("install", "-d", "-m", "777", "/root/closed/open")
+    assert "/root/closed/open: a file that defines it belongs to www-data, who cannot get there" in refused(
+        paths={"write": ["/root/closed/open"]}
+    )
+    assert refused(group="www-data", paths={"write": ["/tmp/open"]}) == ""
+    project.definition["unitPrefix"] = "systemd"
+    assert "cannot use the prefix 'systemd': units of the distribution have it" in refused()
+    project.definition |= {"unitPrefix": "multi", "stacks": {"user": {"type": "local"}}}
+    assert "multi-user.target: the distribution has one of that name" in refused()

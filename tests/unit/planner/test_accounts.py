@@ -72,6 +72,28 @@ def test_what_root_says_of_a_users_bootstrap_counts(tmp_path: Path, own: dict[st
     assert bool(wrong(path, on_a_host())) == is_refused
 
 
+@pytest.mark.parametrize(
+    ("said", "is_refused"),
+    [
+        ({"paths": {"write": ["/home/other/data"]}}, True),
+        ({"command": ["/root/deep/bin/x"]}, True),
+        ({"paths": {"write": ["/home/me/data"]}}, False),
+        # Not hidden: the process has no more than its own permissions there.
+        ({"paths": {"write": ["/srv/closed"]}}, False),
+        ({"command": ["/root/deep/bin/x"], "hardening": "off"}, False),
+    ],
+)
+def test_what_systemd_binds_is_what_the_owner_can_reach(
+    tmp_path: Path, said: dict[str, Any], *, is_refused: bool
+) -> None:
+    path = write(tmp_path, shop({"name": "a", "command": ["/bin/true"], **said}, nobody=True))
+    os.chown(path, NOBODY, NOBODY)
+    closed = (Path("/root"), Path("/home/other"), Path("/srv/closed"))
+    reaches = lambda uid, path: not any(path.is_relative_to(one) for one in closed)  # noqa: E731
+    found = wrong(path, replace(on_a_host(), reaches=reaches))
+    assert ["belongs to nobody, who cannot get there" in line for line in found] == [True] * is_refused
+
+
 @pytest.mark.parametrize("prefix", ["systemd", "multi"])
 def test_a_users_definition_cannot_take_a_prefix_of_the_distribution(tmp_path: Path, prefix: str) -> None:
     host = on_a_host("systemd-journald.service", "multi-user.target", "multilog.service")
