@@ -8,6 +8,9 @@ from omnitron.planner.facts import HostFacts, Identity
 from omnitron.planner.processes import PlannedProcess
 from omnitron.planner.services import DYNAMIC_USER
 
+HARMLESS = frozenset({"KillMode", "KillSignal"})
+"""Raw directives that anybody may use: they say how the process's own end is asked for, as imports do."""
+
 Wrong = tuple[tuple[str, ...], str]
 """The key of the app that is wrong, and the message."""
 
@@ -29,7 +32,7 @@ def problem(process: PlannedProcess, app: App, facts: HostFacts) -> Wrong | None
 def _beyond_the_owner(process: PlannedProcess, app: App, facts: HostFacts) -> Wrong | None:
     if {process.user, process.group} & {"root", "0"}:
         return ("user",), "cannot run as root: a file that defines it belongs to another user; chown it to root"
-    if process.raw.unit or process.raw.service:
+    if process.raw.unit or process.raw.service.keys() - HARMLESS:
         return ("systemd",), (
             "cannot use raw directives, which could run anything as root: a file that defines it belongs to "
             "another user; chown it to root"
