@@ -95,6 +95,8 @@ def _import(tool: str, file: Path, target: Path | None, force: bool, project: st
     else:
         apps = len(imported.definition["apps"])
         output.line(f"wrote {target} ({apps} apps, {len(warnings)} warnings)")
+        if os.geteuid() == 0 and not all("user" in app for app in imported.definition["apps"]):
+            output.line("it belongs to root, so each app must name its user: add `user: www-data`, or chown the file")
         output.line(f"next: omnitron validate --config {target}")
 
 

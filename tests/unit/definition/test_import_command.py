@@ -42,7 +42,9 @@ def test_the_definition_on_stdout_and_warnings_on_stderr(omnitron, source):
 
 def test_what_is_written_is_valid(omnitron, source, tmp_path):
     result = omnitron("import", "compose", source, "--output", "omnitron.config.yaml", "--project", "mine")
-    assert result.stdout.startswith("wrote omnitron.config.yaml (1 apps, 1 warnings)\nnext: ")
+    assert result.stdout.startswith("wrote omnitron.config.yaml (1 apps, 1 warnings)\n")
+    assert ("each app must name its user" in result.stdout) == (os.geteuid() == 0)
+    assert "\nnext: omnitron validate" in result.stdout
     assert ": valid (1 app; stacks: dev)" in omnitron("validate", "--user").stdout
     assert "project: mine\n" in (tmp_path / "omnitron.config.yaml").read_text()
 
