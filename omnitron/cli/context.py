@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -91,7 +90,7 @@ def host_facts(scope: Scope, systemd_version: int | None, ecosystem: Ecosystem |
         helper_python=python,
         accounts=_accounts(scope),
         identity=_identity if scope.is_live else None,
-        reaches=_reaches if scope.is_live else None,
+        reaches=_reaches if scope.is_live and os.geteuid() == 0 else None,
         distribution=host.packaged_units() - {names.WATCHER}
         if scope.is_live and scope.name == "system"
         else frozenset(),
@@ -214,22 +213,19 @@ def _identity(uid: int) -> Identity:
 
 
 def _reaches(uid: int, path: Path) -> bool:
-    """Whether a user can get to `path`, by the permissions of the folders above it, and of those above what it is."""
-    user = _identity(uid)
+    """Whether a user can get to `path`, or to what there is of it; asked as that user, for whatever is in the way."""
+    import pwd
+    import subprocess
 
-    def lets_in(folder: Path) -> bool:
-        status = folder.stat()
-        if status.st_uid == uid:
-            return bool(status.st_mode & stat.S_IXUSR)
-        of_group = str(status.st_gid) in user.groups
-        return bool(status.st_mode & (stat.S_IXGRP if of_group else stat.S_IXOTH))
-
+    present = next(one for one in (path, *path.parents) if os.path.lexists(one))
     try:
-        return all(lets_in(folder) for folder in {*path.parents, *Path(os.path.realpath(path)).parents})
-    except FileNotFoundError:
-        return True  # there is nothing to bind yet
-    except OSError:
+        account = pwd.getpwuid(uid)
+        groups = os.getgrouplist(account.pw_name, account.pw_gid)
+        asked = ["/usr/bin/test", "-L", str(present), "-o", "-e", str(present)]
+        done = subprocess.run(asked, user=uid, group=account.pw_gid, extra_groups=groups, cwd="/", env={})
+    except (KeyError, OSError, ValueError):
         return False
+    return done.returncode == 0
 
 
 def make_plan(

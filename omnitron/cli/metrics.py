@@ -67,7 +67,8 @@ def _cells(process: dict[str, Any]) -> list[str]:
         return "-" if process[key] is None else output.size(process[key])
 
     def number(key: str) -> str:
-        return "-" if process[key] is None else str(process[key])
+        # A watcher that has not been restarted since an upgrade may not have it.
+        return "-" if process.get(key) is None else str(process[key])
 
     return [
         f"{process['cpu']:.1f}%",

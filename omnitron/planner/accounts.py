@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from omnitron.definition.loader import App
 from omnitron.planner import hardening
 from omnitron.planner.facts import HostFacts, Identity
@@ -42,20 +44,40 @@ def _beyond_the_owner(process: PlannedProcess, app: App, facts: HostFacts) -> Wr
     owner = facts.identity(app.owner)
     is_said_by_root = app.source.owner == 0
     if process.user not in owner.users | {DYNAMIC_USER} and not (is_said_by_root and process.user == app.entry.user):
-        return ("user",), _message(f"as {process.user!r}", owner)
+        return ("user",), not_the_owner(f"as {process.user!r}", owner)
     group = process.group
     if group is not None and group not in owner.groups and not (is_said_by_root and group == app.entry.group):
-        return ("group",), _message(f"with the group {group!r}", owner)
-    for path in hardening.bound(process) if facts.reaches else ():
-        if facts.reaches and not facts.reaches(app.owner, path):
-            return (), (
-                f"cannot use {path}: a file that defines it belongs to {owner.name}, who cannot get there; "
-                "move it, or chown that file to root"
-            )
-    return None
+        return ("group",), not_the_owner(f"with the group {group!r}", owner)
+    path = next((path for path in _chosen_paths(process, app, facts) if not reaches(app.owner, path, facts)), None)
+    return None if path is None else ((), unreachable(path, owner))
 
 
-def _message(how: str, owner: Identity) -> str:
+def _chosen_paths(process: PlannedProcess, app: App, facts: HostFacts) -> list[Path]:
+    """Return the paths that systemd binds by the word of somebody who is not root."""
+    ours = (facts.package_folder, facts.host_python.parent.parent, facts.host_python.resolve().parent.parent)
+    roots: tuple[Path, ...] = ()
+    if app.source.owner == 0:
+        if app.system_source is None or app.system_source.owner == 0:
+            return []
+        roots = (process.project, app.folder)
+    return [path for path in hardening.bound(process) if not any(map(path.is_relative_to, (*ours, *roots)))]
+
+
+def reaches(uid: int, path: Path, facts: HostFacts) -> bool:
+    """Whether a user can get to `path`; where nobody can tell, yes."""
+    return facts.reaches is None or facts.reaches(uid, path)
+
+
+def unreachable(path: Path, owner: Identity) -> str:
+    """Return the message about a path that `owner`, who defines what uses it, cannot get to."""
+    return (
+        f"cannot use {path}: a file that defines it belongs to {owner.name}, who cannot get there; "
+        "move it, or chown that file to root"
+    )
+
+
+def not_the_owner(how: str, owner: Identity) -> str:
+    """Return the message about running as somebody, or `with the group …`, that `owner` is not."""
     return (
         f"cannot run {how}: a file that defines it belongs to {owner.name}, who is not; leave it out, or chown that "
         "file to root"

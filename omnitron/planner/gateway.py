@@ -16,6 +16,7 @@ from omnitron.definition.ecosystem import Gateway
 from omnitron.definition.infrastructure import DockerService, ServiceRequirement
 from omnitron.definition.loader import Ecosystem
 from omnitron.definition.process import Paths
+from omnitron.definition.source import Source
 from omnitron.errors import Problem
 from omnitron.gateway import contained
 from omnitron.gateway.routes import PAGE, Redis, Route, Site, Upstream, files, problems
@@ -26,8 +27,8 @@ from omnitron.infra.providers import Provider
 from omnitron.infra.redis_numbers import GATEWAY
 from omnitron.infra.resolved import Infra
 from omnitron.infra.services import Service
-from omnitron.planner import containers
-from omnitron.planner.facts import HostFacts
+from omnitron.planner import accounts, containers
+from omnitron.planner.facts import HostFacts, Identity
 from omnitron.planner.groups import Apps
 from omnitron.planner.processes import Listener, Native, PlannedProcess, Probe
 from omnitron.planner.programs import Program
@@ -260,3 +261,13 @@ def wrong(ecosystem: Ecosystem, infra: Infra, site: Site, facts: HostFacts) -> I
     if facts.accounts is not None and not ecosystem.owner_is_root and site.gateway.user in ("root", "0"):
         message = "cannot run as root: a file that defines it belongs to another user; chown it to root"
         yield source.problem(("gateway", "user"), message)
+    elif facts.identity and not facts.is_user and not ecosystem.owner_is_root:
+        yield from _beyond_the_owner(source, site, facts.identity(source.owner), facts)
+
+
+def _beyond_the_owner(source: Source, site: Site, owner: Identity, facts: HostFacts) -> Iterator[Problem]:
+    if site.gateway.user not in owner.users | {Gateway.model_fields["user"].default}:
+        yield source.problem(("gateway", "user"), accounts.not_the_owner(f"as {site.gateway.user!r}", owner))
+    for path in filter(None, (site.folder, site.page, site.certificate, site.key)):
+        if not accounts.reaches(source.owner, path, facts):
+            yield source.problem(("gateway",), accounts.unreachable(path, owner))

@@ -89,7 +89,7 @@ def directives(process: PlannedProcess, facts: HostFacts) -> Directives:
     if process.hardening == "strict" and process.hosted:
         # Python has no JIT; node and the JVM could not start with it.
         chosen["memory_deny_write_execute"] = True
-    hidden = TEMPORARY + (HOMES if process.hardening == "strict" else ())
+    hidden = _hidden(process)
     writable = _writable(process)
     chosen["bind_read_only_paths"] = _bound(_reads(process, facts), facts.helpers, hidden, writable)
     binds: list[Value] = [Bind(str(p)) for p in writable if _below(p, hidden)]
@@ -103,9 +103,13 @@ def directives(process: PlannedProcess, facts: HostFacts) -> Directives:
 
 def bound(process: PlannedProcess) -> list[Path]:
     """Return the paths that the definition names and that systemd, as root, may bind for the process."""
-    hidden = TEMPORARY + (HOMES if process.hardening == "strict" else ())
-    named = [process.project, process.folder, *process.program.reads, *_writable(process)]
-    return [] if process.hardening == "off" else [path for path in dict.fromkeys(named) if _below(path, hidden)]
+    if process.hardening == "off":
+        return []
+    return [path for path in dict.fromkeys((*_named(process), *_writable(process))) if _below(path, _hidden(process))]
+
+
+def _hidden(process: PlannedProcess) -> tuple[Path, ...]:
+    return TEMPORARY + (HOMES if process.hardening == "strict" else ())
 
 
 def _writable(process: PlannedProcess) -> list[Path]:
@@ -116,16 +120,22 @@ def _needs_low_port(process: PlannedProcess) -> bool:
     return any(listener.port < FIRST_FREE_PORT and not listener.activated for listener in process.listeners)
 
 
-def _reads(process: PlannedProcess, facts: HostFacts) -> list[Path]:
+def _named(process: PlannedProcess) -> list[Path]:
+    """Return what it reads, by the definition's word."""
     paths = [process.project, process.folder, *process.program.reads]
+    if process.hosted and process.hosted.jwt_key and not process.hosted.manager_reads_key:
+        paths.append(process.hosted.jwt_key)
+    return paths
+
+
+def _reads(process: PlannedProcess, facts: HostFacts) -> list[Path]:
+    paths = _named(process)
     if process.probe:
         paths.append(facts.helpers)
     if process.native or process.secrets:
         paths.append(facts.package_folder / "omnitron")
     if process.told:
         paths.append(facts.specs)
-    if process.hosted and process.hosted.jwt_key and not process.hosted.manager_reads_key:
-        paths.append(process.hosted.jwt_key)
     return paths
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -247,6 +247,8 @@ def _process(
             str(spec), app.working_directory, ecosystem.folder, facts.host_python, facts.package_folder
         )
     assert program is not None
+    critical = any(level.critical for level in levels)
+    policies = [level.restart_policy for level in reversed(levels)]
     return PlannedProcess(
         prefix=ecosystem.config.unit_prefix,
         stack=stack_name,
@@ -258,8 +260,8 @@ def _process(
         folder=app.working_directory,
         project=ecosystem.folder,
         environment=environment,
-        critical=any(level.critical for level in levels),
-        restarts=resolve(ecosystem.config.supervision, [level.restart_policy for level in reversed(levels)]),
+        critical=critical,
+        restarts=replace(resolve(ecosystem.config.supervision, policies), critical=critical),
         startup_timeout=startup_timeout,
         stop_timeout=shutdown.timeout,
         stop_priority=shutdown.priority,

@@ -21,6 +21,8 @@ class Restarts:
     backoff: Backoff
     grouped: bool = False
     """Whether the restart of others follows from its crash."""
+    critical: bool = False
+    """Whether the end of its stack follows from its final crash: which one that is, systemd does not say."""
 
     @property
     def has_delay(self) -> bool:
@@ -30,7 +32,7 @@ class Restarts:
     @property
     def has_record(self) -> bool:
         """Whether a helper counts the crashes. For one process without a delay systemd's own limit will do."""
-        return self.enabled and (self.backoff.initial > 0 or self.grouped)
+        return self.enabled and (self.backoff.initial > 0 or self.grouped or self.critical)
 
     @property
     def budget_text(self) -> str:

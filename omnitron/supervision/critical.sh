@@ -19,11 +19,11 @@ shift
 # A pattern is systemd's to match.
 set -f
 
-PROPERTIES=Id,ActiveState,Job,Result,InvocationID,Restart,ExecStopPost
+PROPERTIES=Id,ActiveState,Job,Result,InvocationID
 
 # Reads these of each unit, a blank line after each, into $verdict: failed, wait, or fine.
 judge() {
-    up='' coming='' failed='' counted=''
+    up='' coming='' failed=''
     while IFS='=' read -r key value; do
         case $key in
         Id) id=$value ;;
@@ -31,12 +31,7 @@ judge() {
         Job) job=$value ;;
         Result) result=$value ;;
         InvocationID) run=$value ;;
-        Restart) restart=$value ;;
-        ExecStopPost) counted=yes ;;
-        '')
-            judge_unit
-            counted=''
-            ;;
+        '') judge_unit ;;
         esac
     done
     verdict=fine
@@ -57,20 +52,17 @@ judge_unit() {
 
 # What fails while it stops, has not failed for good; systemd reports it to OnFailure= all the same.
 was_stopped() {
-    [ "$result" != start-limit-hit ] || return 1
-    # Without a crash helper it is systemd that gives up, and it says so.
-    [ -n "$counted" ] || [ "$restart" = no ] || return 0
     noted=
     [ ! -r "$notes/$id.stop" ] || read -r noted <"$notes/$id.stop"
-    [ -n "$run" ] && [ "$noted" = "$run" ]
+    [ "$result" != start-limit-hit ] && [ -n "$run" ] && [ "$noted" = "$run" ]
 }
 
 end_if_failed() {
     found=$(/usr/bin/systemctl "$scope" show --property=$PROPERTIES -- $1)
+    [ -n "$found" ] || return 0
     judge <<END
-$found${found:+
+$found
 
-}
 END
     case $verdict in
     failed)

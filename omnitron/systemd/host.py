@@ -25,7 +25,7 @@ def version() -> int:
     return int(match[1]) if match else 0
 
 
-PACKAGED = ("/usr/lib/systemd/system", "/lib/systemd/system", "/usr/local/lib/systemd/system")
+PACKAGED = ("/usr/lib/systemd/system", "/lib/systemd/system")
 """Where packages bring units of the system's manager."""
 
 

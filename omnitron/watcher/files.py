@@ -69,6 +69,8 @@ class Files:
         self._waiting: dict[Key, Waiting] = {}
         self._said: set[str] = set()
         self._gone: set[tuple[str, Key]] = set()
+        self._missed: set[tuple[str, Key]] = set()
+        """Roots that are to be found again, and those of them of which it was said."""
         self._timer: asyncio.TimerHandle | None = None
         self._is_closed = False
 
@@ -99,6 +101,12 @@ class Files:
         with contextlib.suppress(RuntimeError):  # which may have ended
             self._loop.call_soon_threadsafe(self._look_later)
 
+    def _lost(self, folder: str, keys: set[Key]) -> bool:
+        """Whether a folder that is there no more is one that a definition names: then it is looked for."""
+        roots = {(folder, key) for key in keys if key in self._apps and folder in self._apps[key][0].folders}
+        self._gone |= roots
+        return bool(roots)
+
     def _look_later(self) -> None:
         if not self._is_closed:
             self._timer = self._loop.call_later(AGAIN_S, self._look_for_roots)
@@ -110,9 +118,10 @@ class Files:
             folder, key = root
             if root in watched:
                 self._gone.discard(root)
+                self._missed.discard(root)
             elif not Path(folder).is_dir():
-                if root not in self._gone:
-                    self._gone.add(root)
+                if root not in self._missed:
+                    self._missed.add(root)
                     log.warning("%s is not there: %s is watched again once it is", folder, key[1])
             elif root in self._gone:
                 self._gone.discard(root)
@@ -171,11 +180,11 @@ class Files:
             if event.mask & flags.Q_OVERFLOW:
                 self._restart_all()
             elif event.mask & flags.IGNORED:
-                self._folders.pop(event.wd, None)
+                self._lost(*self._folders.pop(event.wd, ("", set[Key]())))
             elif event.wd in self._folders:
                 folder, keys = self._folders[event.wd]
                 if event.mask & flags.MOVE_SELF:
-                    if any(folder in policy.folders for policy, _ in self._apps.values()):
+                    if self._lost(folder, keys):
                         self._leave(folder)
                     continue
                 self._take(f"{folder}/{event.name}", event.mask, keys)

@@ -62,7 +62,8 @@ def judge(
     else:
         # The strategy has changed: nothing of what was begun under the other one is to be finished. And should it
         # change again, what crashes until then is no concern of the group.
-        memory = replace(memory, seen=crashes.first_memory(view).seen, presumed={}, recovery=IDLE, ending=())
+        seen = {**memory.seen, **crashes.first_memory(view).seen}
+        memory = replace(memory, seen=seen, presumed={}, recovery=IDLE, ending=())
     memory = replace(memory, reasons=_reasons(memory, view))
     return memory, tuple(_jobs(stack, group, memory, view))
 

@@ -12,6 +12,7 @@ from projects import Make, Project
 
 SLEEP = ["sleep", "1000"]
 OFF = "/etc/systemd/system/omnitron-watcher.service.d/off.conf"
+LAST = {"delay": 0, "maxRestarts": 0}
 FAST = {"backoff": {"type": "fixed", "initial": 100, "max": 100}}
 
 
@@ -359,7 +360,7 @@ def test_a_critical_app_that_fails_in_its_stop_ends_nothing(machine: Machine, ma
     project = make(
         [
             {"name": "core", "command": ["sh", "-c", script], "critical": True},
-            {"name": "plain", "command": ["sh", "-c", script], "critical": True, "restartPolicy": {"delay": 0}},
+            {"name": "plain", "command": ["sh", "-c", script], "critical": True, "restartPolicy": LAST},
             {"name": "edge", "command": SLEEP},
         ]
     )
@@ -369,6 +370,10 @@ def test_a_critical_app_that_fails_in_its_stop_ends_nothing(machine: Machine, ma
         time.sleep(1.5)
         assert (project.state(name), project.state("edge")) == ("failed", "active")
         machine.systemctl("start", project.unit(name))
+    machine.run("kill", "-9", str(project.pid("plain")))
+    machine.wait(lambda: project.state("edge") == "inactive", 10, "its last crash ends the stack")
+    assert "final failure of its critical app plain" in project.omnitron("status", check=False).stdout
+    project.omnitron("up")
     project.omnitron("down")
     time.sleep(1.5)
     assert "final failure" not in project.omnitron("status", check=False).stdout

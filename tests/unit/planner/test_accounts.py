@@ -97,6 +97,35 @@ def test_what_systemd_binds_is_what_the_owner_can_reach(
     assert ["belongs to nobody, who cannot get there" in line for line in found] == [True] * is_refused
 
 
+def test_the_paths_that_root_chose_are_roots_word(tmp_path: Path) -> None:
+    """A project of root's, in root's home, with a bootstrap of somebody else's."""
+    refuse = replace(on_a_host(), reaches=lambda uid, path: False)
+    it = bootstrap(tmp_path, {"name": "one", "command": ["/bin/true"]})
+    path = write(tmp_path, shop({"name": "a", "bootstrap": it, "user": "www-data"}, nobody=True))
+    os.chown(it, NOBODY, NOBODY)
+    assert wrong(path, refuse) == []
+    bootstrap(tmp_path, {"name": "one", "command": ["/bin/true"], "paths": {"write": ["/home/other"]}})
+    os.chown(it, NOBODY, NOBODY)
+    assert len(wrong(path, refuse)) == 1
+
+
+def test_a_users_gateway_is_that_users(tmp_path: Path) -> None:
+    (tmp_path / "closed").mkdir()
+
+    def found(**said: Any) -> list[str]:
+        path = write(tmp_path, shop({"name": "a", "command": ["x"]}, nobody=True, gateway={"port": 8080, **said}))
+        os.chown(path, NOBODY, NOBODY)
+        host = replace(on_a_host(), reaches=lambda uid, path: path.name != "closed")
+        return [line for line in wrong(path, host) if "gateway" in line]
+
+    assert found() == found(user="nobody") == []
+    assert "cannot run as 'games': a file that defines it belongs to nobody" in found(user="games")[0]
+    assert (
+        "cannot use closed: a file that defines it belongs to nobody, who cannot get there"
+        in found(configDir="closed")[0]
+    )
+
+
 @pytest.mark.parametrize("prefix", ["systemd", "multi"])
 def test_a_users_definition_cannot_take_a_prefix_of_the_distribution(tmp_path: Path, prefix: str) -> None:
     host = on_a_host("systemd-journald.service", "multi-user.target", "multilog.service")

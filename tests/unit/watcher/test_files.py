@@ -137,6 +137,23 @@ def test_a_folder_that_is_moved_inside_goes_on_being_watched(tmp_path: Path) -> 
     assert heard({A: policy(tmp_path)}, act)[-1] == (A, [f"{tmp_path}/new/x.py"])
 
 
+def test_a_folder_that_is_made_again_at_once_is_watched_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anybody has looked whether it is there."""
+    monkeypatch.setattr(module, "AGAIN_S", 0.3)
+    root = tmp_path / "src"
+    root.mkdir()
+
+    async def act() -> None:
+        root.rmdir()
+        root.mkdir()
+        (root / "first.py").write_text("1")
+        await asyncio.sleep(0.4 + 3 * DEBOUNCE_MS / 1000)
+        (root / "second.py").write_text("2")
+
+    told = heard({A: policy(root)}, act)
+    assert [paths for _, paths in told] == [[f"{root}/first.py"], [f"{root}/second.py"]]
+
+
 @pytest.mark.parametrize("how", ["removed", "moved", "missing"])
 def test_a_folder_that_is_made_again_is_watched_again(
     tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch

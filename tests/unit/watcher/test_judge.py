@@ -297,6 +297,14 @@ def test_what_crashed_under_another_strategy_is_no_concern_of_a_group(tmp_path: 
     assert decide(replace(of, strategy="one_for_all"), memory, seen({"a": crash(final=final)}))[1] == []
 
 
+def test_what_a_group_has_recovered_from_is_not_replayed_when_its_strategy_comes_back(tmp_path: Path) -> None:
+    of = stack(tmp_path)
+    memory, _ = decide(of, Memory({service("a"): 5.0}), seen({"a": crash()}))
+    # The record of the group is none of one_for_one's.
+    memory, _ = decide(replace(of, strategy="one_for_one"), memory, seen())
+    assert decide(of, memory, seen({"a": crash()}))[1] == []
+
+
 def test_a_final_crash_that_has_been_mended_ends_nobody(tmp_path: Path) -> None:
     of = stack(tmp_path)
     memory, jobs = decide(of, Memory(), seen({"a": crash(final=True)}))
