@@ -108,9 +108,17 @@ def report_stack(stack: StackPolicy, readings: Readings) -> StackReport:
     apps = tuple(_app(stack, app, blocked.get(app.name), memory, readings) for app in stack.apps)
     ended_by = None
     if readings.unit(stack.critical_target).active == "active":
-        failed = (app.policy.name for app in apps if app.policy.critical and app.status in ("crashed", "errored"))
-        ended_by = next(failed, None)
+        failed = [app for app in apps if app.policy.critical and app.status in ("crashed", "errored")]
+        # Others may have failed only when they were stopped with the rest.
+        last = max(failed, key=lambda app: _given_up(app, readings), default=None)
+        ended_by = last.policy.name if last else None
     return StackReport(stack, readings.unit(stack.target).active, ended_by, apps)
+
+
+def _given_up(app: AppReport, readings: Readings) -> float:
+    """Return when one of an app's services was given up last, in unix seconds; 0 when none was."""
+    records = (readings.records.get(service.unit) for service in app.services)
+    return max((record.final.at for record in records if record and record.final), default=0.0)
 
 
 def with_cpu(report: StackReport, shares: dict[str, float]) -> StackReport:
