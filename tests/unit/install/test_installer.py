@@ -44,13 +44,19 @@ def test_a_definition_is_installed_and_changed(host: Host, plan: Make) -> None:
     assert len(host.reloads) == 2
 
 
+def written(host: Host) -> dict[Path, tuple[int, ...]]:
+    """What changes with each write, and with no look."""
+    found = {path: path.stat() for path in host.root.rglob("*") if path.name != "lock"}
+    return {path: (it.st_ino, it.st_mode, it.st_size, it.st_mtime_ns, it.st_ctime_ns) for path, it in found.items()}
+
+
 def test_nothing_changed_is_nothing_written(host: Host, plan: Make) -> None:
     host.install(plan(BEFORE))
-    before = {path: path.stat() for path in host.root.rglob("*") if path.name != "lock"}
+    before = written(host)
     host.reloads.clear()
     (prepared,) = host.install(plan(BEFORE))
     assert prepared.difference.is_empty and not prepared.difference.changes
-    assert {path: path.stat() for path in before} == before
+    assert written(host) == before
     assert host.reloads == []
 
 
