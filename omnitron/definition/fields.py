@@ -231,9 +231,9 @@ Name = Annotated[
 Folder = Annotated[bool | str, BeforeValidator(parse_folder), WithJsonSchema({"type": ["boolean", "string"]})]
 """True, false, or the name of a folder."""
 Text = Annotated[str, BeforeValidator(parse_text), WithJsonSchema({"type": "string"})]
-
-Pattern = Annotated[str, BeforeValidator(parse_pattern), WithJsonSchema({"type": "string"})]
 """Text without NUL."""
+Pattern = Annotated[str, BeforeValidator(parse_pattern), WithJsonSchema({"type": "string"})]
+"""A line as in a .gitignore."""
 Function = Annotated[
     str,
     BeforeValidator(parse_function),

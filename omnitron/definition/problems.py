@@ -37,6 +37,7 @@ ELSEWHERE = {
     "port": "transports.http.port",
     "ports": "transports.http.port",
     "environment": "env",
+    "cmd": "command",
     "replicas": "instances",
 }
 """Keys that others have, and where that is said here."""

@@ -6,10 +6,12 @@ from collections.abc import Iterable
 
 from omnitron.definition.loader import Ecosystem, is_roots_own
 from omnitron.errors import Problem
-from omnitron.names import WATCHER, unit_part
+from omnitron.names import unit_part
 from omnitron.planner.facts import HostFacts
 
 AT = ("unitPrefix",)
+OURS = "omnitron"
+"""Where a package has brought units with this prefix, they are of this program."""
 
 
 def problems(ecosystem: Ecosystem, units: Iterable[str], facts: HostFacts) -> list[Problem]:
@@ -24,8 +26,7 @@ def problems(ecosystem: Ecosystem, units: Iterable[str], facts: HostFacts) -> li
         return [ecosystem.source.problem(AT, f"{message}; choose another unitPrefix")]
     prefix = unit_part(ecosystem.config.unit_prefix)
     theirs = sorted(name for name in facts.distribution if name.startswith(tuple(f"{prefix}{end}" for end in "-@.")))
-    # What is named omnitron is our own.
-    if theirs and prefix != WATCHER.partition("-")[0] and not is_roots_own(ecosystem.source):
+    if theirs and prefix != OURS and not is_roots_own(ecosystem.source):
         message = (
             f"cannot use the prefix {prefix!r}: units of the distribution have it, such as {theirs[0]}, and its "
             "folders; choose another, or chown the definition to root"

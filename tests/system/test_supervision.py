@@ -121,12 +121,18 @@ def test_operator_restarts_cost_nothing(machine: Machine, make: Make) -> None:
     assert project.status()["app"]["restarts"] == 0
 
 
-def test_stop_during_a_delay_is_immediate(machine: Machine, make: Make) -> None:
+def waiting(machine: Machine, make: Make) -> Project:
+    """An app that has crashed, and waits for half a minute."""
     supervision = {"backoff": {"type": "fixed", "initial": "30s", "max": "30s"}}
     project = make([{"name": "app", "command": SLEEP}], supervision=supervision)
     project.omnitron("up")
     machine.run("kill", "-9", str(project.pid("app")))
     machine.wait(lambda: machine.show(project.unit("app"), "SubState") == "start-pre", 5, "it waits")
+    return project
+
+
+def test_stop_during_a_delay_is_immediate(machine: Machine, make: Make) -> None:
+    project = waiting(machine, make)
     before = time.monotonic()
     machine.systemctl("stop", project.unit("app"))
     assert time.monotonic() - before < 15
@@ -396,11 +402,7 @@ def test_a_critical_pool_has_failed_with_its_last_instance(machine: Machine, mak
 
 
 def test_a_reset_ends_a_delay(machine: Machine, make: Make) -> None:
-    supervision = {"backoff": {"type": "fixed", "initial": "30s", "max": "30s"}}
-    project = make([{"name": "app", "command": SLEEP}], supervision=supervision)
-    project.omnitron("up")
-    machine.run("kill", "-9", str(project.pid("app")))
-    machine.wait(lambda: machine.show(project.unit("app"), "SubState") == "start-pre", 5, "it waits")
+    project = waiting(machine, make)
     before = time.monotonic()
     project.omnitron("reset", "app")
     assert project.state("app") == "active"

@@ -28,6 +28,11 @@ ONE_VALUE = [
         "apps.web.comand: cannot use this key: it is unknown (did you mean 'command'?)",
     ),
     (
+        only(cmd="x"),
+        "cmd",
+        "apps.web.cmd: cannot use this key: it is unknown (it is called 'command' here)",
+    ),
+    (
         only(replicas=80),
         "replicas",
         "apps.web.replicas: cannot use this key: it is unknown (it is called 'instances' here)",
