@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
     from omnitron.definition.authoring import define_ecosystem, define_system
     from omnitron.definition.rules import DefineSystemError
-    from omnitron.host.auth import requires
-    from omnitron.host.authoring import service, topology
-    from omnitron.host.calls import Call, current_call
+    from omnitron.host.auth.identity import requires
     from omnitron.host.config import Config
     from omnitron.host.context import Context
-    from omnitron.host.errors import RpcError
-    from omnitron.host.proxy import Proxy
+    from omnitron.host.decorators import service, topology
+    from omnitron.host.rpc.calls import Call, current_call
+    from omnitron.host.rpc.errors import RpcError
+    from omnitron.host.rpc.proxy import Proxy
 
 __all__ = [
     "Call",
@@ -42,15 +42,15 @@ _HOMES = {
     "define_ecosystem": "omnitron.definition.authoring",
     "define_system": "omnitron.definition.authoring",
     "DefineSystemError": "omnitron.definition.rules",
-    "Call": "omnitron.host.calls",
+    "Call": "omnitron.host.rpc.calls",
     "Config": "omnitron.host.config",
     "Context": "omnitron.host.context",
-    "Proxy": "omnitron.host.proxy",
-    "RpcError": "omnitron.host.errors",
-    "current_call": "omnitron.host.calls",
-    "requires": "omnitron.host.auth",
-    "service": "omnitron.host.authoring",
-    "topology": "omnitron.host.authoring",
+    "Proxy": "omnitron.host.rpc.proxy",
+    "RpcError": "omnitron.host.rpc.errors",
+    "current_call": "omnitron.host.rpc.calls",
+    "requires": "omnitron.host.auth.identity",
+    "service": "omnitron.host.decorators",
+    "topology": "omnitron.host.decorators",
 }
 
 

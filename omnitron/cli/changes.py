@@ -21,7 +21,7 @@ def running_units(scope: Scope, plan: Plan) -> frozenset[str]:
     """Return the names of the project's units that are not inactive; empty where no manager answers."""
     from omnitron import names
     from omnitron.install.installer import manifests
-    from omnitron.systemd.listing import list_units
+    from omnitron.systemd.systemctl import list_units
 
     if not scope.is_live:
         return frozenset()

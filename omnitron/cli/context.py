@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from omnitron.install.scope import Scope
     from omnitron.planner.facts import HostFacts, Identity, SecretPlaces, Taken
     from omnitron.planner.plan import Plan
-    from omnitron.secrets.kept import SecretStore
+    from omnitron.secrets.store import SecretStore
 
 OLDEST, NEWEST = 252, 999
 PRODUCTION = "production"
@@ -74,9 +74,9 @@ def host_facts(scope: Scope, systemd_version: int | None, ecosystem: Ecosystem |
 
     With `ecosystem` also what it takes to install it: which secrets there are, and which ports are taken.
     """
-    from omnitron.infra import found
+    from omnitron.operations.host_facts import servers
     from omnitron.planner.facts import HostFacts
-    from omnitron.systemd import host
+    from omnitron.systemd import local
 
     if systemd_version is not None and not OLDEST <= systemd_version <= NEWEST:
         raise UsageError(f"cannot write units for systemd {systemd_version}: the oldest that will do is {OLDEST}")
@@ -84,14 +84,14 @@ def host_facts(scope: Scope, systemd_version: int | None, ecosystem: Ecosystem |
     python = STABLE_PYTHON if STABLE_PYTHON.exists() else Path(sys.executable)
     specs = replace(scope, root=None).policies
     return HostFacts(
-        systemd_version=systemd_version or host.version(),
+        systemd_version=systemd_version or local.version(),
         scope=scope.name,
         helpers=helpers,
         helper_python=python,
         accounts=_accounts(scope),
         identity=_identity if scope.is_live else None,
         reaches=_reaches if scope.is_live and os.geteuid() == 0 else None,
-        distribution=host.packaged_units() - {names.WATCHER}
+        distribution=local.packaged_units() - {names.WATCHER}
         if scope.is_live and scope.name == "system"
         else frozenset(),
         host_python=Path(sys.executable),
@@ -101,15 +101,15 @@ def host_facts(scope: Scope, systemd_version: int | None, ecosystem: Ecosystem |
         helpers_owner=_other_owner(helpers),
         secrets=_secrets(scope, ecosystem),
         taken=_taken(scope, checks=ecosystem is not None),
-        programs=found.programs() if scope.is_live else None,
-        refusal=found.refusal if scope.is_live and ecosystem is not None else None,
+        programs=servers.programs() if scope.is_live else None,
+        refusal=servers.refusal if scope.is_live and ecosystem is not None else None,
     )
 
 
 def _secrets(scope: Scope, ecosystem: Ecosystem | None) -> SecretPlaces:
     """Return where secrets are, and those of the stacks that are to be installed."""
     from omnitron.planner.facts import SecretPlaces
-    from omnitron.secrets.given import Known
+    from omnitron.secrets.from_environment import Known
 
     sealed = scope.name == "user"
     known: Callable[[str], Known | None] | None = None
@@ -128,7 +128,7 @@ def _secrets(scope: Scope, ecosystem: Ecosystem | None) -> SecretPlaces:
 
 def passphrase_file() -> Path | None:
     """Return the file with the passphrase of sealed secrets, where the environment names one."""
-    from omnitron.secrets.kept import PASSPHRASE_FILE
+    from omnitron.secrets.store import PASSPHRASE_FILE
 
     given = os.environ.get(PASSPHRASE_FILE)
     return Path(given).absolute() if given else None
@@ -137,18 +137,18 @@ def passphrase_file() -> Path | None:
 def secret_store(scope: Scope, stem: str, project: str) -> SecretStore:
     """Return the secrets of a stack of a project: `stem` is `omnitron-dev`."""
     if scope.name == "user":
-        from omnitron.secrets.sealed import SealedStore
+        from omnitron.secrets.sealed_store import SealedStore
 
         return SealedStore(scope.secrets / f"{stem}.sealed", passphrase_file())
-    from omnitron.secrets.systemd import CredentialStore
+    from omnitron.secrets.credential_store import CredentialStore
 
     return CredentialStore(scope.secrets / stem, project)
 
 
 def _taken(scope: Scope, *, checks: bool) -> Taken:
-    from omnitron.infra import found
-    from omnitron.observe.installed import read_policies
+    from omnitron.operations.host_facts import servers
     from omnitron.planner.facts import Taken
+    from omnitron.policy.store import read_policies
 
     if not scope.is_live:
         return Taken()
@@ -157,16 +157,16 @@ def _taken(scope: Scope, *, checks: bool) -> Taken:
     ports = {policy.stem: policy.ports for policy in installed if policy.ports}
     numbers = {policy.stem: policy.redis_numbers for policy in installed if policy.redis_numbers}
     providers = {policy.stem: {one.name: one.provider for one in policy.infra} for policy in installed}
-    return Taken(ports, numbers, providers, found.listening() if checks else frozenset())
+    return Taken(ports, numbers, providers, servers.listening() if checks else frozenset())
 
 
 def version_or_oldest() -> int:
     """Return the version of systemd here, or the oldest that will do where there is none."""
     from omnitron.errors import SystemdUnreachableError
-    from omnitron.systemd import host
+    from omnitron.systemd import local
 
     try:
-        return max(host.version(), OLDEST)
+        return max(local.version(), OLDEST)
     except SystemdUnreachableError:
         return OLDEST
 

@@ -71,7 +71,7 @@ def build(verbs: list[str]) -> typer.Typer:
     _global_options.__annotations__["version"] = Annotated[bool, typer.Option("--version", help="Print the version.")]
     app.callback()(_global_options)
     for verb in verbs:
-        module = import_module(f"omnitron.cli.{VERBS[verb]}")
+        module = import_module(f"omnitron.cli.verbs.{VERBS[verb]}")
         if hasattr(module, "app"):
             app.add_typer(module.app, name=verb)
         else:

@@ -10,7 +10,7 @@ from omnitron.names import Address, parse_address
 
 if TYPE_CHECKING:
     from omnitron.planner.plan import Plan, StackPlan
-    from omnitron.planner.processes import PlannedProcess
+    from omnitron.planner.resolve.process import PlannedProcess
 
 
 def find_process(plan: Plan, text: str) -> tuple[StackPlan, PlannedProcess]:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from omnitron import names
 from omnitron.definition import topology
+from omnitron.definition.app import Auth
 from omnitron.definition.directives import check_raw_unit
 from omnitron.definition.ecosystem import AppEntry, Stack
 from omnitron.definition.loader import App, Ecosystem, absolute, is_file, is_folder
 from omnitron.definition.problems import near
 from omnitron.definition.process import HealthProbe, ProcessSettings
 from omnitron.definition.source import KeyPath, Source
-from omnitron.definition.system import Auth
 from omnitron.errors import Problem
 
 INTERPRETED = (".py", ".js", ".mjs", ".cjs", ".ts", ".mts")

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from omnitron.definition.app import LogLevel
 from omnitron.definition.fields import (
     Argv,
     Duration,
@@ -21,7 +22,6 @@ from omnitron.definition.fields import (
 )
 from omnitron.definition.infrastructure import Infrastructure, ServiceOverride
 from omnitron.definition.process import Backoff, ProcessSettings, Shutdown
-from omnitron.definition.system import LogLevel
 
 
 class Watch(Model):

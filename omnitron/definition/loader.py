@@ -10,14 +10,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from omnitron.definition import trust
+from omnitron.definition import ownership
+from omnitron.definition.app import AppConfig, System
 from omnitron.definition.authoring import Kind
 from omnitron.definition.ecosystem import AppEntry, EcosystemConfig, Gateway
-from omnitron.definition.evaluate import evaluate
 from omnitron.definition.problems import validate
+from omnitron.definition.python.evaluate import evaluate
 from omnitron.definition.rules import broken_rules
 from omnitron.definition.source import KeyPath, Source, read_source
-from omnitron.definition.system import AppConfig, System
 from omnitron.errors import DefinitionError, OmnitronError, Problem
 
 ECOSYSTEM_STEM = "omnitron.config"
@@ -177,7 +177,7 @@ def load(path: Path) -> Ecosystem:
         app, wrong = _load_app(entry, source, index)
         apps.append(app)
         problems += wrong
-    account = trust.account_of(path, source.owner)
+    account = ownership.account_of(path, source.owner)
     ecosystem = Ecosystem(path, config, tuple(apps), source, account.pw_name, account.pw_uid == 0)
     problems += [problem for problem in check(ecosystem) if not _follows(problem, problems)]
     if problems:
@@ -201,7 +201,7 @@ def load_system(path: Path) -> System:
 
 def _read(path: Path, kind: Kind) -> Source:
     try:
-        trust.check_trusted(path)
+        ownership.check_trusted(path)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise DefinitionError([Problem(str(path), 0, "", f"cannot read: {reason}")]) from error

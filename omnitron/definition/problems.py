@@ -9,7 +9,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from omnitron.definition.fields import Model
-from omnitron.definition.remainder import without
+from omnitron.definition.salvage import without
 from omnitron.definition.source import KeyPath, Source, own_key, same_key, value_at
 from omnitron.errors import Problem
 

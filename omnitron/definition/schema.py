@@ -11,9 +11,9 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
+from omnitron.definition.app import AppConfig, System
 from omnitron.definition.ecosystem import EcosystemConfig
 from omnitron.definition.fields import HOSTED, LATER
-from omnitron.definition.system import AppConfig, System
 
 ROOTS: dict[str, type[BaseModel]] = {"ecosystem": EcosystemConfig, "system": System, "app": AppConfig}
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

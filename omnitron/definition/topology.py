@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from omnitron.definition.app import Process, System
 from omnitron.definition.fields import Model
 from omnitron.definition.loader import App, Ecosystem, is_folder
-from omnitron.definition.modules import find_module, is_path, services_in
 from omnitron.definition.problems import near, validate
+from omnitron.definition.service_scan import find_module, is_path, services_in
 from omnitron.definition.source import KeyPath, Source
-from omnitron.definition.system import Process, System
 from omnitron.errors import Problem
 
 

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping
 from types import ModuleType
 from typing import Any
 
-from omnitron.host.authoring import Topology, name_of
 from omnitron.host.config import Config
 from omnitron.host.context import Context
-from omnitron.host.methods import ServiceError
+from omnitron.host.decorators import Topology, name_of
+from omnitron.host.rpc.methods import ServiceError
 
 FITTING = (
     'it can be a Context, Config, logging.Logger, another service of the module, or Annotated[..., topology("Name")]'

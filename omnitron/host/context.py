@@ -7,11 +7,11 @@ import logging
 from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
-from omnitron.host.calls import detached
+from omnitron.host.rpc.calls import detached
 
 if TYPE_CHECKING:
     from omnitron.host.config import Config
-    from omnitron.host.metrics import Registry
+    from omnitron.host.telemetry.metrics import Registry
 
 LAST_WORDS_S = 2.0
 """Longest time for background tasks to end when they are cancelled."""

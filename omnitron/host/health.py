@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import Any, Literal
 
-from omnitron.host.calls import is_cancelled
-from omnitron.host.reason import one_line
+from omnitron.host.failure import one_line
+from omnitron.host.rpc.calls import is_cancelled
 
 Status = Literal["healthy", "degraded", "unhealthy"]
 STATUSES: tuple[Status, ...] = ("healthy", "degraded", "unhealthy")

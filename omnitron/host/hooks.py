@@ -8,10 +8,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from omnitron.host.calls import is_cancelled
 from omnitron.host.context import Context
+from omnitron.host.failure import FailureError
 from omnitron.host.loading import Loader
-from omnitron.host.reason import FailureError
+from omnitron.host.rpc.calls import is_cancelled
 from omnitron.host.spec import Hooks
 
 MOMENTS = (

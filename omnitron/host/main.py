@@ -10,11 +10,12 @@ import sys
 from pathlib import Path
 
 from omnitron.errors import OmnitronError
-from omnitron.host import logs, reason
+from omnitron.host import failure as reason
 from omnitron.host.process import Process, TraceFilter
 from omnitron.host.spec import read
+from omnitron.host.telemetry import logging as logs
 from omnitron.names import EXIT_MESSAGE_ID
-from omnitron.secrets import credentials
+from omnitron.programs.secrets import credentials
 
 
 def main() -> int:

@@ -14,24 +14,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omnitron.errors import OmnitronError
-from omnitron.host import guard
-from omnitron.host.calls import current_call
-from omnitron.host.client import Client
+from omnitron.host.auth import hooks as guard
 from omnitron.host.config import Config, ConfigSource
 from omnitron.host.container import build, service_classes
 from omnitron.host.context import Context
+from omnitron.host.failure import FailureError
 from omnitron.host.health import Health
 from omnitron.host.hooks import HookTable, run_guarded
 from omnitron.host.loading import Loader
-from omnitron.host.methods import table
-from omnitron.host.proxy import Missing, Proxy
-from omnitron.host.reason import FailureError
+from omnitron.host.rpc.calls import current_call
+from omnitron.host.rpc.client import Client
+from omnitron.host.rpc.methods import table
+from omnitron.host.rpc.proxy import Missing, Proxy
 from omnitron.host.spec import Spec
-from omnitron.host.transports import Transports
+from omnitron.host.transports.listeners import Transports
 from omnitron.supervision import notify
 
 if TYPE_CHECKING:
-    from omnitron.host.tracing import Tracing
+    from omnitron.host.telemetry.tracing import Tracing
 
 log = logging.getLogger(__name__)
 
@@ -127,7 +127,7 @@ class Process:
         except Exception as error:
             raise FailureError("open its sockets", error) from error
         if spec.statsd and spec.metrics:
-            from omnitron.host import statsd
+            from omnitron.host.telemetry import statsd
 
             prefix = ".".join(
                 (spec.project, spec.stack, spec.app, spec.process, *([str(n)] if (n := _instance()) else []))
@@ -155,7 +155,7 @@ class Process:
             return None
         try:
             # Imported here: who is not traced does not pay for it, and need not have it.
-            from omnitron.host.tracing import configure
+            from omnitron.host.telemetry.tracing import configure
 
             tracer = configure(
                 spec.tracing,

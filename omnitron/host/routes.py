@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import compile_path
 
-from omnitron.host.auth import required_roles
+from omnitron.host.auth.identity import required_roles
 
 Scope = MutableMapping[str, Any]
 

@@ -6,11 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from omnitron.definition.fields import Model
-from omnitron.definition.infrastructure import DockerService, ServiceRequirement
-from omnitron.definition.loader import App
-from omnitron.definition.source import KeyPath, Source
-from omnitron.definition.system import (
+from omnitron.definition.app import (
     AppConfig,
     Bucket,
     Database,
@@ -21,6 +17,10 @@ from omnitron.definition.system import (
     Requirements,
     S3Requirement,
 )
+from omnitron.definition.fields import Model
+from omnitron.definition.infrastructure import DockerService, ServiceRequirement
+from omnitron.definition.loader import App
+from omnitron.definition.source import KeyPath, Source
 from omnitron.errors import Problem
 
 M = TypeVar("M", bound=Model)

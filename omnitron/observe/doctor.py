@@ -13,7 +13,7 @@ from typing import Literal
 
 from omnitron.errors import OmnitronError
 from omnitron.observe.cgroups import hierarchy
-from omnitron.systemd import host
+from omnitron.systemd import local
 
 State = Literal["ok", "warn", "fail"]
 
@@ -85,7 +85,7 @@ def examine(subject: Subject) -> list[Finding]:
 def check_version(subject: Subject) -> Iterator[Finding]:
     """Look at the version of systemd."""
     try:
-        version = host.version()
+        version = local.version()
     except OmnitronError as error:
         yield Finding("systemd", "fail", error.brief, "apt install systemd")
         return
@@ -98,7 +98,7 @@ def check_version(subject: Subject) -> Iterator[Finding]:
 
 def check_booted(subject: Subject) -> Iterator[Finding]:
     """Look whether systemd runs, or a sandbox could."""
-    if host.is_booted():
+    if local.is_booted():
         yield Finding("booted", "ok", "systemd runs this host")
         return
     yield Finding("booted", "fail", "systemd does not run here: nothing can be started", "omnitron sandbox up")
@@ -108,13 +108,13 @@ def check_booted(subject: Subject) -> Iterator[Finding]:
 
 def check_bus(subject: Subject) -> Iterator[Finding]:
     """Look whether the manager answers on its bus."""
-    if not host.is_booted():
+    if not local.is_booted():
         return
     try:
         asyncio.run(_connect(subject.is_user))
     except OmnitronError as error:
         package = "dbus-user-session" if subject.is_user else "dbus"
-        is_there = host.bus_path(subject.is_user).exists()
+        is_there = local.bus_path(subject.is_user).exists()
         yield Finding("bus", "fail", error.brief, error.hint if is_there else f"apt install {package}; {error.hint}")
         return
     yield Finding("bus", "ok", f"{'your manager' if subject.is_user else 'systemd'} answers")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
-from omnitron.observe.policies import AppPolicy, ProcessPolicy, StackPolicy
-from omnitron.observe.readings import Readings, instance_number, services_of, usage_of
-from omnitron.supervision.memory import Memory
-from omnitron.supervision.record import Exit
+from omnitron.observe.snapshot import Readings, instance_number, services_of, usage_of
+from omnitron.policy.model import AppPolicy, ProcessPolicy, StackPolicy
+from omnitron.supervision.state.crash_record import Exit
+from omnitron.supervision.state.group_state import Memory
 
 Status = Literal["stopped", "starting", "online", "stopping", "errored", "crashed"]
 

@@ -8,20 +8,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from omnitron.definition.later import without_effect
 from omnitron.definition.loader import App, Ecosystem
+from omnitron.definition.no_effect import without_effect
 from omnitron.errors import DefinitionError, Problem
 from omnitron.gateway.routes import Site
-from omnitron.infra.resolved import GivenOut, Infra, resolve
+from omnitron.infra.resolve import GivenOut, Infra, resolve
 from omnitron.names import GATEWAY
-from omnitron.planner import accounts, distribution, gateway, groups, infra, journal, ports, secrets, services, sweeps
+from omnitron.planner.checks import accounts, ports, unit_names
 from omnitron.planner.facts import HostFacts
-from omnitron.planner.layout import StackNames
 from omnitron.planner.policy import compile_policy
-from omnitron.planner.processes import of_app
-from omnitron.planner.values import Literal, Unit
-from omnitron.planner.watcher import watcher
-from omnitron.planner.watching import watched
+from omnitron.planner.resolve.process import of_app
+from omnitron.planner.resolve.watched_files import watched
+from omnitron.planner.units import gateway, health_sweep, journal, secrets
+from omnitron.planner.units import infra_service as infra
+from omnitron.planner.units import service as services
+from omnitron.planner.units import stack as groups
+from omnitron.planner.units.names import StackNames
+from omnitron.planner.units.values import Literal, Unit
+from omnitron.planner.units.watcher import watcher
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ def make_plan(ecosystem: Ecosystem, facts: HostFacts, chosen: Iterable[str] | No
     local = [name for name in selected if ecosystem.config.stacks[name].type == "local"]
     plans = [_stack(ecosystem, name, facts) for name in local]
     others = {stem: ports for stem, ports in facts.taken.ports.items() if stem not in {p.names.stem for p in plans}}
-    problems = distribution.problems(ecosystem, [unit.name for plan in plans for unit in plan.units], facts)
+    problems = unit_names.problems(ecosystem, [unit.name for plan in plans for unit in plan.units], facts)
     taken: list[Problem] = []
     for plan in plans:
         problems += _problems(ecosystem, plan, facts, others)
@@ -111,9 +115,9 @@ def _stack(ecosystem: Ecosystem, stack: str, facts: HostFacts) -> StackPlan:
     needed = frozenset(name for app in members for name in app.entry.depends_on if apps.get(name))
     disabled = frozenset(app.name for app in members if not app.entry.enabled)
     gates = list(infra.gates_of_host_units(names, resolved, facts))
-    more = (*sweeps.timers(names, apps), *(unit.name for unit in gates))
+    more = (*health_sweep.timers(names, apps), *(unit.name for unit in gates))
     units = list(groups.units_of_stack(names, apps, disabled, more, facts))
-    units += sweeps.units(names, apps, facts)
+    units += health_sweep.units(names, apps, facts)
     units += secrets.opener(names, apps, facts)
     for name in servers:
         units.append(groups.gate(names, name, apps[name], facts))

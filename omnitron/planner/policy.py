@@ -12,18 +12,18 @@ from typing import Any
 
 from omnitron.definition.loader import App, Ecosystem, absolute
 from omnitron.gateway.routes import Site
-from omnitron.infra.placed import Placed
+from omnitron.infra.placement import Placed
 from omnitron.infra.redis_numbers import label
-from omnitron.infra.resolved import Infra
+from omnitron.infra.resolve import Infra
 from omnitron.names import CRASH_RECORD, GATEWAY, INFRA
+from omnitron.planner.checks.ports import Claim
 from omnitron.planner.facts import HostFacts
-from omnitron.planner.groups import Apps
-from omnitron.planner.hosting import runtime_folder
-from omnitron.planner.layout import StackNames
-from omnitron.planner.order import start_order
-from omnitron.planner.ports import Claim
-from omnitron.planner.processes import PlannedProcess
-from omnitron.planner.watching import watched
+from omnitron.planner.resolve.host_spec import runtime_folder
+from omnitron.planner.resolve.order import start_order
+from omnitron.planner.resolve.process import PlannedProcess
+from omnitron.planner.resolve.watched_files import watched
+from omnitron.planner.units.names import StackNames
+from omnitron.planner.units.stack import Apps
 
 VERSION = 1
 

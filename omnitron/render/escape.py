@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from omnitron.errors import OmnitronError
-from omnitron.planner.values import Assignment, Bind, Command, Literal, Own, Value, Word
+from omnitron.planner.units.values import Assignment, Bind, Command, Literal, Own, Value, Word
 
 PLAIN_WORD = re.compile(r"[A-Za-z0-9_/.,:=@+-]+")
 MAX_LINE = (1 << 20) - 100

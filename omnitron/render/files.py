@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from omnitron.planner.gateway import config_name
 from omnitron.planner.plan import StackPlan
-from omnitron.planner.told import spec_name
-from omnitron.planner.values import Unit
+from omnitron.planner.spec_files import spec_name
+from omnitron.planner.units.gateway import config_name
+from omnitron.planner.units.values import Unit
 from omnitron.render.gateway import nginx_configuration
 from omnitron.render.templates import fill, plain
 

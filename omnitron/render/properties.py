@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
-from omnitron.planner.values import Assignment, Bind, Literal, Unit, Value, Word
+from omnitron.planner.units.values import Assignment, Bind, Literal, Unit, Value, Word
 from omnitron.render.templates import environment
 from omnitron.render.unitfile import split_words
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import jinja2
 
-from omnitron.planner.values import Unit
+from omnitron.planner.units.values import Unit
 from omnitron.render.escape import lines
 
 OMIT = "\0"

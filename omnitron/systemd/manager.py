@@ -17,8 +17,8 @@ from typing import Any, Self
 from dbus_fast import Message, MessageType
 
 from omnitron.errors import NotPermittedError, OmnitronError
-from omnitron.systemd import host
-from omnitron.systemd.connection import BUS, closed, connect
+from omnitron.systemd import local
+from omnitron.systemd.bus import BUS, closed, connect
 
 NAME = "org.freedesktop.systemd1"
 PATH = "/org/freedesktop/systemd1"
@@ -262,13 +262,13 @@ class Manager:
         )
         async with self._slots:
             if not self._bus.connected:
-                raise host.unreachable(self.is_user, "the bus closed the connection")
+                raise local.unreachable(self.is_user, "the bus closed the connection")
             try:
                 answer = await self._bus.call(message)
             except (OSError, EOFError) as error:
-                raise host.unreachable(self.is_user, "the bus closed the connection") from error
+                raise local.unreachable(self.is_user, "the bus closed the connection") from error
         if answer is None:
-            raise host.unreachable(self.is_user, "the bus did not answer")
+            raise local.unreachable(self.is_user, "the bus did not answer")
         if answer.message_type is MessageType.ERROR:
             text = str(answer.body[0]) if answer.body else str(answer.error_name)
             if answer.error_name in REFUSED:

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from omnitron.errors import NotPermittedError, OmnitronError
-from omnitron.systemd import host
+from omnitron.systemd import local
 
 NAME = b"org.freedesktop.systemd1"
 PATH = b"/org/freedesktop/systemd1"
@@ -77,13 +77,13 @@ class TransientUnit:
         from pystemd.dbusexc import DBusBaseError
         from pystemd.dbuslib import DBusAddress, path_encode
 
-        path = host.bus_path(self.is_user)
+        path = local.bus_path(self.is_user)
         self._path = path_encode(PATH + b"/unit", self.name.encode())
         self._bus = DBusAddress(f"unix:path={path}".encode())
         try:
             self._bus.open()
         except DBusBaseError as error:
-            raise host.unreachable(self.is_user, f"{path}: {_message(error)}") from error
+            raise local.unreachable(self.is_user, f"{path}: {_message(error)}") from error
         for rule in (
             f"type='signal',sender='{NAME.decode()}',interface='{MANAGER.decode()}',member='JobRemoved'",
             f"type='signal',sender='{NAME.decode()}',path='{self._path.decode()}',member='PropertiesChanged'",

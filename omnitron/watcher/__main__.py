@@ -2,6 +2,6 @@
 
 import sys
 
-from omnitron.watcher.main import main
+from omnitron.watcher.daemon import main
 
 sys.exit(main(sys.argv[1:]))

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from machines import Machine
 
-from omnitron.supervision.record import Record, UnitRecord, parse
+from omnitron.supervision.state.crash_record import Record, UnitRecord, parse
 
 NUMBERS = count(1)
 FAST = "exponential:100:30000:2"

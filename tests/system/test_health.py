@@ -10,7 +10,7 @@ import pytest
 from machines import Machine
 from projects import Make, Project
 
-from omnitron.supervision.record import parse
+from omnitron.supervision.state.crash_record import parse
 
 SLEEP = ["sleep", "1000"]
 FAST = {"interval": 500, "timeout": 1000, "retries": 2}

@@ -13,7 +13,7 @@ import pytest
 from machines import CHECKOUT, Machine
 from typer.testing import CliRunner
 
-from omnitron.cli.sandbox import app
+from omnitron.cli.verbs.sandbox import app
 from omnitron.errors import NotPermittedError, OmnitronError, UsageError
 from omnitron.sandbox import Bind, Sandbox, debian_root
 from omnitron.sandbox.binds import mount_points, separate_mounts

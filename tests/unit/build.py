@@ -12,7 +12,7 @@ from omnitron.definition.loader import Ecosystem, load
 from omnitron.errors import DefinitionError
 from omnitron.planner.facts import HostFacts, SecretPlaces
 from omnitron.planner.plan import Plan, make_plan
-from omnitron.planner.values import Unit
+from omnitron.planner.units.values import Unit
 
 FORMATS = (".yaml", ".toml", ".json", ".py")
 HELPERS = Path("/usr/lib/omnitron/supervision")

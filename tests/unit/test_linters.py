@@ -16,32 +16,38 @@ PACKAGE = ROOT / "omnitron"
 
 # Each part may import the parts named here, and itself. `errors`, `names` and `version` are free for all.
 MAY_IMPORT = {
+    "policy": {"supervision"},
     "secrets": {"supervision"},
+    "programs": {"secrets", "supervision"},
     "definition": {"secrets"},
-    "infra": {"definition", "secrets", "supervision"},
+    "importers": {"definition"},
+    "infra": {"definition", "programs", "secrets", "supervision"},
     "gateway": {"definition", "infra", "secrets"},
     "planner": {"definition", "gateway", "infra", "secrets"},
     "render": {"gateway", "planner"},
     "install": {"render", "planner", "secrets"},
     "systemd": set(),
     "supervision": set(),
-    "host": {"secrets", "supervision"},
-    "observe": {"systemd", "supervision"},
-    "control": {"observe", "planner", "systemd", "supervision"},
-    "watcher": {"control", "observe", "systemd", "supervision"},
+    "host": {"programs", "secrets", "supervision"},
+    "observe": {"policy", "systemd", "supervision"},
+    "operations": {"infra", "observe", "planner", "policy", "systemd", "supervision"},
+    "watcher": {"operations", "observe", "policy", "systemd", "supervision"},
     "sandbox": set(),
     "cli": {
         "definition",
         "gateway",
+        "importers",
         "infra",
         "secrets",
         "planner",
+        "policy",
+        "programs",
         "render",
         "install",
         "systemd",
         "supervision",
         "observe",
-        "control",
+        "operations",
         "watcher",
         "sandbox",
     },
@@ -59,7 +65,7 @@ FENCES = {
     "rich": {"cli"},
     "pydantic": {"definition"},
     "pydantic_core": {"definition"},
-    "yaml": {"definition", "host"},
+    "yaml": {"definition", "host", "importers"},
     "msgspec": {"host"},
     "uvicorn": {"host"},
     "starlette": {"host"},
@@ -67,7 +73,7 @@ FENCES = {
     "opentelemetry": {"host"},
     "cryptography": {"host", "secrets"},
     "redis": {"gateway"},
-    "docker": {"infra"},
+    "docker": {"programs"},
 }
 
 
@@ -126,7 +132,7 @@ def test_every_part_has_a_rule() -> None:
 
 
 def test_supervision_needs_nothing_but_the_standard_library() -> None:
-    for path in (PACKAGE / "supervision").glob("*.py"):
+    for path in (PACKAGE / "supervision").rglob("*.py"):
         for name in imports(path):
             assert name.split(".")[0] in sys.stdlib_module_names | {"omnitron"}, f"{path.name} imports {name}"
             assert not name.startswith("omnitron.") or name.startswith("omnitron.supervision"), path

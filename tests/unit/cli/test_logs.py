@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from omnitron.cli.logs import _level, _lines, _Table, harmless
+from omnitron.cli.verbs.logs import _level, _lines, _Table, harmless
 from omnitron.errors import UsageError
-from omnitron.observe.logs import Line
+from omnitron.observe.log_lines import Line
 from omnitron.systemd.journal import Entry
 
 

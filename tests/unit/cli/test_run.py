@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from omnitron.cli.run import CannotRunError, _check_executed, _description, _executable, _finish, _search_path
+from omnitron.cli.verbs.run import CannotRunError, _check_executed, _description, _executable, _finish, _search_path
 from omnitron.errors import UsageError
-from omnitron.planner.processes import PlannedProcess
+from omnitron.planner.resolve.process import PlannedProcess
 from omnitron.systemd import journal
 from omnitron.systemd.transient import Outcome, TransientUnit
 from tests.unit.build import facts, planned, shop

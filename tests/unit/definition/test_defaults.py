@@ -12,7 +12,7 @@ import pytest
 import yaml
 from pydantic_core import PydanticUndefined
 
-from omnitron.definition import daemon, ecosystem, infrastructure, process, system
+from omnitron.definition import app, daemon, ecosystem, infrastructure, process
 from omnitron.definition.fields import Model
 
 TABLE: list[tuple[type[Model], str]] = [
@@ -55,16 +55,16 @@ TABLE: list[tuple[type[Model], str]] = [
     (ecosystem.RateLimit, "+ rate! burst"),
     (ecosystem.Maintenance, "+ page allow=[] retryAfter=60"),
     (
-        system.System,
+        app.System,
         "name! version processes! requires auth config shutdown=… hooks omnitronConfig env={} cwd dev observability",
     ),
     (
-        system.Process,
+        app.Process,
         "name! module critical=false instances topology transports auth health startupTimeout=30000 scaling "
         "restartPolicy env={} customRoutes=[] hooks observability "
         "+ command user group paths limits hardening systemd",
     ),
-    (system.Topology, "expose=false access=[]"),
+    (app.Topology, "expose=false access=[]"),
     (
         process.HttpTransport,
         "port! host=0.0.0.0 cors=true requestTimeout=120000 keepAliveTimeout=65000 headersTimeout=60000 "
@@ -83,32 +83,32 @@ TABLE: list[tuple[type[Model], str]] = [
     (process.Paths, "+ state=false cache=false write=[]"),
     (process.Limits, "+ memoryMax memoryHigh cpuQuota cpuWeight tasksMax ioWeight"),
     (process.RawUnit, "+ unit={} service={}"),
-    (system.Auth, "manager jwt rls invocationWrapper"),
-    (system.Jwt, "enabled=false tokenCacheTtl=60 keyFile algorithm issuer audience rolesClaim=roles"),
+    (app.Auth, "manager jwt rls invocationWrapper"),
+    (app.Jwt, "enabled=false tokenCacheTtl=60 keyFile algorithm issuer audience rolesClaim=roles"),
     (
-        system.Hooks,
+        app.Hooks,
         "beforeCreate afterCreate beforeStart afterStart beforeStop afterStop onHealthCheck",
     ),
-    (system.CustomRoute, "method! pattern! handler!"),
-    (system.AppSettings, "sources=[] envPrefix"),
-    (system.ConfigSource, "type! path prefix optional=false"),
-    (system.Dev, "port logLevel sourceMaps env={}"),
-    (system.Observability, "metrics tracing logging"),
-    (system.MetricsExport, "export=prometheus interval"),
-    (system.Tracing, "sampler propagator=w3c"),
-    (system.AppLogging, "level maxSize maxFiles compress"),
-    (system.ProcessObservability, "metrics logging"),
-    (system.ProcessLogging, "level"),
-    (system.AppConfig, "database redis s3 services={} infrastructure={}"),
-    (system.Database, "dialect=postgres pool extensions=[] dedicated=false"),
-    (system.PoolSize, "min=0 max=10"),
-    (system.RedisDatabase, "prefix dedicated=false"),
-    (system.Bucket, "bucket quota"),
-    (system.Requirements, "postgres redis s3 discovery notifications custom={}"),
-    (system.PostgresRequirement, "database pool extensions=[] migrations"),
-    (system.RedisRequirement, "db prefix purpose=[]"),
-    (system.S3Requirement, "buckets=[] maxFileSize"),
-    (system.CustomRequirement, "image! port env={}"),
+    (app.CustomRoute, "method! pattern! handler!"),
+    (app.AppSettings, "sources=[] envPrefix"),
+    (app.ConfigSource, "type! path prefix optional=false"),
+    (app.Dev, "port logLevel sourceMaps env={}"),
+    (app.Observability, "metrics tracing logging"),
+    (app.MetricsExport, "export=prometheus interval"),
+    (app.Tracing, "sampler propagator=w3c"),
+    (app.AppLogging, "level maxSize maxFiles compress"),
+    (app.ProcessObservability, "metrics logging"),
+    (app.ProcessLogging, "level"),
+    (app.AppConfig, "database redis s3 services={} infrastructure={}"),
+    (app.Database, "dialect=postgres pool extensions=[] dedicated=false"),
+    (app.PoolSize, "min=0 max=10"),
+    (app.RedisDatabase, "prefix dedicated=false"),
+    (app.Bucket, "bucket quota"),
+    (app.Requirements, "postgres redis s3 discovery notifications custom={}"),
+    (app.PostgresRequirement, "database pool extensions=[] migrations"),
+    (app.RedisRequirement, "db prefix purpose=[]"),
+    (app.S3Requirement, "buckets=[] maxFileSize"),
+    (app.CustomRequirement, "image! port env={}"),
     (
         infrastructure.Infrastructure,
         "services={} postgres redis minio gateway tor containers={}",

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from omnitron.definition import evaluate
 from omnitron.definition.loader import load
+from omnitron.definition.python import evaluate
 from omnitron.errors import DefinitionError
 from tests.unit.build import problems, write
 

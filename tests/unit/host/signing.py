@@ -17,10 +17,8 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from omnitron.host.auth import (
-    Unauthenticated,
-)
-from omnitron.host.tokens import JwtVerifier
+from omnitron.host.auth.identity import Unauthenticated
+from omnitron.host.auth.tokens import JwtVerifier
 
 NOW = 1_800_000_000.0
 SECRET = b"a shared secret of 32 bytes, yes"

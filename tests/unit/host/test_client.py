@@ -16,15 +16,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from omnitron.host import client as module
-from omnitron.host import errors
-from omnitron.host.authoring import service
-from omnitron.host.calls import Call, current_call, enter
-from omnitron.host.client import Client
-from omnitron.host.dispatch import Dispatcher
-from omnitron.host.errors import RpcError
-from omnitron.host.methods import table
-from omnitron.host.unix import UnixServer
+from omnitron.host.decorators import service
+from omnitron.host.rpc import client as module
+from omnitron.host.rpc import errors
+from omnitron.host.rpc.calls import Call, current_call, enter
+from omnitron.host.rpc.client import Client
+from omnitron.host.rpc.dispatch import Dispatcher
+from omnitron.host.rpc.errors import RpcError
+from omnitron.host.rpc.methods import table
+from omnitron.host.transports.unix import UnixServer
 from tests.unit.host.looping import run
 
 
@@ -563,10 +563,10 @@ def test_a_service_that_reads_nothing_is_not_written_to_without_end(listening: s
 
 SERVER = """
 import asyncio, signal, socket, sys
-from omnitron.host.authoring import service
-from omnitron.host.dispatch import Dispatcher
-from omnitron.host.methods import table
-from omnitron.host.unix import UnixServer
+from omnitron.host.decorators import service
+from omnitron.host.rpc.dispatch import Dispatcher
+from omnitron.host.rpc.methods import table
+from omnitron.host.transports.unix import UnixServer
 
 @service
 class Tools:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import pytest
 
-from omnitron.host.authoring import service, topology
 from omnitron.host.config import Config
 from omnitron.host.container import build, service_classes
 from omnitron.host.context import Context
-from omnitron.host.methods import ServiceError
-from omnitron.host.metrics import Registry
+from omnitron.host.decorators import service, topology
+from omnitron.host.rpc.methods import ServiceError
+from omnitron.host.telemetry.metrics import Registry
 
 if TYPE_CHECKING:
     from decimal import Decimal

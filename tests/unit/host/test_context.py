@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from omnitron.host.calls import Call, current_call, detached, enter
 from omnitron.host.context import Context
+from omnitron.host.rpc.calls import Call, current_call, detached, enter
 
 from .test_container import context
 

@@ -16,13 +16,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omnitron.host import errors
-from omnitron.host.auth import Identity, requires
-from omnitron.host.authoring import service
-from omnitron.host.calls import Call, current_call
-from omnitron.host.dispatch import MAX_BATCH, Dispatcher
-from omnitron.host.errors import RpcError
-from omnitron.host.methods import table
+from omnitron.host.auth.identity import Identity, requires
+from omnitron.host.decorators import service
+from omnitron.host.rpc import errors
+from omnitron.host.rpc.calls import Call, current_call
+from omnitron.host.rpc.dispatch import MAX_BATCH, Dispatcher
+from omnitron.host.rpc.errors import RpcError
+from omnitron.host.rpc.methods import table
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 OTHER_TRACE = "00-11111111111111111111111111111111-2222222222222222-00"

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from omnitron.host.context import Context
+from omnitron.host.failure import FailureError
 from omnitron.host.hooks import MOMENTS, HookTable
 from omnitron.host.loading import Loader
-from omnitron.host.reason import FailureError
 from omnitron.host.spec import Hooks
 
 from .test_container import context

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from omnitron.host import http_server
-from omnitron.host.http_server import HttpServer
+from omnitron.host.transports import http_server
+from omnitron.host.transports.http_server import HttpServer
 from tests.unit.host.looping import memory, run, until
 
 mark: ContextVar[str] = ContextVar("mark", default="clean")

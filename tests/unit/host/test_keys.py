@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from omnitron.errors import NotPermittedError, OmnitronError
-from omnitron.host.keys import BadKeyError, load_key
-from omnitron.host.tokens import JwtVerifier
+from omnitron.host.auth.keys import BadKeyError, load_key
+from omnitron.host.auth.tokens import JwtVerifier
 from tests.unit.host.signing import (
     KEYS,
     PRIVATE,

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from omnitron.host.auth import requires
-from omnitron.host.authoring import service
-from omnitron.host.methods import Method, ServiceError, table
+from omnitron.host.auth.identity import requires
+from omnitron.host.decorators import service
+from omnitron.host.rpc.methods import Method, ServiceError, table
 
 if TYPE_CHECKING:
     from decimal import Decimal

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omnitron.host import metrics
-from omnitron.host.metrics import Counter, Gauge, Histogram, Registry
+from omnitron.host.telemetry import metrics
+from omnitron.host.telemetry.metrics import Counter, Gauge, Histogram, Registry
 
 ROOT = Path(__file__).parents[3]
 
@@ -339,7 +339,7 @@ def test_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_start_of_a_new_process() -> None:
-    program = "from omnitron.host.metrics import *; r = Registry(); process_metrics(r); print(r.render())"
+    program = "from omnitron.host.telemetry.metrics import *; r = Registry(); process_metrics(r); print(r.render())"
     before = time.time()
     page = subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     started = float(page.split()[-1])

@@ -8,15 +8,15 @@ from typing import Annotated, Any, Protocol
 import msgspec
 import pytest
 
-from omnitron.host import errors
-from omnitron.host.authoring import service
-from omnitron.host.client import Client
-from omnitron.host.dispatch import Dispatcher
-from omnitron.host.errors import RpcError
-from omnitron.host.methods import table
-from omnitron.host.proxy import Missing, Proxy
-from omnitron.host.sockets import listen_unix
-from omnitron.host.unix import UnixServer
+from omnitron.host.decorators import service
+from omnitron.host.rpc import errors
+from omnitron.host.rpc.client import Client
+from omnitron.host.rpc.dispatch import Dispatcher
+from omnitron.host.rpc.errors import RpcError
+from omnitron.host.rpc.methods import table
+from omnitron.host.rpc.proxy import Missing, Proxy
+from omnitron.host.transports.sockets import listen_unix
+from omnitron.host.transports.unix import UnixServer
 
 
 class Price(msgspec.Struct):

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from omnitron.host import sockets
+from omnitron.host.transports import sockets
 
 # Run in a process of its own: the numbers of descriptors are fixed.
 TAKE = """
 import os, sys
-from omnitron.host.sockets import inherited
+from omnitron.host.transports.sockets import inherited
 os.environ["LISTEN_PID"] = os.environ.get("PRETEND") or str(os.getpid())
 found = inherited()
 print({name: [(s.fileno(), s.family.name, s.proto, s.get_inheritable()) for s in held] for name, held in found.items()})

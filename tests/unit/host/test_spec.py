@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from omnitron.host.spec import VERSION, Health, Hooks, Http, Jwt, Route, Source, Spec, SpecError, WebSocket, read
-from omnitron.planner import hosting
+from omnitron.planner.resolve import host_spec
 from tests.unit import build
 
 LEAST: dict[str, Any] = {
@@ -179,7 +179,7 @@ def test_what_is_not_said_is_as_the_definition_has_it(tmp_path: Path) -> None:
     assert (said.expose, said.metrics, said.drain, said.sources) == (False, True, True, ())
     assert said.http == Http(host="0.0.0.0", port=1)
     assert said.websocket == WebSocket(host="0.0.0.0", port=2)
-    assert hosting.VERSION == VERSION
+    assert host_spec.VERSION == VERSION
 
 
 def test_auth_that_is_switched_off_is_off(tmp_path: Path) -> None:

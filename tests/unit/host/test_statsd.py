@@ -8,9 +8,9 @@ import socket
 
 import pytest
 
-from omnitron.host import statsd
-from omnitron.host.metrics import Registry
-from omnitron.host.statsd import PACKET, changes, packets
+from omnitron.host.telemetry import statsd
+from omnitron.host.telemetry.metrics import Registry
+from omnitron.host.telemetry.statsd import PACKET, changes, packets
 
 
 def registry() -> Registry:

@@ -14,11 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omnitron.host.auth import (
-    TOKEN_LIMIT,
-    Identity,
-    Unauthenticated,
-)
+from omnitron.host.auth.identity import TOKEN_LIMIT, Identity, Unauthenticated
 from tests.unit.host.signing import (
     KEYS,
     NOW,

@@ -25,19 +25,20 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode, get_tracer_provider
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from omnitron.host import errors, tracing
-from omnitron.host.authoring import service
-from omnitron.host.calls import Call, current_call
-from omnitron.host.client import Client
-from omnitron.host.dispatch import Dispatcher
-from omnitron.host.errors import RpcError
-from omnitron.host.hub import Hub
-from omnitron.host.methods import table
+from omnitron.host.decorators import service
+from omnitron.host.failure import FailureError
 from omnitron.host.process import Process
-from omnitron.host.reason import FailureError
+from omnitron.host.rpc import errors
+from omnitron.host.rpc.calls import Call, current_call
+from omnitron.host.rpc.client import Client
+from omnitron.host.rpc.dispatch import Dispatcher
+from omnitron.host.rpc.errors import RpcError
+from omnitron.host.rpc.methods import table
 from omnitron.host.spec import Spec, Tracing
-from omnitron.host.unix import UnixServer
-from omnitron.host.web import Web
+from omnitron.host.telemetry import tracing
+from omnitron.host.transports.topics import Hub
+from omnitron.host.transports.unix import UnixServer
+from omnitron.host.transports.web import Web
 from tests.unit.build import bootstrap, planned, problems, shop, write
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -609,7 +610,7 @@ def spec(folder: Path, **more: Any) -> dict[str, Any]:
 
 def test_packages_that_are_missing_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.context", None)
-    monkeypatch.delitem(sys.modules, "omnitron.host.tracing")
+    monkeypatch.delitem(sys.modules, "omnitron.host.telemetry.tracing")
     process = Process(msgspec.convert(spec(tmp_path, tracing={}), Spec))
     with pytest.raises(FailureError) as caught:
         asyncio.run(process.run())
@@ -667,7 +668,7 @@ def test_who_is_not_traced_imports_nothing_of_it(tmp_path: Path) -> None:
     code = (
         "import runpy, sys; sys.exit = lambda status: print(status)\n"
         "runpy.run_module('omnitron.host', run_name='__main__')\n"
-        "print([name for name in sys.modules if 'opentelemetry' in name or name == 'omnitron.host.tracing'])"
+        "print([name for name in sys.modules if 'opentelemetry' in name or name == 'omnitron.host.telemetry.tracing'])"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     command = [sys.executable, "-c", code, str(tmp_path / "spec.json")]

@@ -18,12 +18,13 @@ from typing import Any
 
 import pytest
 
-from omnitron.host import client, unix
-from omnitron.host.authoring import service
-from omnitron.host.calls import current_call
-from omnitron.host.dispatch import Dispatcher
-from omnitron.host.methods import table
-from omnitron.host.unix import DRAINING, UnixServer, only
+from omnitron.host.decorators import service
+from omnitron.host.rpc import client
+from omnitron.host.rpc.calls import current_call
+from omnitron.host.rpc.dispatch import Dispatcher
+from omnitron.host.rpc.methods import table
+from omnitron.host.transports import unix
+from omnitron.host.transports.unix import DRAINING, UnixServer, only
 from tests.unit.host.looping import memory, run, until
 
 NOBODY = 65534

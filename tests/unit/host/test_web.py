@@ -16,15 +16,15 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, StreamingResponse
 
-from omnitron.host import http_server, web
-from omnitron.host.auth import Forbidden, Identity, Unauthenticated, requires
-from omnitron.host.authoring import service
-from omnitron.host.calls import current_call
-from omnitron.host.dispatch import Dispatcher
-from omnitron.host.http_server import HttpServer
-from omnitron.host.hub import Hub
-from omnitron.host.methods import table
-from omnitron.host.web import Web
+from omnitron.host.auth.identity import Forbidden, Identity, Unauthenticated, requires
+from omnitron.host.decorators import service
+from omnitron.host.rpc.calls import current_call
+from omnitron.host.rpc.dispatch import Dispatcher
+from omnitron.host.rpc.methods import table
+from omnitron.host.transports import http_server, web
+from omnitron.host.transports.http_server import HttpServer
+from omnitron.host.transports.topics import Hub
+from omnitron.host.transports.web import Web
 from tests.unit.host.looping import memory, run
 
 JSON = "application/json"

@@ -14,16 +14,16 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from omnitron.host import http_server
-from omnitron.host.auth import Identity, Unauthenticated, requires
-from omnitron.host.authoring import service
-from omnitron.host.calls import current_call
-from omnitron.host.dispatch import Dispatcher
-from omnitron.host.http_server import HttpServer
-from omnitron.host.hub import Hub
-from omnitron.host.methods import table
-from omnitron.host.web import Web
-from omnitron.host.websocket import WebSocket
+from omnitron.host.auth.identity import Identity, Unauthenticated, requires
+from omnitron.host.decorators import service
+from omnitron.host.rpc.calls import current_call
+from omnitron.host.rpc.dispatch import Dispatcher
+from omnitron.host.rpc.methods import table
+from omnitron.host.transports import http_server
+from omnitron.host.transports.http_server import HttpServer
+from omnitron.host.transports.topics import Hub
+from omnitron.host.transports.web import Web
+from omnitron.host.transports.websocket import WebSocket
 from tests.unit.host.looping import memory, run, until
 
 HANDSHAKE = (

@@ -100,18 +100,18 @@ def test_other_cgroup_hierarchies(tmp_path: Path) -> None:
 
 
 def test_old_and_missing_systemd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(doctor.host, "version", lambda: 247)
+    monkeypatch.setattr(doctor.local, "version", lambda: 247)
     (finding,) = doctor.check_version(Subject(False))
     assert (finding.state, finding.message) == ("fail", "version 247 is too old: 252 is the oldest")
     monkeypatch.undo()
     monkeypatch.setenv("PATH", str(tmp_path))
-    doctor.host.version.cache_clear()
+    doctor.local.version.cache_clear()
     (finding,) = doctor.check_version(Subject(False))
     assert (finding.state, finding.cure) == ("fail", "apt install systemd")
 
 
 def test_a_host_without_systemd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(doctor.host, "is_booted", lambda: False)
+    monkeypatch.setattr(doctor.local, "is_booted", lambda: False)
     assert next(doctor.check_booted(Subject(False))).cure == "omnitron sandbox up"
     assert states(doctor.check_bus(Subject(False))) == []
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -119,8 +119,8 @@ def test_a_host_without_systemd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
 
 def test_an_unreachable_bus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(doctor.host, "is_booted", lambda: True)
-    monkeypatch.setattr(doctor.host, "bus_path", lambda is_user: tmp_path / "bus")
+    monkeypatch.setattr(doctor.local, "is_booted", lambda: True)
+    monkeypatch.setattr(doctor.local, "bus_path", lambda is_user: tmp_path / "bus")
     (finding,) = doctor.check_bus(Subject(True))
     assert finding.state == "fail"
     assert finding.cure and finding.cure.startswith("apt install dbus-user-session; ")

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from omnitron.observe.dto import health_of
-from omnitron.observe.readings import of_stack
 from omnitron.observe.report import report_stack
-from omnitron.supervision.health import Result
-from omnitron.supervision.memory import Memory
-from omnitron.supervision.record import Exit, Record, UnitRecord
-from omnitron.systemd.listing import Listed
-from tests.unit.control.test_steps import policy
+from omnitron.observe.snapshot import of_stack
+from omnitron.observe.status_json import health_of
+from omnitron.supervision.state.crash_record import Exit, Record, UnitRecord
+from omnitron.supervision.state.group_state import Memory
+from omnitron.supervision.state.health_results import Result
+from omnitron.systemd.systemctl import Listed
+from tests.unit.operations.test_steps import policy
 
 UNIT = "omnitron-dev-api-main.service"
 

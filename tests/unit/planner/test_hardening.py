@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from omnitron.planner import hardening
-from omnitron.planner.values import Bind, Word
+from omnitron.planner.units import hardening
+from omnitron.planner.units.values import Bind, Word
 from tests.unit.build import HELPERS, facts, planned, shop, write
 
 STRICT = {

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omnitron.definition.check import find_cycle
-from omnitron.planner.order import start_order, stop_order
+from omnitron.planner.resolve.order import start_order, stop_order
 
 Graph = dict[str, list[str]]
 

@@ -12,7 +12,7 @@ import pytest
 from omnitron.definition.loader import load
 from omnitron.errors import DefinitionError
 from omnitron.planner.plan import make_plan
-from omnitron.planner.values import Command
+from omnitron.planner.units.values import Command
 from tests.unit.build import HELPERS, bootstrap, facts, loaded, planned, shop, units, write
 
 NOBODY = 65534

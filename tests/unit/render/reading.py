@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from omnitron.planner.values import Assignment, Bind, Command, Literal, Own, Unit, Value, Word
+from omnitron.planner.units.values import Assignment, Bind, Command, Literal, Own, Unit, Value, Word
 from omnitron.render.templates import environment
 from omnitron.render.unitfile import Sections, parse, split_words
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omnitron.planner.values import Assignment, Bind, Command, Literal, Own, Value, Word
+from omnitron.planner.units.values import Assignment, Bind, Command, Literal, Own, Value, Word
 from omnitron.render import escape
 from omnitron.render.escape import UnsayableError, lines
 from omnitron.render.unitfile import split_words

@@ -10,7 +10,7 @@ from jinja2 import meta
 
 from omnitron.names import WATCHER
 from omnitron.planner.facts import SecretPlaces
-from omnitron.planner.values import Literal, Unit
+from omnitron.planner.units.values import Literal, Unit
 from omnitron.render.files import render, render_unit
 from omnitron.render.templates import environment, fill
 from omnitron.render.unitfile import parse

@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from omnitron.errors import UsageError
-from omnitron.secrets.kept import LONGEST, SecretStore, SecretStoreError, check_name, check_value, random_value
-from omnitron.secrets.sealed import SealedStore
-from omnitron.secrets.systemd import CredentialStore
+from omnitron.secrets.credential_store import CredentialStore
+from omnitron.secrets.sealed_store import SealedStore
+from omnitron.secrets.store import LONGEST, SecretStore, SecretStoreError, check_name, check_value, random_value
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="systemd's key is root's")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from omnitron.supervision import manager
+from omnitron.supervision.light import systemctl as manager
 
 Fake = Callable[[str], Path]
 

@@ -1,9 +1,9 @@
 import pytest
 
-from omnitron.supervision.accounting import Crashed, Outcome, account
-from omnitron.supervision.backoff import Backoff
-from omnitron.supervision.budget import Budget
-from omnitron.supervision.record import Crash, Exit, Final, Record
+from omnitron.supervision.rules.accounting import Crashed, Outcome, account
+from omnitron.supervision.rules.backoff import Backoff
+from omnitron.supervision.rules.budget import Budget
+from omnitron.supervision.state.crash_record import Crash, Exit, Final, Record
 
 API, WORKER = "omnitron-dev-api.service", "omnitron-dev-worker.service"
 BUDGET, BACKOFF = Budget(5, 60_000), Backoff("exponential", 1000, 30_000, 2)

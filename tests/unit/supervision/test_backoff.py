@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omnitron.supervision.backoff import Backoff
+from omnitron.supervision.rules.backoff import Backoff
 
 KINDS = st.sampled_from(["exponential", "linear", "fixed"])
 MILLISECONDS = st.integers(0, 10**7)

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omnitron.supervision.budget import Budget, Verdict
+from omnitron.supervision.rules.budget import Budget, Verdict
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omnitron.supervision import strategy
-from omnitron.supervision.strategy import IDLE, Group, State
+from omnitron.supervision.rules import strategy
+from omnitron.supervision.rules.strategy import IDLE, Group, State
 
 if TYPE_CHECKING:
-    from omnitron.supervision.strategy import Strategy
+    from omnitron.supervision.rules.strategy import Strategy
 
 UNITS = tuple("abcdef")
 STRATEGIES: tuple[Strategy, ...] = ("one_for_all", "rest_for_one")

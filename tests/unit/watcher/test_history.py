@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from omnitron.watcher.history import History
+from omnitron.watcher.metrics.history import History
 
 
 def filled(size: int, *readings: tuple[float, float, int]) -> History:

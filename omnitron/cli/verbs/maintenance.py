@@ -1,0 +1,69 @@
+"""`omnitron maintenance`: let a stack's gateway answer 503, and serve again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from omnitron.cli import output
+from omnitron.cli.arguments import Debug, Json, OptionalStack, User
+from omnitron.cli.context import secret_store
+from omnitron.cli.selection import is_user_scope, one_installed, scopes
+from omnitron.errors import UsageError
+
+if TYPE_CHECKING:
+    from omnitron.gateway.maintenance import Switch
+
+app = typer.Typer(
+    name="maintenance", help="Let a stack's gateway answer 503 with a page, and serve again.", no_args_is_help=True
+)
+
+
+@app.command()
+def on(stack: OptionalStack = None, user: User = False, json: Json = False, debug: Debug = False) -> None:
+    """Answer 503 to everybody but those in `gateway.maintenance.allow`, within a second."""
+    name, switch = _switch(stack, user)
+    switch.set(True)
+    _say(name, True)
+
+
+@app.command()
+def off(stack: OptionalStack = None, user: User = False, json: Json = False, debug: Debug = False) -> None:
+    """Serve again, within a second."""
+    name, switch = _switch(stack, user)
+    switch.set(False)
+    _say(name, False)
+
+
+@app.command()
+def status(stack: OptionalStack = None, user: User = False, json: Json = False, debug: Debug = False) -> None:
+    """Say whether the stack is in maintenance. Exit status 1 when it is."""
+    name, switch = _switch(stack, user)
+    is_on = switch.is_on()
+    _say(name, is_on)
+    if is_on:
+        raise typer.Exit(1)
+
+
+def _say(stack: str, is_on: bool) -> None:
+    if output.wants_json():
+        output.data({"stack": stack, "maintenance": is_on})
+    else:
+        output.line(f"{stack} is in maintenance" if is_on else f"{stack} is not in maintenance")
+
+
+def _switch(stack: str | None, user: bool) -> tuple[str, Switch]:
+    from omnitron.gateway.maintenance import Switch
+
+    is_user = is_user_scope(user)
+    policy = one_installed(stack, is_user=is_user)
+    place = policy.maintenance
+    if place is None:
+        raise UsageError(
+            f"cannot switch maintenance mode of {policy.stack}: it has no gateway with a Redis that keeps it",
+            hint="declare `gateway`, and redis under `infrastructure.services`",
+        )
+    store = secret_store(scopes(is_user)[0], policy.stem, policy.project)
+    password = store.get(place.credential) if place.credential else None
+    return policy.stack, Switch(place.host, place.port, place.database, password)

@@ -1,0 +1,1 @@
+"""Definitions written in Python: evaluated in a process of their own, as the file's owner."""

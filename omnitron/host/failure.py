@@ -1,0 +1,74 @@
+"""Why a process ended: one sentence with file and line, for the journal and `omnitron inspect`."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from omnitron.errors import OmnitronError
+from omnitron.host.telemetry.logging import text_of
+
+MESSAGE_ID = "b6d7c5a0f8c14ec9a8f5d9d1f2a4c7e3"
+"""Marks the journal entry that holds the sentence."""
+
+HOST = Path(__file__).parent
+LONGEST = 1000
+"""Characters of a sentence."""
+
+
+class FailureError(Exception):
+    """The end of a process: what it was doing, and what came of it."""
+
+    def __init__(self, doing: str, cause: BaseException) -> None:
+        """Take what could not be done, such as `import modules/api.py`, and the error."""
+        self.doing = doing
+        self.cause = cause
+        super().__init__(doing)
+
+    def sentence(self, folders: Sequence[Path]) -> str:
+        """Return the reason in one line; places below `folders` are the app's own, and are named."""
+        return one_line(f"cannot {self.doing}: {describe(self.cause, folders)}")
+
+
+def one_line(value: object) -> str:
+    """Return the text of anything as one line that neither acts on a terminal nor adds a field to a notification."""
+    text = text_of(value)
+    cut = text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+    return "".join(one if one.isprintable() else f"\\x{ord(one):02x}" for one in " ".join(cut.split()))
+
+
+def describe(error: BaseException, folders: Sequence[Path]) -> str:
+    """Return an error as one line, with the place in the app's code where it came from."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, OmnitronError):
+        return one_line("; ".join(error.lines()))
+    # Files are imported by their real path, and a folder is often a link to the current release.
+    folders = [*folders, *(folder.resolve() for folder in folders)]
+    place, text = _place(error, folders), one_line(error)
+    if isinstance(error, SyntaxError) and error.filename and not error.filename.startswith("<"):
+        place, text = f"{_short(error.filename, folders)}:{error.lineno or 1}", one_line(error.msg)
+    kind = type(error).__name__
+    said = f"{kind}: {text}" if text else kind
+    return f"{place}: {said}" if place else said
+
+
+def _place(error: BaseException, folders: Sequence[Path]) -> str | None:
+    """Return `file:line` of the innermost frame in the app's code, else of the innermost that is not the host's."""
+    frames = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    others = [(file, line) for file, line in frames if not file.startswith("<") and HOST not in Path(file).parents]
+    own = [(file, line) for file, line in others if any(_is_below(file, folder) for folder in folders)]
+    for file, line in reversed(own or others):
+        return f"{_short(file, folders)}:{line}"
+    return None
+
+
+def _is_below(file: str, folder: Path) -> bool:
+    path = Path(file)
+    return folder in path.parents and not {"site-packages", "dist-packages"} & set(path.parts)
+
+
+def _short(file: str, folders: Sequence[Path]) -> str:
+    path = Path(file)
+    return next((str(path.relative_to(folder)) for folder in folders if folder in path.parents), file)

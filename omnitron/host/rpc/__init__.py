@@ -1,0 +1,1 @@
+"""JSON-RPC: methods, their dispatch, and calls of other processes."""

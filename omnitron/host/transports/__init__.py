@@ -1,0 +1,1 @@
+"""Transports of a process host: Unix socket, HTTP and WebSocket."""

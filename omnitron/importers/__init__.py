@@ -1,0 +1,64 @@
+"""Importers: definitions made from the files of other tools.
+
+An importer is pure but for what `Surroundings` lets it see: the source and what lies around it in, an
+`Imported` out. What the source says and a definition cannot is a comment in it, and a warning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from omnitron.errors import DefinitionError, Problem
+from omnitron.importers.document import Imported
+from omnitron.importers.host_files import Surroundings
+
+JAVASCRIPT = (".js", ".cjs", ".mjs")
+JSON_HINT = "pm2 takes JavaScript in a .json too: put `module.exports =` in front, and call it ecosystem.config.js"
+
+Importer = Callable[[Path, Surroundings, str | None], Imported]
+
+
+def import_file(tool: str, path: Path, around: Surroundings, project: str | None = None) -> Imported:
+    """Import a file of `tool`, one of IMPORTERS; raises DefinitionError with every problem.
+
+    `project` is the name to give; the source's own, or that of its folder, if None.
+    """
+    try:
+        return IMPORTERS[tool](path, around, project)
+    except RecursionError as error:
+        raise DefinitionError([Problem(str(path), 0, "", "cannot import: nested too deeply")]) from error
+
+
+def _procfile(path: Path, around: Surroundings, project: str | None) -> Imported:
+    from omnitron.definition.source import read_text
+    from omnitron.importers.procfile import importer
+
+    return importer.convert(path, read_text(path).text, around, project)
+
+
+def _compose(path: Path, around: Surroundings, project: str | None) -> Imported:
+    from omnitron.importers import scalars
+    from omnitron.importers.compose import importer
+
+    return importer.convert(scalars.read_data(path), around, project)
+
+
+def _pm2(path: Path, around: Surroundings, project: str | None) -> Imported:
+    from omnitron.importers import scalars
+    from omnitron.importers.pm2 import importer, javascript
+
+    if path.suffix in JAVASCRIPT:
+        return importer.convert(javascript.read(path), around, project)
+    try:
+        source = scalars.read_data(path)
+    except DefinitionError as error:
+        if path.suffix == ".json":
+            raise DefinitionError([replace(problem, hint=JSON_HINT) for problem in error.problems]) from error
+        raise
+    return importer.convert(source, around, project)
+
+
+IMPORTERS: dict[str, Importer] = {"compose": _compose, "pm2": _pm2, "procfile": _procfile}
+"""By the name of the tool, as `omnitron import` takes it."""

@@ -1,0 +1,1 @@
+"""The importer of pm2's ecosystem files."""

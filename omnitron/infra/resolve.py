@@ -1,0 +1,223 @@
+"""The infrastructure of a stack as it will be: who runs each service, on which ports, and what apps are told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from omnitron.definition.loader import Ecosystem
+from omnitron.errors import Problem
+from omnitron.infra import ports, presets, redis_numbers, server_settings
+from omnitron.infra.connection_variables import Telling
+from omnitron.infra.needs import Needs
+from omnitron.infra.placement import BucketToMake, DatabaseToMake, Placed
+from omnitron.infra.providers import NoProviderError, Provider, choose
+from omnitron.infra.services import Service, Wanted, wanted
+
+LOCAL = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Infra:
+    """All that a stack has beside its apps."""
+
+    services: tuple[Placed, ...] = ()
+    environment: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Variables by app; their values refer to secrets."""
+    generated: Mapping[str, str | None] = field(default_factory=dict)
+    """Secrets that are made when they are not there: None for a random one, else what the definition says."""
+    needs: Mapping[str, Needs] = field(default_factory=dict)
+    numbers: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """Redis databases by app and purpose."""
+    databases: Mapping[str, tuple[DatabaseToMake, ...]] = field(default_factory=dict)
+    """By server of ours."""
+    containers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """The environment of each container, by service; values may refer to secrets."""
+    redis_databases: Mapping[str, int] = field(default_factory=dict)
+    """How many each Redis server of ours has."""
+    buckets: Mapping[str, tuple[BucketToMake, ...]] = field(default_factory=dict)
+    """By S3 server of ours."""
+    passwords: Mapping[str, str] = field(default_factory=dict)
+    """The secret that clients of a server of ours give as its password, by server."""
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+
+    @property
+    def shared_redis(self) -> Placed | None:
+        """The Redis server that is for the whole stack."""
+        return next((one for one in self.services if one.service.kind == "redis" and not one.service.owner), None)
+
+    def used_by(self, app: str) -> list[Placed]:
+        """Return the services that an app uses."""
+        return [placed for placed in self.services if app in placed.service.users]
+
+
+@dataclass(frozen=True)
+class GivenOut:
+    """What a stack was given before, and keeps."""
+
+    ports: Mapping[str, int] = field(default_factory=dict)
+    """By `service.port`."""
+    numbers: Mapping[str, int] = field(default_factory=dict)
+    """Redis databases, by `app/purpose`."""
+    providers: Mapping[str, str] = field(default_factory=dict)
+    """Who runs it, by service."""
+
+
+def resolve(ecosystem: Ecosystem, stack: str, programs: frozenset[str] | None, before: GivenOut) -> Infra:
+    """Return the infrastructure of a stack, with every problem that it has.
+
+    `programs` are servers that the host has, `before` what was given out when it was installed last.
+    """
+    asked = wanted(ecosystem, stack)
+    settings = ecosystem.config.stacks[stack].settings
+    problems: list[Problem] = []
+    warnings: list[Problem] = []
+    providers: dict[str, Provider] = {}
+    services: list[Service] = []
+    for service in asked.services:
+        try:
+            provider = choose(service, programs, before.providers.get(service.name))
+        except NoProviderError as error:
+            problems.append(service.source.problem(service.at, f"cannot run {service.name}: {error}", error.hint))
+            continue
+        if provider.name == "external" and service.requirement.health_check:
+            at = (*service.at, "healthCheck")
+            warnings.append(service.source.problem(at, "has no effect: nobody asks what runs elsewhere"))
+        if service.kind in ("openresty", "tor") and provider.name != "docker":
+            warnings.append(service.source.problem(service.at, "has no effect in this version: describe its container"))
+            continue
+        providers[service.name] = provider
+        if settings.allow_degraded_infra:
+            service = replace(service, requirement=service.requirement.model_copy(update={"critical": False}))
+        services.append(presets.contained(service) if provider.name == "docker" else service)
+        warnings += _without_effect(service, provider)
+    own = ecosystem.config.stacks[stack].infrastructure
+    if own and own.gateway:
+        at = ("stacks", stack, "infrastructure", "gateway")
+        warnings.append(ecosystem.source.problem(at, "has no effect: a gateway is that of all stacks: say gateway"))
+    problems += _unsupported(asked)
+    problems += [problem for service in services for problem in _too_short(service)]
+    problems += [problem for service in asked.services for problem in _unselected(service)]
+    try:
+        given = _ports(ecosystem, stack, services, providers, before.ports)
+    except ports.NoPortError as error:
+        at = ("stacks", stack, "portRange") if ecosystem.config.stacks[stack].port_range else ("stacks", stack)
+        problems.append(ecosystem.source.problem(at, f"cannot give out ports: {error}"))
+        return Infra(problems=tuple(problems), warnings=tuple(warnings))
+    placed = tuple(
+        Placed(one, providers[one.name], one.external.host if one.external else LOCAL, given[one.name])
+        for one in services
+    )
+    numbers: dict[tuple[str, str], int] = {}
+    redis_databases: dict[str, int] = {}
+    for one in (one for one in placed if one.service.kind == "redis"):
+        users = [app for app in asked.needs if asked.serving.get((app, "redis")) == one.name]
+        # A server of one app's own has nobody to share the numbers with.
+        first = 0 if one.service.owner else redis_numbers.first_of(stack, ecosystem.config.stacks[stack])
+        gateway = not one.service.owner and ecosystem.gateway is not None
+        given_out = redis_numbers.assign(first, asked.needs, users, gateway=gateway, before=before.numbers)
+        redis_databases[one.name] = server_settings.redis_databases(one.service, given_out.values())
+        numbers |= given_out
+    problems += _beyond_limit(placed, numbers, asked)
+    told = Telling(stack, asked, {one.name: one for one in placed}, numbers, redis_databases)
+    environment = {app: dict(told.variables(app)) for app in asked.needs}
+    ours = [one for one in placed if one.is_ours]
+    to_make = {one.name: tuple(told.databases(one)) for one in ours if one.service.kind == "postgres"}
+    buckets = {one.name: tuple(told.buckets(one)) for one in ours if one.service.kind == "minio"}
+    containers = {one.name: dict(told.inside(one)) for one in placed if one.provider.name == "docker"}
+    caches = [one for one in placed if one.service.kind == "redis"]
+    passwords = {one.name: name for one in caches if (name := told.secret(one, "password"))}
+    return Infra(
+        placed,
+        environment,
+        told.generated,
+        asked.needs,
+        numbers,
+        to_make,
+        containers,
+        redis_databases,
+        buckets,
+        passwords,
+        (*problems, *told.problems),
+        tuple(warnings),
+    )
+
+
+def _ports(
+    ecosystem: Ecosystem,
+    stack: str,
+    services: list[Service],
+    providers: Mapping[str, Provider],
+    remembered: Mapping[str, int],
+) -> dict[str, dict[str, int]]:
+    ours = [service for service in services if providers[service.name].name in ("native", "docker")]
+    given = ports.assign(stack, ecosystem.config.stacks[stack], ours, remembered)
+    for service in services:
+        elsewhere = dict(service.external.ports) if service.external else {}
+        given.setdefault(service.name, elsewhere or ports.declared(service))
+    return given
+
+
+def _without_effect(service: Service, provider: Provider) -> Iterator[Problem]:
+    """Yield what is said of a service and means nothing where it runs."""
+    requirement = service.requirement
+    if provider.name != "docker" and service.at[-2:-1] in (("services",), ("infrastructure",)):
+        for name in ("image", "version"):
+            if getattr(requirement, name) is not None and service.kind in presets.IMAGES:
+                yield service.source.problem((*service.at, name), f"has no effect: it is {provider.name} here")
+    elif provider.name == "docker" and service.kind in presets.IMAGES:
+        said = {"docker.image": requirement.docker and requirement.docker.image, "image": requirement.image}
+        first = next((name for name, image in said.items() if image), None)
+        for name in ("image", "version"):
+            if first and name != first and getattr(requirement, name) is not None:
+                yield service.source.problem((*service.at, name), f"has no effect: {first} says which one it is")
+
+
+def _unselected(service: Service) -> Iterator[Problem]:
+    """Yield a network mode that selects nothing."""
+    requirement, mode = service.requirement, service.requirement.network_mode
+    parts = (requirement.docker, requirement.bare_metal)
+    known = [name for part in parts if part for name in part.variants]
+    if mode and mode not in known:
+        there = ", ".join(dict.fromkeys(known)) or "none"
+        message = f"cannot select the variant {mode!r}: there is {there}"
+        yield service.source.problem((*service.at, "networkMode"), message)
+
+
+def _too_short(service: Service) -> Iterator[Problem]:
+    """Yield keys that MinIO would not start with."""
+    for name, least in (("accessKey", 3), ("secretKey", 8)) if service.kind == "minio" else ():
+        said = service.requirement.secrets.get(name)
+        if isinstance(said, str) and len(said) < least:
+            message = f"cannot use this {name}: it has at least {least} characters"
+            yield service.source.problem((*service.at, name), message)
+
+
+def _unsupported(asked: Wanted) -> Iterator[Problem]:
+    for needs in asked.needs.values():
+        if needs.database and needs.database.dialect != "postgres":
+            message = f"cannot provide a {needs.database.dialect} database: this version has postgres alone"
+            yield needs.problem("database", ("dialect",), message, "leave database out, and set DATABASE_URL in env")
+
+
+def _beyond_limit(
+    placed: tuple[Placed, ...], numbers: Mapping[tuple[str, str], int], asked: Wanted
+) -> Iterator[Problem]:
+    """Say which apps would use a Redis database that the server does not have; ours has as many as are used."""
+    for one in placed:
+        said = one.service.requirement.config.get("databases")
+        if one.service.kind != "redis" or (one.is_ours and said is None):
+            continue
+        limit = said if isinstance(said, int) else redis_numbers.DEFAULT_LIMIT
+        at_gateway = numbers.get(redis_numbers.GATEWAY)
+        if at_gateway is not None and at_gateway >= limit and not one.service.owner:
+            message = f"cannot keep maintenance mode in Redis database {at_gateway}: {one.name} has {limit}, from 0"
+            cure = "lower stacks.*.settings.redisDbOffset, or raise databases"
+            yield one.service.source.problem(one.service.at, message, cure)
+        for (app, purpose), number in numbers.items():
+            if asked.serving.get((app, "redis")) == one.name and number >= limit:
+                needs = asked.needs[app]
+                field, more = ("redis", ()) if purpose == "redis" else ("services", (purpose,))
+                message = f"cannot use Redis database {number}: {one.name} has {limit}, numbered from 0"
+                yield needs.problem(field, more, message, "lower stacks.*.settings.redisDbOffset, or raise databases")

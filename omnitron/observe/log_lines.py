@@ -1,0 +1,108 @@
+"""Log lines of apps: which units to ask for, and which app, process and instance an entry is of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from omnitron.names import SINGLE_PROCESS
+from omnitron.policy.model import ProcessPolicy, StackPolicy, Target
+from omnitron.systemd.journal import Entry
+
+
+@dataclass(frozen=True)
+class Line:
+    """One entry of the journal, with what it is of."""
+
+    entry: Entry
+    app: str
+    """The app, as `stack/app` where the name alone would not do."""
+    process: str
+    instance: int | None
+    stack: str
+    unit: str
+
+    @property
+    def label(self) -> str:
+        """The address, as short as it can be: `api`, `api:worker@2`."""
+        process = f":{self.process}" if self.process != SINGLE_PROCESS else ""
+        return f"{self.app}{process}" + (f"@{self.instance}" if self.instance is not None else "")
+
+    def as_data(self) -> dict[str, Any]:
+        """Return it as a `LogEntryDto`: the timestamp is in milliseconds."""
+        data = {
+            "pid": self.entry.pid,
+            "stack": self.stack,
+            "process": self.process,
+            "instance": self.instance,
+            "unit": self.unit,
+        }
+        return {
+            "timestamp": self.entry.timestamp // 1000,
+            "app": self.app,
+            "level": self.entry.level,
+            "message": self.entry.message,
+            "data": {name: value for name, value in data.items() if value is not None},
+        }
+
+
+class Sources:
+    """The units of some apps, processes or instances."""
+
+    def __init__(self, targets: Iterable[Target], installed: Iterable[StackPolicy]) -> None:
+        """`installed` are all stacks, in which a name may have to be told apart."""
+        names = [app.name for stack in installed for app in stack.apps]
+        self.targets = list(targets)
+        self.namespaces = tuple(
+            dict.fromkeys(target.stack.log_namespace for target in self.targets if target.stack.log_namespace)
+        )
+        self._owners: dict[str, tuple[str, StackPolicy, ProcessPolicy]] = {}
+        units: list[str] = []
+        for target in self.targets:
+            app = target.app.name if names.count(target.app.name) < 2 else f"{target.stack.stack}/{target.app.name}"
+            for process in _processes(target):
+                self._owners[process.unit] = (app, target.stack, process)
+            units += _patterns(target)
+        self.units = tuple(dict.fromkeys(units))
+
+    @property
+    def width(self) -> int:
+        """Length of the longest label to expect."""
+        labels = [
+            Line(_NOTHING, app, process.name, process.instances, stack.stack, "").label
+            for app, stack, process in self._owners.values()
+        ]
+        return max(map(len, labels), default=0)
+
+    def line(self, entry: Entry) -> Line | None:
+        """Return what `entry` is of; None when it is of none of these units."""
+        for unit in entry.units:
+            stem, at, rest = unit.partition("@")
+            number = rest.removesuffix(".service")
+            owner = self._owners.get(f"{stem}@.service" if at else unit)
+            if owner:
+                app, stack, process = owner
+                instance = int(number) if at and number.isdigit() else None
+                return Line(entry, app, process.name, instance, stack.stack, unit)
+        return None
+
+
+_NOTHING = Entry(0, 0, "", None, (), "")
+
+
+def _processes(target: Target) -> tuple[ProcessPolicy, ...]:
+    return (target.process,) if target.process else target.app.processes
+
+
+def _patterns(target: Target) -> list[str]:
+    """Return its services, and a pattern for the instances that a pool had or will have beside those declared."""
+    if target.instance is not None:
+        return list(target.services)
+    patterns = [process.unit.replace("@.", "@*.") for process in _processes(target) if process.instances is not None]
+    return [*target.services, *patterns]
+
+
+def all_targets(stacks: Iterable[StackPolicy]) -> list[Target]:
+    """Return every app of the stacks."""
+    return [Target(stack, app, None, None) for stack in stacks for app in stack.apps]

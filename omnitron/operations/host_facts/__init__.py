@@ -1,0 +1,1 @@
+"""Facts about the host, collected before planning: one module for each subject."""

@@ -1,0 +1,1 @@
+"""Checks of a plan against the host: ports, accounts, and names that are in use."""

@@ -1,0 +1,374 @@
+"""Resolves every process of a stack: all levels of a definition merged into one flat value each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from omnitron import names
+from omnitron.definition.app import Process
+from omnitron.definition.ecosystem import Stack
+from omnitron.definition.loader import App, Ecosystem, absolute
+from omnitron.definition.process import Health, Limits, Paths, ProcessSettings, RawUnit, Scaling, Shutdown
+from omnitron.planner.facts import HostFacts
+from omnitron.planner.resolve import health as checks
+from omnitron.planner.resolve import program as programs
+from omnitron.planner.resolve.development import in_development
+from omnitron.planner.resolve.host_spec import Hosted, hosted, socket_path
+from omnitron.planner.resolve.port_offsets import moved
+from omnitron.planner.resolve.program import Program
+from omnitron.planner.resolve.restarts import Restarts, resolve
+from omnitron.planner.spec_files import Told, spec_name
+from omnitron.secrets import references
+
+Hardening = Literal["strict", "standard", "off"]
+T = TypeVar("T")
+
+SHORTEST_ROUND_MS = 100
+"""Time between two rounds of probes from outside: each costs a process."""
+
+
+def join_port(host: str, port: int) -> str:
+    """Return `host:port`, an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host and not host.startswith("[") else f"{host}:{port}"
+
+
+@dataclass(frozen=True)
+class Listener:
+    """An address that a process listens on."""
+
+    kind: str
+    """`http` or `websocket`."""
+    host: str
+    port: int
+    activated: bool
+    """Whether systemd holds the socket."""
+    path: str | None = None
+    """Of a Unix socket, below systemd's `%t`."""
+
+    @property
+    def address(self) -> str:
+        """Where it listens, as `host:port`."""
+        return join_port(self.host, self.port)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A readiness probe: `http`, `jsonrpc` or `tcp` with a target, or a command. Times in milliseconds."""
+
+    kind: Literal["http", "jsonrpc", "tcp", "command"]
+    argv: tuple[str, ...]
+    """The one target, or the command."""
+    timeout: int
+    interval: int
+    """Between two checks while the process runs."""
+    retries: int
+    """Failures in a row that are too many."""
+    start_period: int = 0
+    """After its start, in which failures do not count."""
+
+
+@dataclass(frozen=True)
+class Native(Told):
+    """A server of the distribution's, which a helper of ours prepares and becomes."""
+
+    setup: tuple[str, ...] | None
+    """What is run once it answers, before anybody may use it."""
+    stop_signal: str | None
+    """What asks it to end, None for SIGTERM."""
+    credentials: tuple[str, ...]
+    """Secrets that it and its setup read."""
+    reload: tuple[str, ...] | None = None
+    """What makes it read its configuration anew; None where only a restart does."""
+    before_reload: tuple[str, ...] | None = None
+    """What root does before that."""
+    files: tuple[tuple[str, Path], ...] = ()
+    """What systemd hands to it of the files of others, by the name of the credential."""
+    notifies: bool = True
+    """Whether it says itself when it runs."""
+    asks: bool = False
+    """Whether its probe, too, must pass before anybody may use it."""
+
+
+@dataclass(frozen=True)
+class PlannedProcess:
+    """One process of an app in one stack. Times in milliseconds, paths absolute."""
+
+    prefix: str
+    stack: str
+    app: str
+    name: str
+    alone: bool
+    """Whether it is the only process of its app."""
+    pool: int | None
+    """Number of instances of a pool, None for a single process."""
+    program: Program
+    folder: Path
+    """Working directory."""
+    project: Path
+    environment: tuple[tuple[str, str], ...]
+    critical: bool
+    restarts: Restarts
+    startup_timeout: int
+    stop_timeout: int
+    stop_priority: int
+    """Lower stops first."""
+    probe: Probe | None
+    listeners: tuple[Listener, ...]
+    user: str | None
+    group: str | None
+    paths: Paths
+    limits: Limits
+    hardening: Hardening
+    raw: RawUnit
+    log_level: str
+    scaling: Scaling | None
+    hosted: Hosted | None
+    """What the process host is told of it; None for a program of its own."""
+    native: Native | None = None
+    """How a server of the stack's is run; None for an app's process."""
+
+    @property
+    def address(self) -> tuple[str, ...]:
+        """Prefix, stack, app and name, as they stand in the names of units."""
+        parts = names.app_parts(self.app) if self.native else (self.app, self.name)
+        return self.prefix, self.stack, *parts
+
+    def record(self, of_group: str | None) -> str | None:
+        """Return the name of the crash record that it shares with its group, `of_group`; None for one of its own.
+
+        A pool's instances and servers of the stack have their own: their crash restarts nobody else.
+        """
+        return None if self.pool is not None or self.native else of_group
+
+    @property
+    def told(self) -> Told | None:
+        """What is written for the program of ours that runs it, if one does."""
+        return self.hosted or self.native
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Names of the secrets that it is given."""
+        found = [name for _, value in self.environment for name in references.names_in(value)]
+        return tuple(dict.fromkeys([*(self.native.credentials if self.native else ()), *found]))
+
+    @property
+    def stem(self) -> str:
+        """Unit name without suffix."""
+        return names.unit_stem(*self.address)
+
+    @property
+    def unit(self) -> str:
+        """File name of its service, a template for a pool."""
+        return f"{self.stem}@.service" if self.pool else f"{self.stem}.service"
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """Names of the services that run: one, or one per instance."""
+        if self.pool is None:
+            return (self.unit,)
+        return tuple(f"{self.stem}@{number}.service" for number in range(1, self.pool + 1))
+
+    @property
+    def slice(self) -> str:
+        """The slice that its cgroup lies in."""
+        parts = (self.prefix, self.stack) if self.alone else (self.prefix, self.stack, self.app)
+        return f"{names.unit_stem(*parts)}.slice"
+
+    @property
+    def socket_units(self) -> tuple[str, ...]:
+        """Names of the sockets that systemd holds for it; more than one needs telling apart."""
+        activated = [listener for listener in self.listeners if listener.activated]
+        if len(activated) == 1:
+            return (f"{self.stem}.socket",)
+        return tuple(f"{self.stem}-{listener.kind}.socket" for listener in activated)
+
+
+def of_app(
+    ecosystem: Ecosystem, stack_name: str, app: App, facts: HostFacts, infra: Mapping[str, str]
+) -> tuple[PlannedProcess, ...]:
+    """Return the processes of `app` in a stack; `infra` are the variables that tell it of its services."""
+    app = in_development(app) if facts.development else app
+    offsets = ecosystem.config.stacks[stack_name].settings.port_offsets
+    app = moved(app, offsets.apps if offsets else 0)
+    sources = list(_settings(app))
+    return tuple(
+        _process(ecosystem, stack_name, app, name, settings, program, facts, infra, alone=len(sources) == 1)
+        for name, settings, program in sources
+    )
+
+
+def _settings(app: App) -> Iterator[tuple[str, Process | None, Program | None]]:
+    """Yield the name of each process, what is said of it, and what it runs: None for a module."""
+    entry, project = app.entry, app.source.path.parent
+    if entry.script:
+        yield (
+            names.SINGLE_PROCESS,
+            None,
+            programs.script(absolute(app.folder, entry.script), app.folder, project),
+        )
+    if entry.command:
+        yield names.SINGLE_PROCESS, None, programs.command(entry.command, app.folder)
+    for process in app.system.processes if app.system else []:
+        command = programs.command(process.command, app.working_directory) if process.command else None
+        yield process.name, process, command
+
+
+def _process(
+    ecosystem: Ecosystem,
+    stack_name: str,
+    app: App,
+    name: str,
+    own: Process | None,
+    program: Program | None,
+    facts: HostFacts,
+    infra: Mapping[str, str],
+    *,
+    alone: bool,
+) -> PlannedProcess:
+    entry, stack = app.entry, ecosystem.config.stacks[stack_name]
+    settings: ProcessSettings = own or entry
+    levels: list[ProcessSettings] = [entry] if own is None else [own, entry]
+    user, group = _account(ecosystem, levels)
+    said = app.system if app.system and "shutdown" in app.system.model_fields_set else entry
+    shutdown = said.shutdown or Shutdown()
+    startup_timeout = _first_set(levels, "startup_timeout", 30_000)
+    health = checks.resolve(_first(levels, "health", None), ecosystem.config.monitoring.health_check)
+    log_level = _log_level(ecosystem, stack, app, own)
+    environment = _environment(ecosystem, stack_name, stack, app, own, program, infra)
+    told: Hosted | None = None
+    if own and program is None:
+        secret = {variable: value for variable, value in environment if references.OPENING in value}
+        told = hosted(ecosystem, stack_name, app, own, log_level, startup_timeout, shutdown.timeout, secret)
+        stem = names.unit_stem(ecosystem.config.unit_prefix, stack_name)
+        spec = facts.specs / spec_name(stem, app.name, name, told)
+        program = programs.host(
+            str(spec), app.working_directory, ecosystem.folder, facts.host_python, facts.package_folder
+        )
+    assert program is not None
+    critical = any(level.critical for level in levels)
+    policies = [level.restart_policy for level in reversed(levels)]
+    return PlannedProcess(
+        prefix=ecosystem.config.unit_prefix,
+        stack=stack_name,
+        app=app.name,
+        name=name,
+        alone=alone,
+        pool=_pool(app, own, alone),
+        program=program,
+        folder=app.working_directory,
+        project=ecosystem.folder,
+        environment=environment,
+        critical=critical,
+        restarts=replace(resolve(ecosystem.config.supervision, policies), critical=critical),
+        startup_timeout=startup_timeout,
+        stop_timeout=shutdown.timeout,
+        stop_priority=shutdown.priority,
+        probe=_probe(health, settings),
+        listeners=(*_listeners(settings, hosted=told is not None), *_exposed(ecosystem, stack_name, app, name, told)),
+        user=user,
+        group=group,
+        paths=_first(levels, "paths", None) or Paths(),
+        limits=_first(levels, "limits", None) or Limits(),
+        hardening=_first(levels, "hardening", "strict"),
+        raw=_first(levels, "systemd", None) or RawUnit(),
+        log_level=log_level,
+        scaling=own.scaling if own else None,
+        hosted=told,
+    )
+
+
+def _first(levels: list[ProcessSettings], key: str, default: Any) -> Any:
+    """Return the value of the innermost level that has one."""
+    return next((getattr(level, key) for level in levels if getattr(level, key) is not None), default)
+
+
+def _first_set(levels: list[ProcessSettings], key: str, default: T) -> T:
+    """Return the value of the innermost level that was given one."""
+    return next((getattr(level, key) for level in levels if key in level.model_fields_set), default)
+
+
+def _account(ecosystem: Ecosystem, levels: list[ProcessSettings]) -> tuple[str | None, str | None]:
+    user = _first(levels, "user", None)
+    if user is None and not ecosystem.owner_is_root:
+        user = ecosystem.owner
+    return user, _first(levels, "group", None)
+
+
+def _pool(app: App, own: Process | None, alone: bool) -> int | None:
+    """Return the number of instances of a pool. An entry's count overrides what the system says of pools."""
+    declared = own.instances if own else None
+    is_pool = (declared or 1) > 1 or bool(own and own.scaling)
+    count = app.entry.instances if app.entry.instances and (alone or is_pool) else declared
+    return (count or 1) if (count or 1) > 1 or is_pool else None
+
+
+def _environment(
+    ecosystem: Ecosystem,
+    stack_name: str,
+    stack: Stack,
+    app: App,
+    own: Process | None,
+    program: Program | None,
+    infra: Mapping[str, str],
+) -> tuple[tuple[str, str], ...]:
+    merged = dict(program.environment if program else ())
+    for level in (
+        own.env if own else {},
+        app.system.env if app.system else {},
+        app.entry.env,
+        infra,
+        stack.settings.env,
+    ):
+        merged.update(level)
+    merged.update(
+        OMNITRON_PROJECT=ecosystem.config.project,
+        OMNITRON_STACK=stack_name,
+        OMNITRON_STACK_TYPE=stack.type,
+        OMNITRON_APP_NAME=app.name,
+    )
+    return tuple(merged.items())
+
+
+def _exposed(ecosystem: Ecosystem, stack: str, app: App, name: str, told: Hosted | None) -> Iterator[Listener]:
+    if told and told.exposes:
+        path = socket_path(ecosystem.config.unit_prefix, stack, app.name, name)
+        yield Listener("rpc", "", 0, True, path)
+
+
+def _listeners(settings: ProcessSettings, *, hosted: bool = False) -> Iterator[Listener]:
+    transports = settings.transports
+    for kind in ("http", "websocket"):
+        listener = getattr(transports, kind) if transports else None
+        if listener:
+            # Held by systemd, a socket outlives the process: no connection is refused while it restarts.
+            activated = listener.socket_activation is not False if hosted else bool(listener.socket_activation)
+            yield Listener(kind, listener.host, listener.port, activated)
+
+
+def _probe(health: Health | None, settings: ProcessSettings) -> Probe | None:
+    probe = health.probe if health and health.enabled else None
+    if probe is None or health is None:
+        return None
+    rules = health.timeout, max(health.interval, SHORTEST_ROUND_MS), health.retries
+    if probe.type == "command":
+        return Probe("command", tuple(probe.command or ()), *rules)
+    target = probe.target or ("/" if probe.type == "http" else "")
+    if not target or target.startswith("/"):
+        own = next(_listeners(settings))
+        asked = join_port({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(own.host, own.host), own.port)
+        target = f"http://{asked}{target}" if probe.type == "http" else asked
+    return Probe(probe.type, (target,), *rules)
+
+
+def _log_level(ecosystem: Ecosystem, stack: Stack, app: App, own: Process | None) -> str:
+    levels = [
+        own.observability.logging.level if own and own.observability and own.observability.logging else None,
+        app.system.observability.logging.level
+        if app.system and app.system.observability and app.system.observability.logging
+        else None,
+        stack.settings.log_level,
+    ]
+    return next((level for level in levels if level), ecosystem.config.logging.level)

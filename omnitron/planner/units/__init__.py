@@ -1,0 +1,1 @@
+"""Stage two of the planner: the units made of resolved processes."""

@@ -1,0 +1,207 @@
+"""A service in a container as a process: a program of ours stays in the foreground of its unit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from omnitron import names
+from omnitron.definition.infrastructure import JsonRpcCheck, ServiceHealthCheck
+from omnitron.definition.loader import Ecosystem, is_roots_own
+from omnitron.definition.source import KeyPath, Source
+from omnitron.errors import Problem
+from omnitron.infra.container_recipe import Place, recipe
+from omnitron.infra.placement import Placed
+from omnitron.infra.resolve import Infra
+from omnitron.planner.facts import HostFacts
+from omnitron.planner.resolve.process import Listener, Native, PlannedProcess, Probe, join_port
+from omnitron.planner.resolve.program import Program
+from omnitron.planner.resolve.restarts import Restarts
+from omnitron.planner.spec_files import spec_name
+from omnitron.planner.units.server import restarts_of, server
+from omnitron.secrets import references
+
+STOP_TIMEOUT_MS = 10_000
+SPARE_MS = 10_000
+"""What stopping may take beside the container's own time."""
+DEFAULT_RULES = (10_000, 30_000, 5, 0)
+"""Deadline of a check, time between two, failures in a row, and time from its start in which they do not count."""
+RESTARTS: dict[str, Literal["on-failure", "always"]] = {
+    "always": "always",
+    "unless-stopped": "always",
+    "on-failure": "on-failure",
+}
+"""The engine's restart policies, which systemd carries out."""
+
+
+def process(ecosystem: Ecosystem, stack: str, infra: Infra, placed: Placed, facts: HostFacts) -> PlannedProcess:
+    """Return the process of a container."""
+    environment = dict(infra.containers[placed.name])
+    to_make = _to_make(infra, placed)
+    settings = {**recipe(placed, environment, place_of(ecosystem, stack), STOP_TIMEOUT_MS), **to_make}
+    return runner(
+        ecosystem,
+        stack,
+        names.INFRA + placed.name,
+        settings,
+        facts,
+        asks=placed.service.requirement.health_check is not None,
+        probe=probe_of(placed) or probe_of_preset(placed, facts),
+        listeners=tuple(Listener("tcp", placed.host, port, activated=False) for port in placed.ports.values()),
+        restarts=_restarts(ecosystem, placed),
+    )
+
+
+def place_of(ecosystem: Ecosystem, stack: str) -> Place:
+    """Return whose containers those of a stack are."""
+    config = ecosystem.config
+    prefix = config.stacks[stack].settings.container_prefix or f"{config.project}-{stack}"
+    return Place(config.project, stack, prefix, f"{names.unit_stem(config.unit_prefix, stack)}.slice", ecosystem.folder)
+
+
+def runner(
+    ecosystem: Ecosystem,
+    stack: str,
+    app: str,
+    settings: dict[str, Any],
+    facts: HostFacts,
+    *,
+    asks: bool,
+    probe: Probe | None,
+    listeners: tuple[Listener, ...],
+    restarts: Restarts | None = None,
+    reads: tuple[Path, ...] = (),
+) -> PlannedProcess:
+    """Return the process that stays in the foreground of the container which `settings` describe."""
+    credentials = [name for value in settings["environment"].values() for name in references.names_in(value)]
+    credentials += [one["credential"] for one in settings.get("databases", ()) if one["credential"]]
+    put = settings["files"]["each"] if "files" in settings else ()
+    credentials += [name for one in put for name in references.names_in(one.get("text", ""))]
+    text = json.dumps(settings, ensure_ascii=False, indent=1) + "\n"
+    told = Native(text, setup=None, stop_signal=None, credentials=tuple(dict.fromkeys(credentials)), asks=asks)
+    stem = names.unit_stem(ecosystem.config.unit_prefix, stack)
+    spec = str(facts.specs / spec_name(stem, app, names.SINGLE_PROCESS, told))
+    python = facts.host_python
+    program = (str(python), "-P", "-m", "omnitron.programs.containers")
+    if settings.get("reload"):
+        told = replace(told, reload=(*program, "reload", spec))
+    context = [Path(settings["build"]["path"])] if settings["build"] else []
+    ours = (python.parent.parent, python.resolve().parent.parent, facts.package_folder / "omnitron")
+    return server(
+        ecosystem,
+        stack,
+        app,
+        Program((*program, "run", spec), (*ours, *context, *reads)),
+        told,
+        probe=probe,
+        listeners=listeners,
+        # Who may talk to the engine is as good as root.
+        user="root",
+        startup_timeout=settings["startupTimeout"],
+        stop_timeout=settings["stopTimeout"] + SPARE_MS,
+        restarts=restarts,
+        environment=(("PYTHONUNBUFFERED", "1"),),
+    )
+
+
+def _to_make(infra: Infra, placed: Placed) -> dict[str, list[dict[str, Any]]]:
+    """Return what a server is made to have once it answers."""
+    return {
+        "databases": [asdict(one) for one in infra.databases.get(placed.name, ())],
+        "buckets": [asdict(one) for one in infra.buckets.get(placed.name, ())],
+    }
+
+
+def _restarts(ecosystem: Ecosystem, placed: Placed) -> Restarts:
+    said = placed.service.requirement.docker.restart if placed.service.requirement.docker else "unless-stopped"
+    found = restarts_of(ecosystem)
+    wanted = RESTARTS.get(said.partition(":")[0])
+    return replace(found, restart=wanted) if wanted else replace(found, enabled=False)
+
+
+def probe_of(placed: Placed) -> Probe | None:
+    """Return how it is asked from outside; the engine's own check of it is the engine's affair."""
+    check = placed.service.requirement.health_check
+    if check is None:
+        return None
+    rules = _rules(check)
+    address = join_port(placed.host, placed.port)
+    target = check.target or "/"
+    if check.type == "command":
+        return Probe("command", ("/bin/sh", "-c", target), *rules)
+    if check.type == "jsonrpc" and check.jsonrpc:
+        return Probe("jsonrpc", (_jsonrpc(placed, check.jsonrpc),), *rules)
+    if check.type == "http":
+        return Probe("http", (f"http://{address}{target}" if target.startswith("/") else target,), *rules)
+    return Probe("tcp", (address if target.startswith("/") else target,), *rules)
+
+
+def _rules(check: ServiceHealthCheck) -> tuple[int, int, int, int]:
+    return check.timeout, check.interval, check.retries, check.start_period
+
+
+def _jsonrpc(placed: Placed, check: JsonRpcCheck) -> str:
+    """Return method and URL."""
+    port = placed.ports.get(check.port, 0) if isinstance(check.port, str) else check.port
+    return f"{check.method} http://{join_port(placed.host, port)}{check.path}"
+
+
+def probe_of_preset(placed: Placed, facts: HostFacts) -> Probe | None:
+    """Return how a known server is asked, in the words of its own protocol; None for any other."""
+    check, kind = placed.service.requirement.health_check, placed.service.kind
+    rules = _rules(check) if check else DEFAULT_RULES
+    if kind == "minio":
+        return Probe("http", (f"http://{join_port(placed.host, placed.port)}/minio/health/live",), *rules)
+    if kind in ("postgres", "redis"):
+        return Probe("command", (*native_helper(placed, facts), "probe", str(placed.port)), *rules)
+    return None
+
+
+def native_helper(placed: Placed, facts: HostFacts) -> tuple[str, ...]:
+    """Return the program of ours that knows a kind of server."""
+    program = facts.package_folder / f"omnitron/programs/servers/{placed.service.kind}.py"
+    return (str(facts.helper_python), "-I", "-S", str(program))
+
+
+def check_problems(placed: Placed) -> Iterator[Problem]:
+    """Yield what is wrong with how a service is to be asked."""
+    service, check = placed.service, placed.service.requirement.health_check
+    if check is None or check.type != "jsonrpc":
+        return
+    at = (*service.at, "healthCheck")
+    told = check.jsonrpc
+    if told is None:
+        yield service.source.problem(at, "cannot ask by JSON-RPC: jsonrpc {port, method} is missing")
+    elif isinstance(told.port, str) and told.port not in placed.ports:
+        known = ", ".join(placed.ports) or "none"
+        message = f"cannot ask port {told.port!r}: there is {known}"
+        yield service.source.problem((*at, "jsonrpc", "port"), message)
+    elif not told.method.isprintable() or " " in told.method or not told.path.startswith("/"):
+        message = "cannot ask by JSON-RPC: a method is one word, and a path begins with /"
+        yield service.source.problem((*at, "jsonrpc"), message)
+
+
+def problems(ecosystem: Ecosystem, placed: Placed, facts: HostFacts) -> Iterator[Problem]:
+    """Yield what keeps a container from being run as it is declared."""
+    service = placed.service
+    docker = service.requirement.docker
+    if docker is None or not (docker.image or docker.build):
+        yield service.source.problem((*service.at, "docker"), "cannot run a container: neither image nor build is said")
+    yield from problems_of_engine(ecosystem, service.source, (*service.at, "docker"), facts)
+
+
+def problems_of_engine(ecosystem: Ecosystem, source: Source, at: KeyPath, facts: HostFacts) -> Iterator[Problem]:
+    """Yield what keeps anything that `source` says at `at` from being run by the container engine."""
+    is_roots = is_roots_own(ecosystem.source) and is_roots_own(source)
+    if facts.accounts is not None and not facts.is_user and not is_roots:
+        message = (
+            "cannot run a container: a file that defines it belongs to another user than root, "
+            "who could start anything as root with it; chown it to root"
+        )
+        yield source.problem(at, message)
+    if facts.programs is not None and "docker" not in facts.programs:
+        message = "cannot run a container: this host has no container engine"
+        yield source.problem(at, message, "apt install docker.io")

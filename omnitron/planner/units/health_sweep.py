@@ -1,0 +1,73 @@
+"""Health sweeps: one timer and one service for all processes of a stack that are asked at the same interval."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from omnitron.planner.facts import HostFacts
+from omnitron.planner.resolve.process import PlannedProcess
+from omnitron.planner.units.names import StackNames
+from omnitron.planner.units.stack import Apps
+from omnitron.planner.units.values import Command, Literal, Own, Unit, Value
+
+AT_ONCE = 16
+"""How many are asked side by side."""
+MOST = 64
+"""Instances of a pool for which there is time in one sweep."""
+SPARE_MS = 10_000
+"""What a sweep may take beside its probes."""
+
+
+def intervals(apps: Apps) -> list[int]:
+    """Return the distinct intervals of a stack's outside probes, in milliseconds."""
+    return sorted({process.probe.interval for process in _asked(apps) if process.probe})
+
+
+def timers(stack: StackNames, apps: Apps) -> tuple[str, ...]:
+    """Return the units that the stack's target starts."""
+    return tuple(f"{stack.sweep(interval)}.timer" for interval in intervals(apps))
+
+
+def units(stack: StackNames, apps: Apps, facts: HostFacts) -> Iterator[Unit]:
+    """Yield the timer and the service of each interval."""
+    for interval in intervals(apps):
+        name = stack.sweep(interval)
+        shared: dict[str, Value] = {
+            "source": stack.source,
+            "part_of": stack.stack_target,
+            **stack.identity(),
+        }
+        period = f"{interval}ms"
+        timer: dict[str, Value] = {
+            "description": Literal(f"health of {stack.stack} of {stack.project} every {period}"),
+            "on_active_sec": period,
+            "on_unit_active_sec": period,
+            "accuracy_sec": f"{min(interval // 10, 1000)}ms",
+        }
+        asked = [process for process in _asked(apps) if process.probe and process.probe.interval == interval]
+        service: dict[str, Value] = {
+            "description": Literal(f"health sweep of {stack.stack} of {stack.project} every {period}"),
+            "slice": stack.stack_slice,
+            "exec_start": _command(stack, interval, facts),
+            "timeout_start_sec": f"{_longest(asked)}ms",
+        }
+        yield Unit(f"{name}.timer", "health-timer", shared | timer)
+        yield Unit(f"{name}.service", "health-sweep", shared | service)
+
+
+def _command(stack: StackNames, interval: int, facts: HostFacts) -> Command:
+    user = ("--user",) if facts.is_user else ()
+    argv = (str(facts.helper_python), "-I", "-S", str(facts.helpers / "health_sweep.py"), *user)
+    results = Own(f"%t/omnitron/{stack.prefix_part}/{stack.stem}.health-{interval}.json")
+    policy = str(facts.specs / f"{stack.stem}.json")
+    return Command((*argv, "--policy", policy, "--results", results, "--interval-ms", str(interval)))
+
+
+def _longest(asked: list[PlannedProcess]) -> int:
+    # A pool may have been scaled to more than it declares.
+    count = sum(MOST if process.pool else 1 for process in asked)
+    return -(-count // AT_ONCE) * max(process.probe.timeout for process in asked if process.probe) + SPARE_MS
+
+
+def _asked(apps: Apps) -> list[PlannedProcess]:
+    return [p for processes in apps.values() for p in processes if p.probe and not p.hosted]

@@ -1,0 +1,1 @@
+"""Programs that systemd starts for a stack beside its apps: servers, containers, and what opens secrets."""

@@ -1,0 +1,57 @@
+"""Makes what a server in a container is to have, with the clients of its own image."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from omnitron.programs.containers.engine import CannotError, Container
+from omnitron.programs.secrets import credentials
+from omnitron.programs.servers import databases
+
+# Neither is given on a command line: that would be for everybody to see.
+SQL = 'printf %s "$OMNITRON_SQL" | exec psql "$@" -f -'
+LOG_IN = (
+    """printf '%s\\n' "$MINIO_ROOT_USER" "$MINIO_ROOT_PASSWORD" | """
+    "mc --quiet alias set omnitron http://127.0.0.1:9000"
+)
+
+
+def provision(container: Container, told: dict[str, Any]) -> str | None:
+    """Make databases or buckets that are not there; return what was done, None where nothing is to be made.
+
+    Raises CannotError, MissingError.
+    """
+    if told.get("databases"):
+        return _databases(container, told["databases"])
+    if told.get("buckets"):
+        return _buckets(container, told["buckets"])
+    return None
+
+
+def _databases(container: Container, wanted: list[dict[str, Any]]) -> str:
+    def run(database: str, text: str) -> str:
+        argv = ["sh", "-c", SQL, "sql", *databases.OPTIONS, "-d", database]
+        return databases.answer(database, *container.execute(argv, {"OMNITRON_SQL": text}))
+
+    passwords = {one["owner"]: credentials.read(one["credential"]) for one in wanted if one["credential"]}
+    try:
+        return databases.told(databases.provision(run, wanted, passwords))
+    except databases.SqlError as error:
+        raise CannotError(str(error)) from error
+
+
+def _buckets(container: Container, wanted: list[dict[str, Any]]) -> str:
+    def run(doing: str, *argv: str) -> None:
+        status, output, errors = container.execute(list(argv), {})
+        if status:
+            lines = (errors or output).strip().splitlines() or [f"mc ended with {status}"]
+            raise CannotError(f"cannot {doing}: {lines[-1]}")
+
+    run("log in to the S3 server", "sh", "-c", LOG_IN)
+    for one in wanted:
+        place = f"omnitron/{one['name']}"
+        run(f"make the bucket {one['name']}", "mc", "--quiet", "mb", "--ignore-existing", place)
+        if one["quota"]:
+            size = f"{one['quota']}B"
+            run(f"limit the bucket {one['name']}", "mc", "--quiet", "quota", "set", place, "--size", size)
+    return f"provisioned: {', '.join(one['name'] for one in wanted)}"

@@ -1,0 +1,1 @@
+"""Secrets at run time: what opens them, and what hands them to a program."""

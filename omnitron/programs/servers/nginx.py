@@ -1,0 +1,116 @@
+"""nginx as the gateway's service: `python -I -S serve.py run|hand|reload SETTINGS`. Standard library only.
+
+`run` and `reload` check the configuration first: what nginx does not accept is never what it runs with. `hand` is
+root's, before a reload: it gives nginx the certificate and the key as they are now, where only root can read them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+NGINX = "/usr/sbin/nginx"
+HANDED = ("tls-certificate", "tls-key")
+"""What systemd hands on at a start, by the names of its credentials, and what these are in nginx's folder."""
+
+
+def main(arguments: list[str]) -> int:
+    """Run the verb on the command line."""
+    from omnitron.programs.servers.service_folders import run
+
+    return run({"run": serve, "hand": hand, "reload": reload}, arguments)
+
+
+def serve(arguments: list[str]) -> None:
+    """Become nginx."""
+    from omnitron.programs.secrets.credentials import read
+    from omnitron.programs.servers.service_folders import CannotError, folder, settings, write, write_text
+
+    told, place = settings(arguments[0]), folder("RUNTIME_DIRECTORY")
+    if told["credential"]:
+        write_text(f"{place}/redis-password", read(told["credential"]))
+    write(f"{place}/maintenance.html", [told["page"]])
+    if tls := told["tls"]:
+        certificate, key = tls["certificate"], tls["key"]
+        if told["isHanded"]:
+            for name in HANDED:
+                write_text(f"{place}/{name}", read(name))
+            certificate, key = (f"{place}/{name}" for name in HANDED)
+        write(f"{place}/tls.conf", [f"ssl_certificate {certificate};", f"ssl_certificate_key {key};"])
+    os.symlink(folder("CACHE_DIRECTORY"), f"{place}/cache")  # noqa: PTH211
+    kept = f"{place}/cache/accepted.conf"
+    try:
+        _checked(told["config"], place)
+        _keep(f"{place}/nginx.conf", kept)
+    except CannotError as error:
+        if not os.path.exists(kept):  # noqa: PTH110 - pathlib is slow to import
+            raise
+        print(f"{error}; going on with the last one that could be used", file=sys.stderr)
+        _checked(kept, place)
+    os.execv(NGINX, ["nginx", *_arguments(place, "nginx.conf"), "-g", "daemon off;"])
+
+
+def hand(arguments: list[str]) -> None:
+    """Put certificate and key into the folder of nginx, for it alone."""
+    from omnitron.programs.servers.service_folders import folder, settings
+
+    told = settings(arguments[0])
+    # The folder is another user's: nothing in it is followed, nor written to as it is.
+    place = os.open(folder("RUNTIME_DIRECTORY"), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    owner = os.fstat(place)
+    for name, path in zip(HANDED, (told["tls"]["certificate"], told["tls"]["key"]), strict=True):
+        with open(path, "rb") as file:  # noqa: PTH123 - pathlib is slow to import
+            content = file.read()
+        new = f"{name}.{os.getpid()}"
+        to = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=place)
+        with open(to, "wb") as file:  # noqa: PTH123 - a descriptor
+            file.write(content)
+            os.fchown(to, owner.st_uid, owner.st_gid)
+        os.rename(new, name, src_dir_fd=place, dst_dir_fd=place)
+
+
+def reload(arguments: list[str]) -> None:
+    """Check what the configuration is now, and let the running nginx take it over."""
+    import signal
+
+    from omnitron.programs.servers.service_folders import folder, settings
+
+    place = folder("RUNTIME_DIRECTORY")
+    _checked(settings(arguments[0])["config"], place)
+    _keep(f"{place}/nginx.conf", f"{place}/cache/accepted.conf")
+    os.kill(int(os.environ["MAINPID"]), signal.SIGHUP)
+
+
+def _keep(path: str, copy: str) -> None:
+    """Keep what nginx has accepted for a start at which it does not accept what is there then."""
+    from omnitron.programs.servers.service_folders import write
+
+    with open(path, encoding="utf-8") as file:  # noqa: PTH123 - pathlib is slow to import
+        write(copy, file.read().splitlines())
+
+
+def _checked(config: str, place: str) -> None:
+    """Put the configuration in place if nginx accepts it."""
+    import subprocess
+
+    from omnitron.programs.servers.service_folders import CannotError, write
+
+    with open(config, encoding="utf-8") as file:  # noqa: PTH123 - pathlib is slow to import
+        write(f"{place}/nginx.conf.new", file.read().splitlines())
+    done = subprocess.run([NGINX, *_arguments(place, "nginx.conf.new"), "-t", "-q"], capture_output=True, text=True)
+    if done.returncode:
+        said = [line for line in done.stderr.splitlines() if "[emerg]" in line] or done.stderr.splitlines()
+        raise CannotError(f"cannot use the configuration: {said[-1] if said else 'nginx -t failed'}")
+    os.rename(f"{place}/nginx.conf.new", f"{place}/nginx.conf")  # noqa: PTH104
+
+
+def _arguments(place: str, name: str) -> list[str]:
+    return ["-p", f"{place}/", "-e", "stderr", "-c", f"{place}/{name}"]
+
+
+if __name__ == "__main__":
+    here = __file__.rpartition("/")[0]
+    # A user could not remove root's bytecode from their checkout.
+    sys.dont_write_bytecode = os.stat(here).st_uid != os.geteuid()  # noqa: PTH116 - pathlib is slow to import
+    sys.path.append(here + "/../../..")
+    sys.exit(main(sys.argv[1:]))

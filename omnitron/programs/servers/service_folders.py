@@ -1,0 +1,71 @@
+"""What the servers have in common: the folders of their service, files in them, and how they are asked."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+CONFIGURATION_ERROR = 78
+"""EX_CONFIG of sysexits.h; systemd calls it CONFIG."""
+PATIENCE_S = 5.0
+
+
+class CannotError(Exception):
+    """Something that keeps a server from running: one line for the journal."""
+
+
+def run(verbs: dict[str, Callable[[list[str]], None]], arguments: list[str]) -> int:
+    """Run a verb with its arguments; its exit status."""
+    from omnitron.programs.secrets.credentials import MissingError
+
+    try:
+        verbs[arguments[0]](arguments[1:])
+    except (CannotError, MissingError) as error:
+        print(error, file=sys.stderr)
+        return CONFIGURATION_ERROR
+    except OSError as error:
+        print(f"cannot go on: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def settings(path: str) -> dict[str, Any]:
+    """Return what `generate` wrote for a service."""
+    with open(path, encoding="utf-8") as file:  # noqa: PTH123 - pathlib is slow to import
+        found: dict[str, Any] = json.load(file)
+    return found
+
+
+def folder(variable: str) -> str:
+    """Return the folder that systemd made for the service: `STATE_DIRECTORY`, `RUNTIME_DIRECTORY`."""
+    path = os.environ.get(variable, "").partition(":")[0]
+    if not path:
+        raise CannotError(f"cannot run outside a service of systemd: {variable} is not set")
+    return path
+
+
+def write(path: str, lines: Iterable[str]) -> None:
+    """Write the lines of a configuration file, for this user alone."""
+    write_text(path, "".join(f"{line}\n" for line in lines))
+
+
+def write_text(path: str, text: str) -> None:
+    """Write a file for this user alone."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
+        file.write(text)
+
+
+def ask(port: int, question: bytes, size: int) -> bytes:
+    """Return the first bytes that a server on this host answers; OSError when it does not."""
+    with socket.create_connection(("127.0.0.1", port), PATIENCE_S) as connection:
+        connection.settimeout(PATIENCE_S)
+        connection.sendall(question)
+        return connection.recv(size)

@@ -1,0 +1,1 @@
+"""Restart rules: budget, back-off, group strategy. Pure."""

@@ -1,0 +1,1 @@
+"""State of supervision: small files in /run/omnitron that helpers, watcher and status share."""

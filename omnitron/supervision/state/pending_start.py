@@ -1,0 +1,65 @@
+"""The file beside the crash record that says: the next start of this unit has something to do first.
+
+Its name is `<unit>.due`. `before_start.sh` only looks whether it is there, so that an ordinary start
+costs no interpreter.
+"""
+
+from __future__ import annotations
+
+import os
+
+from ..light.namedtuple import NamedTuple
+from . import trusted_files
+
+SIZE_LIMIT = 100  # bytes
+
+
+class Due(NamedTuple):
+    """When the next start is due (monotonic seconds), after how many crashes, of a whole `group` or not."""
+
+    at: float = 0.0
+    attempt: int = 0
+    group: bool = False
+
+
+def write(record: str, unit: str, due: Due) -> None:
+    """Note `due` for the next start of `unit`; `record` is the path of its crash record."""
+    text = f"{due.at:.6f} {due.attempt} {due.group:d}\n"
+    with trusted_files.opened_folder(_folder(record), create=True) as folder:
+        trusted_files.replace_file(folder, _name(unit), text.encode())
+
+
+def read(record: str, unit: str) -> Due:
+    """What is noted for the next start of `unit`; a time long past if that cannot be read."""
+    try:
+        with trusted_files.opened_folder(_folder(record)) as folder:
+            at, attempt, group = trusted_files.read_file(folder, _name(unit), SIZE_LIMIT).split()
+        return Due(float(at), int(attempt), group == b"1")
+    except (OSError, ValueError):
+        return Due()
+
+
+def is_noted(record: str, unit: str) -> bool:
+    """Whether something is noted still, as far as can be seen."""
+    try:
+        with trusted_files.opened_folder(_folder(record)) as folder:
+            os.stat(_name(unit), dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def remove(record: str, unit: str) -> None:
+    """Forget it."""
+    with trusted_files.opened_folder(_folder(record)) as folder:
+        trusted_files.remove_file(folder, _name(unit))
+
+
+def _folder(record: str) -> str:
+    return record.rpartition("/")[0]
+
+
+def _name(unit: str) -> str:
+    return f"{unit}.due"

@@ -1,0 +1,149 @@
+"""Small files that root may trust: read, locked, and replaced as a whole.
+
+Root writes here what everybody may read, so every folder on the way is opened without following a
+symlink and must belong to root or to this user.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+import time
+
+from ..light.contextmanager import contextmanager
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LOCK_PATIENCE_S = 5.0
+_FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# A FIFO put in a file's place must not stop the reader.
+_FILE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+@contextmanager
+def opened_folder(path: str, *, create: bool = False) -> Iterator[int]:
+    """A descriptor of the folder `path` (absolute), for use as `dir_fd`; missing ones are made, 0755.
+
+    OSError when it is missing, when a component is a symlink, or when another user could change it.
+    """
+    if not path.startswith("/"):
+        raise OSError(errno.EINVAL, "not an absolute path", path)
+    folder = os.open("/", _FOLDER)
+    try:
+        for name in filter(None, path.split("/")):
+            inner = _step(folder, name, create=create)
+            os.close(folder)
+            folder = inner
+        yield folder
+    finally:
+        os.close(folder)
+
+
+def make_private(folder: int) -> None:
+    """Keep everybody else out of an opened folder."""
+    os.chmod(f"/proc/self/fd/{folder}", 0o700)  # noqa: PTH101 - a descriptor of O_PATH takes no fchmod
+
+
+def _step(folder: int, name: str, *, create: bool) -> int:
+    if create:
+        _make(folder, name)
+    inner = os.open(name, _FOLDER, dir_fd=folder)
+    status = os.fstat(inner)
+    writable = stat.S_IMODE(status.st_mode) & 0o022 and not status.st_mode & stat.S_ISVTX
+    if status.st_uid not in (0, os.geteuid()) or writable:
+        os.close(inner)
+        raise OSError(errno.EPERM, "folder can be changed by another user", name)
+    return inner
+
+
+def _make(folder: int, name: str) -> None:
+    try:
+        os.mkdir(name, 0o755, dir_fd=folder)
+    except FileExistsError:
+        return
+    made = os.open(name, os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        os.fchmod(made, 0o755)  # the unit's UMask= may have taken bits away
+    finally:
+        os.close(made)
+
+
+def raise_exhausted(error: OSError) -> None:
+    """Raise an error that says nothing of a file: there is no descriptor, or no memory, left to look at it."""
+    if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+        raise error
+
+
+def read_file(folder: int, name: str, limit: int) -> bytes:
+    """What `name` in `folder` holds; OSError unless it is a trusted regular file of at most `limit` bytes."""
+    file = os.open(name, os.O_RDONLY | _FILE, dir_fd=folder)
+    try:
+        status = os.fstat(file)
+        if not stat.S_ISREG(status.st_mode) or status.st_uid not in (0, os.geteuid()):
+            raise OSError(errno.EPERM, "not a regular file of root or this user", name)
+        data = os.read(file, limit + 1)
+    finally:
+        os.close(file)
+    if len(data) > limit:
+        raise OSError(errno.EFBIG, "too long", name)
+    return data
+
+
+def replace_file(folder: int, name: str, data: bytes, *, private: bool = False, lasting: bool = False) -> None:
+    """Put `data` in the place of `name` in one step; call it under that name's lock.
+
+    It is for everybody to read unless it is `private`; a `lasting` file is on the disk when this returns.
+    """
+    mode = 0o600 if private else 0o644
+    temporary = f"{name}.new"
+    remove_file(folder, temporary)
+    file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FILE, mode, dir_fd=folder)
+    try:
+        os.fchmod(file, mode)
+        written = os.write(file, data)
+        if written != len(data):
+            raise OSError(errno.ENOSPC, "no space left for", name)
+        if lasting:
+            os.fsync(file)
+        os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except OSError:
+        remove_file(folder, temporary)
+        raise
+    finally:
+        os.close(file)
+
+
+def remove_file(folder: int, name: str) -> None:
+    """Remove `name` from `folder` if it is there."""
+    try:
+        os.unlink(name, dir_fd=folder)
+    except FileNotFoundError:
+        return  # what `contextlib` has for this takes too long to import
+
+
+@contextmanager
+def locked(folder: int, name: str) -> Iterator[None]:
+    """Hold the lock of `name`, a file of its own beside it; TimeoutError after LOCK_PATIENCE_S seconds."""
+    # 0600: whoever can open it could hold it, and keep every crash waiting.
+    lock = os.open(f"{name}.lock", os.O_RDWR | os.O_CREAT | _FILE, 0o600, dir_fd=folder)
+    try:
+        _acquire(lock, name)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _acquire(lock: int, name: str) -> None:
+    give_up, pause = time.monotonic() + LOCK_PATIENCE_S, 0.002
+    while True:
+        try:
+            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > give_up:
+                raise TimeoutError(errno.ETIMEDOUT, "locked by another process", name) from None
+            time.sleep(pause)
+            pause = min(pause * 1.5, 0.05)

@@ -1,0 +1,1 @@
+"""Pools that follow their load."""

@@ -1,0 +1,1 @@
+"""Metrics of running services: sampled, stored for a while, and exported."""

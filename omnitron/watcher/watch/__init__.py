@@ -1,0 +1,1 @@
+"""Apps that restart when their files change."""

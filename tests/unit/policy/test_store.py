@@ -1,0 +1,206 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from omnitron.errors import OmnitronError, UsageError
+from omnitron.policy.addresses import resolve
+from omnitron.policy.store import read_policies
+
+
+def process(app: str, name: str, instances: int | None = None, stack: str = "dev") -> dict[str, Any]:
+    return {
+        "name": name,
+        "unit": f"omnitron-{stack}-{app}-{name}{'@' if instances else ''}.service",
+        "instances": instances,
+        "slice": f"omnitron-{stack}.slice",
+        "sockets": [],
+        "port": None,
+        "critical": False,
+        "stopTimeout": 10_000,
+        "restarts": {
+            "enabled": True,
+            "restart": "on-failure",
+            "maxRestarts": 5,
+            "window": 60_000,
+            "backoff": "exponential:1000:30000:2",
+            "record": f"omnitron/omnitron-{stack}-{app}-{name}.service.crashes",
+        },
+    }
+
+
+def app(name: str, *processes: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "mode": "classic",
+        "enabled": True,
+        "critical": False,
+        "dependsOn": [],
+        "priority": 0,
+        "target": None,
+        "gate": None,
+        "processes": list(processes),
+    }
+
+
+def policy(stack: str, *apps: dict[str, Any], source: str = "/srv/shop/omnitron.config.toml") -> dict[str, Any]:
+    return {
+        "version": 1,
+        "project": "shop",
+        "stack": stack,
+        "type": "local",
+        "prefix": "omnitron",
+        "source": source,
+        "target": f"omnitron-{stack}.target",
+        "slice": f"omnitron-{stack}.slice",
+        "criticalTarget": f"omnitron-{stack}-critical-failure.target",
+        "logNamespace": None,
+        "strategy": "one_for_one",
+        "maxRestarts": 5,
+        "window": 60_000,
+        "apps": list(apps),
+    }
+
+
+def dev_and_prod() -> list[dict[str, Any]]:
+    return [
+        policy(
+            "dev",
+            app("db", process("db", "main")),
+            app("api", process("api", "http"), process("api", "worker", 3)),
+        ),
+        policy("prod", app("db", process("db", "main", stack="prod"))),
+    ]
+
+
+def write(folder: Path, *policies: dict[str, Any]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for data in policies:
+        (folder / f"{data['prefix']}-{data['stack']}.json").write_text(json.dumps(data))
+    return folder
+
+
+def test_a_policy_is_read_as_it_was_written(tmp_path: Path) -> None:
+    dev, prod = read_policies([write(tmp_path, *dev_and_prod())])
+    assert (dev.stack, dev.critical_target, prod.stack) == ("dev", "omnitron-dev-critical-failure.target", "prod")
+    assert dev.source == Path("/srv/shop/omnitron.config.toml")
+    assert dev.services == (
+        "omnitron-dev-db-main.service",
+        "omnitron-dev-api-http.service",
+        "omnitron-dev-api-worker@1.service",
+        "omnitron-dev-api-worker@2.service",
+        "omnitron-dev-api-worker@3.service",
+    )
+    assert dev.apps[0].processes[0].restarts.max_restarts == 5
+
+
+def test_the_planner_writes_what_is_read(tmp_path: Path) -> None:
+    pytest.importorskip("pydantic")
+    from omnitron.definition.loader import load
+    from omnitron.planner.facts import HostFacts
+    from omnitron.planner.plan import make_plan
+    from omnitron.render.files import render
+
+    definition = tmp_path / "omnitron.config.json"
+    apps = [
+        {"name": "db", "command": ["/bin/sleep", "1"], "user": "root"},
+        {"name": "api", "command": ["/bin/sleep", "1"], "user": "root", "instances": 2, "dependsOn": ["db"]},
+    ]
+    definition.write_text(json.dumps({"project": "shop", "apps": apps, "stacks": {"dev": {"type": "local"}}}))
+    plan = make_plan(load(definition), HostFacts(252, "system", Path("/helpers"), Path("/usr/bin/python3")))
+    files = [file for stack in plan.stacks for file in render(stack) if file.place == "policy"]
+    for file in files:
+        (tmp_path / "installed").mkdir(exist_ok=True)
+        (tmp_path / "installed" / file.name).write_text(file.text)
+    (read,) = read_policies([tmp_path / "installed"])
+    assert read.path.name == "omnitron-dev.json"
+    assert [found.name for found in read.apps] == ["db", "api"]
+    assert read.apps[1].services == ("omnitron-dev-api-main@1.service", "omnitron-dev-api-main@2.service")
+    assert read.apps[0].gate == "omnitron-dev-db-ready.service"
+
+
+def test_the_first_folder_wins_and_others_may_be_missing(tmp_path: Path) -> None:
+    lasting = write(tmp_path / "etc", policy("dev", app("api")))
+    runtime = write(tmp_path / "run", policy("dev", app("old")), policy("test", app("api")))
+    found = read_policies([tmp_path / "missing", lasting, runtime])
+    assert [(one.stack, one.apps[0].name) for one in found] == [("dev", "api"), ("test", "api")]
+
+
+def test_unknown_keys_and_hidden_files_are_passed_over(tmp_path: Path) -> None:
+    write(tmp_path, policy("dev", app("api") | {"later": 1}) | {"more": {}})
+    (tmp_path / ".omnitron-staged-omnitron-dev.json").write_text("half")
+    assert [one.stack for one in read_policies([tmp_path])] == ["dev"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"version": 1}', "null"])
+def test_a_damaged_file_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "omnitron-dev.json").write_text(text)
+    with pytest.raises(OmnitronError, match=r"cannot tell what is installed: .*omnitron-dev\.json is damaged"):
+        read_policies([tmp_path])
+
+
+def test_a_newer_format_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, policy("dev") | {"version": 99})
+    with pytest.raises(OmnitronError, match="a newer omnitron wrote"):
+        read_policies([tmp_path])
+
+
+@pytest.mark.parametrize(
+    ("text", "address", "services"),
+    [
+        ("api", "dev/api", 4),
+        ("dev/api", "dev/api", 4),
+        ("api:http", "dev/api:http", 1),
+        ("api:worker", "dev/api:worker", 3),
+        ("dev/api:worker@2", "dev/api:worker@2", 1),
+        ("api@2", "dev/api:worker@2", 1),
+        ("api:worker@7", "dev/api:worker@7", 1),
+        ("prod/db", "prod/db", 1),
+    ],
+)
+def test_addresses(tmp_path: Path, text: str, address: str, services: int) -> None:
+    (target,) = resolve(text, read_policies([write(tmp_path, *dev_and_prod())]))
+    assert (str(target.address), len(target.services)) == (address, services)
+    stack, named, _, _ = target
+    assert named in stack.apps
+
+
+@pytest.mark.parametrize(
+    ("text", "brief", "hint"),
+    [
+        ("db", "cannot tell which 'db' is meant: dev/db, prod/db", "name one of these"),
+        ("apl", "cannot find 'apl'", "did you mean dev/api?"),
+        ("prod/api", "cannot find 'prod/api'", "did you mean prod/db or dev/api?"),
+        ("api:work", "cannot find 'api:work'", "did you mean dev/api:worker?"),
+        ("worker", "cannot find 'worker'", "did you mean dev/api:worker?"),
+        ("zzz", "cannot find 'zzz'", "there is dev/db, dev/api, prod/db"),
+        ("api:http@1", "cannot find 'api:http@1': dev/api:http is no pool, it has no instances", None),
+        (
+            "a/b/c",
+            "cannot read 'a/b/c' as an address: it has the form [stack/]app[:process][@instance]",
+            "for example api, api:worker, dev/api:worker@2",
+        ),
+    ],
+)
+def test_addresses_that_mean_nothing_or_too_much(tmp_path: Path, text: str, brief: str, hint: str | None) -> None:
+    policies = read_policies([write(tmp_path, *dev_and_prod())])
+    with pytest.raises(UsageError) as caught:
+        resolve(text, policies)
+    assert caught.value.brief == brief
+    assert caught.value.hint == hint
+
+
+def test_nothing_is_installed() -> None:
+    with pytest.raises(UsageError, match="no stack is installed here"):
+        resolve("api", [])
+
+
+def test_two_projects_with_the_same_address_are_told_apart_by_the_folder(tmp_path: Path) -> None:
+    first = policy("dev", app("api"), source="/srv/shop/omnitron.config.toml")
+    second = policy("dev", app("api"), source="/srv/blog/omnitron.config.toml") | {"prefix": "blog"}
+    policies = read_policies([write(tmp_path, first, second)])
+    (target,) = resolve("api", policies, here=Path("/srv/shop/apps/api"))
+    assert target.stack.prefix == "omnitron"
+    with pytest.raises(UsageError, match=r"dev/api of /srv/blog/.*, dev/api of /srv/shop/"):
+        resolve("api", policies, here=Path("/tmp"))
