@@ -80,7 +80,7 @@ def host_facts(scope: Scope, systemd_version: int | None, ecosystem: Ecosystem |
 
     if systemd_version is not None and not OLDEST <= systemd_version <= NEWEST:
         raise UsageError(f"cannot write units for systemd {systemd_version}: the oldest that will do is {OLDEST}")
-    helpers = Path(__file__).parents[1] / "supervision"
+    helpers = Path(__file__).parents[1] / "supervision/helpers"
     python = STABLE_PYTHON if STABLE_PYTHON.exists() else Path(sys.executable)
     specs = replace(scope, root=None).policies
     return HostFacts(

@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 from omnitron.infra.services import Kind
 
 OLDEST_SYSTEMD = 252
+HELPER_STARTER = "run.py"
 RESTART_MODE = 254
 """First version with `RestartMode=`."""
 
@@ -72,7 +73,7 @@ class HostFacts:
     scope: ScopeName
     """Whose manager runs the units."""
     helpers: Path
-    """Folder of the helpers that systemd runs (`omnitron/supervision`)."""
+    """Folder of the helpers that systemd runs (`omnitron/supervision/helpers`)."""
     helper_python: Path
     """Interpreter for them; any Python 3 with its standard library will do."""
     accounts: frozenset[str] | None = None
@@ -102,10 +103,14 @@ class HostFacts:
     refusal: Callable[[Kind, Mapping[str, str]], str | None] | None = None
     """Says what a server of the host's has against settings; None where there is nobody to ask."""
 
+    def helper(self, name: str) -> tuple[str, ...]:
+        """Return the command of a helper that is written in Python; its arguments follow."""
+        return (str(self.helper_python), "-I", "-S", str(self.helpers / HELPER_STARTER), name)
+
     @property
     def package_folder(self) -> Path:
         """Folder that holds the package `omnitron`."""
-        return self.helpers.parent.parent
+        return self.helpers.parents[2]
 
     @property
     def is_user(self) -> bool:

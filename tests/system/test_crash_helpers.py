@@ -47,10 +47,10 @@ RestartForceExitStatus=143 SIGTERM SIGINT SIGHUP SIGPIPE
 KillMode=mixed
 NotifyAccess=exec
 TimeoutStopSec=5
-ExecStartPre=-+/bin/sh {helpers}/before_start.sh {python} %n {user} --record {record} \
+ExecStartPre=-+/bin/sh {helpers}/start_delay.sh {python} %n {user} --record {record} \
     --window {window} --backoff {backoff}
 ExecStart=/bin/sh -c {program} %n
-ExecStopPost=+/bin/sh {helpers}/after_stop.sh {python} %n {user} --record {record} \
+ExecStopPost=+/bin/sh {helpers}/count_crash.sh {python} %n {user} --record {record} \
     --budget {budget} --backoff {backoff} {always}
 {service}
 """
@@ -176,7 +176,7 @@ class Lab:
             type=type,
             restart=restart,
             mode="RestartMode=direct" if self._version() >= 254 else "",
-            helpers=self.machine.code / "omnitron/supervision",
+            helpers=self.machine.code / "omnitron/supervision/helpers",
             python=self.machine.python[-1],
             user="--user" if self.user else "",
             record=f"%t/omnitron/test/{record}.crashes",
@@ -694,7 +694,13 @@ def test_a_missing_interpreter_does_not_keep_it_down(lab: Lab) -> None:
 
 
 def probe(lab: Lab, *arguments: str, deadline: int = 10_000) -> str:
-    argv = [lab.machine.python[-1], "-I", "-S", str(lab.machine.code / "omnitron/supervision/probe.py")]
+    argv = [
+        lab.machine.python[-1],
+        "-I",
+        "-S",
+        str(lab.machine.code / "omnitron/supervision/helpers/run.py"),
+        "readiness_probe",
+    ]
     return shlex.join(["--deadline-ms", str(deadline), "--timeout-ms", "1000", *arguments]).join(
         [f"ExecStartPost={shlex.join(argv)} ", "\n"]
     )
@@ -745,7 +751,7 @@ def gate(lab: Lab, *units: Unit) -> Unit:
     """A unit that wants `units` and opens when they are all active."""
     names = " ".join(unit.name for unit in units)
     user = "--user" if lab.user else ""
-    helper = lab.machine.code / "omnitron/supervision/gate.sh"
+    helper = lab.machine.code / "omnitron/supervision/helpers/health_gate.sh"
     text = f"""
 [Unit]
 Wants={names}
@@ -801,7 +807,7 @@ def test_the_gate_takes_a_reload_for_active_and_a_waiting_job_for_a_start(lab: L
     unit.systemctl("daemon-reload")
     unit.systemctl("start", "--no-block", slow.name, unit.name)
     assert unit.state() == "inactive/dead"
-    helper = str(lab.machine.code / "omnitron/supervision/gate.sh")
+    helper = str(lab.machine.code / "omnitron/supervision/helpers/health_gate.sh")
     lab.machine.run("sh", helper, unit.name)
     assert unit.state() == "active/running"
     unit.systemctl("reload", "--no-block", unit.name)

@@ -15,7 +15,7 @@ from omnitron.planner.plan import Plan, make_plan
 from omnitron.planner.units.values import Unit
 
 FORMATS = (".yaml", ".toml", ".json", ".py")
-HELPERS = Path("/usr/lib/omnitron/supervision")
+HELPERS = Path("/usr/lib/omnitron/supervision/helpers")
 PYTHON = Path("/usr/bin/python3")
 
 

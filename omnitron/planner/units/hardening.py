@@ -91,7 +91,7 @@ def directives(process: PlannedProcess, facts: HostFacts) -> Directives:
         chosen["memory_deny_write_execute"] = True
     hidden = _hidden(process)
     writable = _writable(process)
-    chosen["bind_read_only_paths"] = _bound(_reads(process, facts), facts.helpers, hidden, writable)
+    chosen["bind_read_only_paths"] = _bound(_reads(process, facts), facts.helpers.parent, hidden, writable)
     binds: list[Value] = [Bind(str(p)) for p in writable if _below(p, hidden)]
     if process.told and facts.is_user and process.hardening == "strict":
         # A user's runtime directory is among what is hidden: the manager's ear, and the sockets of the stack.
@@ -131,7 +131,7 @@ def _named(process: PlannedProcess) -> list[Path]:
 def _reads(process: PlannedProcess, facts: HostFacts) -> list[Path]:
     paths = _named(process)
     if process.probe:
-        paths.append(facts.helpers)
+        paths.append(facts.helpers.parent)
     if process.native or process.secrets:
         paths.append(facts.package_folder / "omnitron")
     if process.told:

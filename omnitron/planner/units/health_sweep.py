@@ -57,7 +57,7 @@ def units(stack: StackNames, apps: Apps, facts: HostFacts) -> Iterator[Unit]:
 
 def _command(stack: StackNames, interval: int, facts: HostFacts) -> Command:
     user = ("--user",) if facts.is_user else ()
-    argv = (str(facts.helper_python), "-I", "-S", str(facts.helpers / "health_sweep.py"), *user)
+    argv = (*facts.helper("health_sweep"), *user)
     results = Own(f"%t/omnitron/{stack.prefix_part}/{stack.stem}.health-{interval}.json")
     policy = str(facts.specs / f"{stack.stem}.json")
     return Command((*argv, "--policy", policy, "--results", results, "--interval-ms", str(interval)))

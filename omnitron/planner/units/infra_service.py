@@ -140,8 +140,7 @@ def _asked(placed: Placed, facts: HostFacts) -> Command | None:
     if probe is None:
         return None
     flags = ("--deadline-ms", str(placed.service.requirement.startup_timeout), "--timeout-ms", str(probe.timeout))
-    helper = (str(facts.helper_python), "-I", "-S", str(facts.helpers / "probe.py"))
-    return Command((*helper, *flags, f"--{probe.kind}", *probe.argv))
+    return Command((*facts.helper("readiness_probe"), *flags, f"--{probe.kind}", *probe.argv))
 
 
 def problems(ecosystem: Ecosystem, infra: Infra, facts: HostFacts) -> Iterator[Problem]:

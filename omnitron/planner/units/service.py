@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from omnitron import names
 from omnitron.definition.directives import raw_lines
-from omnitron.planner.facts import RESTART_MODE, HostFacts
+from omnitron.planner.facts import HELPER_STARTER, RESTART_MODE, HostFacts
 from omnitron.planner.resolve.environment import of_unit, with_own_variables, with_secrets
 from omnitron.planner.resolve.host_spec import JWT_CREDENTIAL, runtime_folder
 from omnitron.planner.resolve.process import Native, PlannedProcess
@@ -125,9 +125,9 @@ def _start(process: PlannedProcess, facts: HostFacts) -> dict[str, Value]:
         return values | {"exec_start_post": Command(process.native.setup) if process.native.setup else None}
     if process.probe is None:
         return values
-    helper = str(facts.helpers / "probe.py")
+    helper = facts.helper("readiness_probe")
     # An app is not ended because our package is gone; with it gone, the gates of those that wait for it fail.
-    own = ["/bin/sh", "-c", RUN_IF_THERE, helper, facts.helper_python, "-I", "-S", helper]
+    own = ["/bin/sh", "-c", RUN_IF_THERE, str(facts.helpers / HELPER_STARTER), *helper]
     flags = [
         "--deadline-ms",
         process.startup_timeout,
@@ -166,20 +166,20 @@ def _restart(process: PlannedProcess, stack: StackNames, facts: HostFacts) -> di
         # A larger budget with short delays must not meet it first.
         "start_limit_burst": max(burst, 2 * policy.max_restarts),
         "notify_access": "exec" if policy.has_delay else None,
-        "exec_start_pre": _helper("before_start.sh", process, stack, facts, ["--window", str(policy.window)])
+        "exec_start_pre": _helper("start_delay.sh", process, stack, facts, ["--window", str(policy.window)])
         if policy.has_delay
         else None,
-        "exec_stop_post": _helper("after_stop.sh", process, stack, facts, ["--budget", policy.budget_text]),
+        "exec_stop_post": _helper("count_crash.sh", process, stack, facts, ["--budget", policy.budget_text]),
     }
 
 
 def _helper(file: str, process: PlannedProcess, stack: StackNames, facts: HostFacts, flags: list[str]) -> Command:
     record = Own(f"%t/omnitron/{stack.prefix_part}/{process.record(stack.group_record) or '%n'}{names.CRASH_RECORD}")
     user = ("--user",) if facts.is_user else ()
-    always = ("--restart", "always") if process.restarts.restart == "always" and file == "after_stop.sh" else ()
+    always = ("--restart", "always") if process.restarts.restart == "always" and file == "count_crash.sh" else ()
     options = (*user, "--record", record, *flags, "--backoff", process.restarts.backoff_text, *always)
     words = (str(facts.helpers / file), str(facts.helper_python), Own("%n"), *options)
-    if file == "after_stop.sh":
+    if file == "count_crash.sh":
         # Its exit status counts: it makes a final crash a failure where systemd would call it a success.
         # So the script must not be missed when it is missing, for a stop would then be a failure.
         return Command(("/bin/sh", "-c", SOURCE_IF_THERE, *words), prefix="+")

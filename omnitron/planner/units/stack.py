@@ -52,7 +52,7 @@ def _end_of_stack(stack: StackNames, critical: list[PlannedProcess], facts: Host
     groups = [word for process in critical for word in ("--", process.unit.replace("@.", "@*."))][1:]
     user = ("--user",) if facts.is_user else ()
     notes = Own(f"%t/omnitron/{stack.prefix_part}")
-    words = (str(facts.helpers / "critical.sh"), *user, notes, stack.critical_target, *groups)
+    words = (str(facts.helpers / "critical_check.sh"), *user, notes, stack.critical_target, *groups)
     check: dict[str, Value] = {
         "description": Literal(f"whether stack {stack.stack} of {stack.project} ends: a critical app has failed"),
         "slice": stack.stack_slice,
@@ -101,7 +101,7 @@ def gate_of(stack: StackNames, app: str, services: list[str], facts: HostFacts, 
         "wants": _lines(services),
         "after": _lines(services),
         "slice": stack.stack_slice,
-        "exec_start": Command(("/bin/sh", str(facts.helpers / "gate.sh"), *user, *services)),
+        "exec_start": Command(("/bin/sh", str(facts.helpers / "health_gate.sh"), *user, *services)),
         "exec_start_post": asked,
     }
     return _unit(stack, stack.gate(app), "gate", values, app)

@@ -1,4 +1,4 @@
-"""After a unit's end that `after_stop.sh` takes for a crash: count it, and end a crash loop."""
+"""After a unit's end that `count_crash.sh` takes for a crash: count it, and end a crash loop."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # What systemd tells an ExecStopPost= of the run that has ended, see systemd.exec(5).
 TOLD = ("SERVICE_RESULT", "EXIT_CODE", "EXIT_STATUS", "INVOCATION_ID")
-# Standard input: there after_stop.sh gives the properties Job and ExecMainExitTimestampMonotonic.
+# Standard input: there count_crash.sh gives the properties Job and ExecMainExitTimestampMonotonic.
 ANSWER = 0
 # Without a record there is no delay either; the pause keeps the native start limit from ending the unit.
 UNRECORDED_PAUSE_S = 1.0
@@ -62,7 +62,7 @@ def _count(unit: str, given: dict[str, str]) -> int:
 
 
 def _note_stop(unit: str, path: str) -> None:
-    """Tell `critical.sh` that what failed was a stop; without that word it is taken for final."""
+    """Tell `critical_check.sh` that what failed was a stop; without that word it is taken for final."""
     from ..state import run_notes
 
     try:
@@ -72,7 +72,7 @@ def _note_stop(unit: str, path: str) -> None:
 
 
 def _answer(unit: str, path: str) -> str | None:
-    """What systemd says of the end, in the watcher's words where it was late for `after_stop.sh`."""
+    """What systemd says of the end, in the watcher's words where it was late for `count_crash.sh`."""
     from ..state import run_notes
 
     told = run_notes.crash_lines(path.rsplit("/", 1)[0], unit, os.environ.get("INVOCATION_ID", ""))
@@ -98,7 +98,7 @@ def _note(crash: Crashed, path: str, budget: Budget, backoff: Backoff) -> bool:
 
 
 def _arrange(outcome: Outcome, unit: str, path: str) -> None:
-    """Leave the rest of the delay to `before_start.sh`, or sit out what is next to nothing."""
+    """Leave the rest of the delay to `start_delay.sh`, or sit out what is next to nothing."""
     from ..state import pending_start
 
     left = (outcome.due or 0.0) - time.monotonic()

@@ -182,6 +182,6 @@ def _attempt(target: Target, *, user: bool) -> probes.Attempt:
         whom = [told.get(name) for name in ("UID", "GID", "MainPID")]
         if not all(whom):
             raise NobodyToAsk
-        helper = __file__.rpartition("/")[0] + "/../as_service.py"
-        return probes.command([sys.executable, "-I", "-S", helper, *whom, *target.argv])
+        starter = __file__.rpartition("/")[0] + "/run.py"
+        return probes.command([sys.executable, "-I", "-S", starter, "run_as_service", *whom, *target.argv])
     return probes.KINDS[target.kind](target.argv[0])

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def run_as_service(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str]) -> int:
     """`UID GID PID PROGRAM ARGUMENT…`: become the program as that user, in the mounts, folder and environment of PID.
 
     A probe must not be able to do more than the service that it is about. Who that runs as is systemd's word, for

@@ -1,6 +1,6 @@
 """The file beside the crash record that says: the next start of this unit has something to do first.
 
-Its name is `<unit>.due`. `before_start.sh` only looks whether it is there, so that an ordinary start
+Its name is `<unit>.due`. `start_delay.sh` only looks whether it is there, so that an ordinary start
 costs no interpreter.
 """
 

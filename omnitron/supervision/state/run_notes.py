@@ -1,4 +1,4 @@
-"""Files beside the crash record, each about one run of a unit: what `after_stop.sh` and `critical.sh` go by.
+"""Files beside the crash record, each about one run of a unit: what `count_crash.sh` and `critical_check.sh` go by.
 
 The first line of each is the invocation id of the run that it is about. About another run it says nothing,
 so it may be left behind.

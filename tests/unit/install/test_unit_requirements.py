@@ -18,7 +18,7 @@ def test_programs_scripts_folders_and_helpers(tmp_path: Path) -> None:
     found = references(text)
     assert found.user == "www-data"
     assert found.paths[:2] == ("/usr/bin/python3", str(tmp_path / "main.py"))
-    assert {"/bin/sh", "/usr/lib/omnitron/supervision/before_start.sh", str(tmp_path)} <= set(found.paths)
+    assert {"/bin/sh", "/usr/lib/omnitron/supervision/helpers/start_delay.sh", str(tmp_path)} <= set(found.paths)
     assert str(tmp_path / "data") in found.paths
     assert not any("%" in path for path in found.paths)
 

@@ -86,7 +86,7 @@ def test_a_gate_waits_for_every_process(tmp_path: Path, scope: str) -> None:
     flags = ("--user",) if scope == "user" else ()
     assert gate.values["wants"] == gate.values["after"] == services
     assert gate.values["part_of"] == "omnitron-dev.target"
-    assert gate.values["exec_start"] == Command(("/bin/sh", f"{HELPERS}/gate.sh", *flags, *services))
+    assert gate.values["exec_start"] == Command(("/bin/sh", f"{HELPERS}/health_gate.sh", *flags, *services))
     assert "omnitron-dev-b-ready.service" not in found
 
 

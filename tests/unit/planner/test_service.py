@@ -33,7 +33,7 @@ def given(unit: Unit, *keys: str) -> dict[str, Value]:
 def helper(file: str, *flags: str) -> Command:
     own = (Own("%n"), "--record", Own("%t/omnitron/omnitron/%n.crashes"), *flags)
     words = (f"{HELPERS}/{file}", "/usr/bin/python3", *own)
-    if file == "after_stop.sh":
+    if file == "count_crash.sh":
         return Command(("/bin/sh", "-c", SOURCE_IF_THERE, *words), prefix="+")
     return Command(("/bin/sh", *words), prefix="-+")
 
@@ -48,7 +48,7 @@ def test_all_directives_of_a_plain_service(tmp_path: Path, version: int, scope: 
     before = Command(
         (
             "/bin/sh",
-            f"{HELPERS}/before_start.sh",
+            f"{HELPERS}/start_delay.sh",
             "/usr/bin/python3",
             Own("%n"),
             *flags,
@@ -66,7 +66,7 @@ def test_all_directives_of_a_plain_service(tmp_path: Path, version: int, scope: 
             "/bin/sh",
             "-c",
             SOURCE_IF_THERE,
-            f"{HELPERS}/after_stop.sh",
+            f"{HELPERS}/count_crash.sh",
             "/usr/bin/python3",
             Own("%n"),
             *flags,
@@ -152,9 +152,9 @@ def test_the_helpers_are_told_the_policy(tmp_path: Path) -> None:
     policy = {"restart": "always", "maxRestarts": 3, "window": "1s", "backoff": {"type": "linear", "max": "5s"}}
     unit = service(tmp_path, {"restartPolicy": policy})
     backoff = ("--backoff", "linear:1000:5000:2")
-    assert unit.values["exec_start_pre"] == helper("before_start.sh", "--window", "1000", *backoff)
+    assert unit.values["exec_start_pre"] == helper("start_delay.sh", "--window", "1000", *backoff)
     assert unit.values["exec_stop_post"] == helper(
-        "after_stop.sh", "--budget", "3:1000", *backoff, "--restart", "always"
+        "count_crash.sh", "--budget", "3:1000", *backoff, "--restart", "always"
     )
     assert given(unit, *RESTART) == {
         "restart": "always",
@@ -191,8 +191,8 @@ def test_a_probe_has_the_whole_start_timeout_and_systemd_a_little_more(tmp_path:
     unit = service(tmp_path, {"health": health, "startupTimeout": "20s"})
     assert unit.values["timeout_start_sec"] == "25s"
     flags = ("--deadline-ms", "20000", "--timeout-ms", "2000", "--http", "http://h:1/%x")
-    helper = f"{HELPERS}/probe.py"
-    own = ("/bin/sh", "-c", RUN_IF_THERE, helper, "/usr/bin/python3", "-I", "-S", helper)
+    helper = f"{HELPERS}/run.py"
+    own = ("/bin/sh", "-c", RUN_IF_THERE, helper, "/usr/bin/python3", "-I", "-S", helper, "readiness_probe")
     assert unit.values["exec_start_post"] == Command((*own, *flags))
 
 

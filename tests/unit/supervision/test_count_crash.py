@@ -18,7 +18,7 @@ from omnitron.supervision.state.crash_record import read
 Fake = Callable[[str], Path]
 Says = Callable[..., Path]
 UNIT = "omnitron-dev-api.service"
-FOLDER = Path(count_crash.__file__).parents[1]
+FOLDER = Path(count_crash.__file__).parent
 
 
 @pytest.fixture
@@ -177,7 +177,7 @@ def test_a_short_wait_is_over_at_the_end(record: str, says: Says) -> None:
 @pytest.mark.usefixtures("ended")
 def test_runs_as_systemd_runs_it(record: str, tmp_path: Path) -> None:
     """Isolated, without site-packages, from another folder."""
-    argv = [sys.executable, "-I", "-S", str(FOLDER / "after_stop.py"), *arguments(record)]
+    argv = [sys.executable, "-I", "-S", str(FOLDER / "run.py"), "count_crash", *arguments(record)]
     done = subprocess.run(argv, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
     assert done.stderr == "<4>crashed (exit code 1); next start in 1 s\n"
     assert len(read(record).crashes) == 1
@@ -185,7 +185,7 @@ def test_runs_as_systemd_runs_it(record: str, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("ended")
 def test_imports_nothing_that_takes_long(record: str) -> None:
-    argv = [sys.executable, "-I", "-S", "-X", "importtime", str(FOLDER / "after_stop.py"), *arguments(record)]
+    argv = [sys.executable, "-I", "-S", "-X", "importtime", str(FOLDER / "run.py"), "count_crash", *arguments(record)]
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "supervision.state.crash_record" in imported
@@ -208,12 +208,12 @@ def test_imports_nothing_that_takes_long(record: str) -> None:
 
 
 def guard(record: str, words: str, *flags: str) -> bool:
-    """Whether `after_stop.sh` hands over to Python."""
+    """Whether `count_crash.sh` hands over to Python."""
     names = ("SERVICE_RESULT", "EXIT_CODE", "EXIT_STATUS")
     environment = dict(zip(names, [*words.split(), "", ""], strict=False))
-    argv = ["/bin/sh", str(FOLDER / "after_stop.sh"), "/bin/echo", *arguments(record), *flags]
+    argv = ["/bin/sh", str(FOLDER / "count_crash.sh"), "/bin/echo", *arguments(record), *flags]
     done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=True)
-    expected = ["-I", "-S", str(FOLDER / "after_stop.py"), *arguments(record), *flags]
+    expected = ["-I", "-S", str(FOLDER / "run.py"), "count_crash", *arguments(record), *flags]
     assert done.stdout in ("", " ".join(expected) + "\n")
     return bool(done.stdout)
 
@@ -241,7 +241,7 @@ def test_the_guard(record: str, words: str, flags: list[str], python: bool) -> N
 
 
 def test_the_guard_without_an_interpreter_lets_the_unit_restart(record: str) -> None:
-    argv = ["/bin/sh", str(FOLDER / "after_stop.sh"), "/nonexistent/python", *arguments(record)]
+    argv = ["/bin/sh", str(FOLDER / "count_crash.sh"), "/nonexistent/python", *arguments(record)]
     done = subprocess.run(argv, env={"SERVICE_RESULT": "signal"}, capture_output=True, text=True, check=True)
     assert done.stderr == f"cannot count a crash of {UNIT}: no /nonexistent/python\n"
 
@@ -250,7 +250,7 @@ NO_FORKS = ["setpriv", "--reuid=65534", "--clear-groups", "prlimit", "--nproc=0"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user that may not fork")
-@pytest.mark.parametrize(("file", "name"), [("after_stop.sh", "--budget"), ("before_start.sh", "--window")])
+@pytest.mark.parametrize(("file", "name"), [("count_crash.sh", "--budget"), ("start_delay.sh", "--window")])
 def test_the_guards_do_not_fork(file: str, name: str) -> None:
     script = (FOLDER / file).read_text()
     argv = ["/bin/sh", "-c", script, f"/x/{file}", "/usr/bin/python3", UNIT, "--record", "/run/x.crashes", name, "5"]
@@ -267,7 +267,7 @@ def test_two_tasks_are_enough_to_count_a_crash(shell: str, uid: int) -> None:
     two_tasks = ["setpriv", f"--reuid={uid}", "--clear-groups", "prlimit", "--nproc=2"]
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         os.chown(folder, uid, uid)
-        argv = [shell, str(FOLDER / "after_stop.sh"), "/usr/bin/python3", *arguments(f"{folder}/dev.crashes")]
+        argv = [shell, str(FOLDER / "count_crash.sh"), "/usr/bin/python3", *arguments(f"{folder}/dev.crashes")]
         environment = {
             "SERVICE_RESULT": "signal",
             "EXIT_CODE": "killed",
@@ -295,9 +295,9 @@ def reachable() -> Iterator[str]:
 
 def without_forks(folder: str, python: str, words: str) -> subprocess.CompletedProcess[str]:
     """Run the guard where it cannot ask systemd: for that it forks. `words` are as systemd tells of the end."""
-    script = (FOLDER / "after_stop.sh").read_text()
+    script = (FOLDER / "count_crash.sh").read_text()
     environment = dict(zip(count_crash.TOLD, words.split(), strict=False))
-    argv = ["/bin/sh", "-c", script, "/x/after_stop.sh", python, *arguments(f"{folder}/dev.crashes")]
+    argv = ["/bin/sh", "-c", script, "/x/count_crash.sh", python, *arguments(f"{folder}/dev.crashes")]
     return subprocess.run([*NO_FORKS, *argv], env=environment, capture_output=True, text=True, check=False)
 
 

@@ -18,7 +18,7 @@ from omnitron.supervision.helpers.health_sweep import Target, ask, targets_of
 from omnitron.supervision.state import health_results
 from omnitron.supervision.state.health_results import Result
 
-HELPERS = Path(health_sweep.__file__).parents[1]
+HELPERS = Path(health_sweep.__file__).parent
 
 
 def process(unit: str, interval: int | None = 1000) -> dict[str, Any]:
@@ -97,7 +97,7 @@ def test_what_cannot_be_asked_is_as_it_was(systemctl: Callable[[str], Path], tmp
 
 def test_it_starts_without_anything_but_the_standard_library() -> None:
     program = "import sys; sys.path.append(sys.argv[1]); import supervision.helpers.health_sweep; print(*sys.modules)"
-    command = [sys.executable, "-I", "-S", "-c", program, str(HELPERS.parent)]
+    command = [sys.executable, "-I", "-S", "-c", program, str(HELPERS.parents[1])]
     loaded = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
     assert not {"subprocess", "pathlib", "typing", "dataclasses", "asyncio"} & set(loaded)
 
@@ -117,7 +117,8 @@ def test_a_command_joins_a_process(tmp_path: Path) -> None:
             sys.executable,
             "-I",
             "-S",
-            str(HELPERS / "as_service.py"),
+            str(HELPERS / "run.py"),
+            "run_as_service",
             *whom,
             str(other.pid),
             "/bin/sh",
@@ -137,7 +138,17 @@ def test_a_process_of_another_user_is_not_joined() -> None:
     if os.geteuid() != 0:
         return  # only root changes its user at all
     with subprocess.Popen(["sleep", "100"]) as other:
-        command = [sys.executable, "-I", "-S", str(HELPERS / "as_service.py"), "65534", "65534", str(other.pid), "id"]
+        command = [
+            sys.executable,
+            "-I",
+            "-S",
+            str(HELPERS / "run.py"),
+            "run_as_service",
+            "65534",
+            "65534",
+            str(other.pid),
+            "id",
+        ]
         done = subprocess.run(command, capture_output=True, text=True)
         other.kill()
     assert done.returncode != 0

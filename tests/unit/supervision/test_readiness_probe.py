@@ -16,7 +16,7 @@ import pytest
 from omnitron.supervision.helpers import readiness_probe
 from omnitron.supervision.helpers.readiness_probe import main, parse, wait
 
-FOLDER = Path(readiness_probe.__file__).parents[1]
+FOLDER = Path(readiness_probe.__file__).parent
 
 
 def arguments(*probe: str, deadline: int = 500, timeout: int = 400) -> list[str]:
@@ -292,7 +292,7 @@ def test_nothing_is_left_open(free_port: int) -> None:
 
 
 def run(*probe: str) -> "subprocess.CompletedProcess[str]":
-    argv = [sys.executable, "-I", "-S", str(FOLDER / "probe.py"), *arguments(*probe)]
+    argv = [sys.executable, "-I", "-S", str(FOLDER / "run.py"), "readiness_probe", *arguments(*probe)]
     return subprocess.run(argv, capture_output=True, text=True, check=False, cwd="/")
 
 

@@ -18,7 +18,7 @@ from omnitron.supervision.state.pending_start import Due
 
 Fake = Callable[[str], Path]
 UNIT = "omnitron-dev-api.service"
-FOLDER = Path(start_delay.__file__).parents[1]
+FOLDER = Path(start_delay.__file__).parent
 RESTARTED, STARTED = "echo NRestarts=2", "echo NRestarts=0"
 
 
@@ -170,7 +170,7 @@ def test_nothing_keeps_the_unit_down(broken: list[str], capsys: pytest.CaptureFi
 
 def test_runs_as_systemd_runs_it(record: str, tmp_path: Path) -> None:
     note(record, 0.0)
-    argv = [sys.executable, "-I", "-S", str(FOLDER / "before_start.py"), *arguments(record)]
+    argv = [sys.executable, "-I", "-S", str(FOLDER / "run.py"), "start_delay", *arguments(record)]
     done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stderr == ""
     assert tidy(record)
@@ -183,7 +183,7 @@ def test_runs_as_systemd_runs_it(record: str, tmp_path: Path) -> None:
 def test_the_guard(record: str, pending: bool) -> None:
     if pending:
         note(record, 1.0)
-    argv = ["/bin/sh", str(FOLDER / "before_start.sh"), "/bin/echo", *arguments(record)]
+    argv = ["/bin/sh", str(FOLDER / "start_delay.sh"), "/bin/echo", *arguments(record)]
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
-    words = ["-I", "-S", str(FOLDER / "before_start.py"), *arguments(record)]
+    words = ["-I", "-S", str(FOLDER / "run.py"), "start_delay", *arguments(record)]
     assert done.stdout == (" ".join(words) + "\n" if pending else "")

@@ -1,7 +1,7 @@
-# ExecStopPost=: /bin/sh after_stop.sh PYTHON UNIT [--user] --record PATH --budget N:MS --backoff KIND:MS:MS:FACTOR
+# ExecStopPost=: /bin/sh count_crash.sh PYTHON UNIT [--user] --record PATH --budget N:MS --backoff KIND:MS:MS:FACTOR
 #                        [--restart always]
 # Leaves without a fork where systemd will not restart the unit, or is about to for an operator;
-# otherwise it was a crash, and after_stop.py counts it. Only shell builtins before that.
+# otherwise it was a crash, and the helper counts it. Only shell builtins before that.
 python=$1 unit=$2
 shift
 scope=--system
@@ -61,7 +61,7 @@ leave_unless_crashed "$@"
     echo "cannot count a crash of $unit: no $python" >&2
     exit 0
 }
-! is_noted crash || exec "$python" -I -S "${0%/*}/after_stop.py" "$@" <"$note"
+! is_noted crash || exec "$python" -I -S "${0%/*}/run.py" count_crash "$@" <"$note"
 # systemctl takes as long to start as the interpreter, so both do at once. Not as a pipeline: systemd knows the
 # process that it has started, and ends that one when time is up. A short here-document is a pipe as well.
 exec 3<<END
@@ -69,4 +69,4 @@ exec 3<<END
 END
 exec 4>/proc/self/fd/3
 ask show --property=Job,ExecMainExitTimestampMonotonic >&4 3<&- 4>&- &
-exec "$python" -I -S "${0%/*}/after_stop.py" "$@" <&3 3<&- 4>&-
+exec "$python" -I -S "${0%/*}/run.py" count_crash "$@" <&3 3<&- 4>&-

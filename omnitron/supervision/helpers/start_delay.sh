@@ -1,4 +1,4 @@
-# ExecStartPre=: /bin/sh before_start.sh PYTHON UNIT [--user] --record PATH --backoff KIND:MS:MS:FACTOR --window MS
+# ExecStartPre=: /bin/sh start_delay.sh PYTHON UNIT [--user] --record PATH --backoff KIND:MS:MS:FACTOR --window MS
 # Leaves without a fork unless a crash left something to do before this start; only shell builtins.
 python=$1 unit=$2
 shift
@@ -8,4 +8,4 @@ for argument; do
     previous=$argument
 done
 [ -e "${record%/*}/$unit.due" ] || exit 0
-exec "$python" -I -S "${0%/*}/before_start.py" "$@"
+exec "$python" -I -S "${0%/*}/run.py" start_delay "$@"
