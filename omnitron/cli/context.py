@@ -18,12 +18,10 @@ if TYPE_CHECKING:
     from omnitron.install.scope import Scope
     from omnitron.planner.facts import HostFacts, Identity, SecretPlaces, Taken
     from omnitron.planner.plan import Plan
-    from omnitron.secrets.store import SecretStore
 
 OLDEST, NEWEST = 252, 999
 PRODUCTION = "production"
 STABLE_PYTHON = Path("/usr/bin/python3")
-PACKAGED_WATCHER = Path("/usr/lib/systemd/system/omnitron-watcher.service")
 
 
 @dataclass
@@ -75,6 +73,7 @@ def host_facts(scope: Scope, systemd_version: int | None, ecosystem: Ecosystem |
     With `ecosystem` also what it takes to install it: which secrets there are, and which ports are taken.
     """
     from omnitron.operations.host_facts import servers
+    from omnitron.operations.packaged import PACKAGED_WATCHER
     from omnitron.planner.facts import HostFacts
     from omnitron.systemd import local
 
@@ -108,6 +107,7 @@ def host_facts(scope: Scope, systemd_version: int | None, ecosystem: Ecosystem |
 
 def _secrets(scope: Scope, ecosystem: Ecosystem | None) -> SecretPlaces:
     """Return where secrets are, and those of the stacks that are to be installed."""
+    from omnitron.operations.secret_stores import open_store, passphrase_file
     from omnitron.planner.facts import SecretPlaces
     from omnitron.secrets.from_environment import Known
 
@@ -118,31 +118,12 @@ def _secrets(scope: Scope, ecosystem: Ecosystem | None) -> SecretPlaces:
 
         def known(stem: str) -> Known | None:
             try:
-                return Known(frozenset(kept.name for kept in secret_store(scope, stem, project).list()))
+                return Known(frozenset(kept.name for kept in open_store(scope, stem, project).list()))
             except NotPermittedError:
                 return None  # whoever may not look is not told that they are missing
 
     given = passphrase_file() if sealed else None
     return SecretPlaces(replace(scope, root=None).secrets, sealed, known, given)
-
-
-def passphrase_file() -> Path | None:
-    """Return the file with the passphrase of sealed secrets, where the environment names one."""
-    from omnitron.secrets.store import PASSPHRASE_FILE
-
-    given = os.environ.get(PASSPHRASE_FILE)
-    return Path(given).absolute() if given else None
-
-
-def secret_store(scope: Scope, stem: str, project: str) -> SecretStore:
-    """Return the secrets of a stack of a project: `stem` is `omnitron-dev`."""
-    if scope.name == "user":
-        from omnitron.secrets.sealed_store import SealedStore
-
-        return SealedStore(scope.secrets / f"{stem}.sealed", passphrase_file())
-    from omnitron.secrets.credential_store import CredentialStore
-
-    return CredentialStore(scope.secrets / stem, project)
 
 
 def _taken(scope: Scope, *, checks: bool) -> Taken:
@@ -235,25 +216,10 @@ def make_plan(
 
     For one that is to be installed, what it needs of the host is looked at too: its secrets, and its ports.
     """
+    from omnitron.operations.installed import check_stack
     from omnitron.planner.plan import make_plan as plan
 
     ecosystem = load_ecosystem()
     for name in stacks or []:
         check_stack(name, list(ecosystem.config.stacks))
     return plan(ecosystem, host_facts(scope, systemd_version, ecosystem if installs else None), stacks or None)
-
-
-def check_stack(name: str, known: list[str]) -> None:
-    """Raise UsageError when there is no such stack."""
-    if name not in known:
-        raise UsageError(f"cannot find the stack {name!r}: there is {', '.join(known) or 'none'}")
-
-
-def one_stack(name: str | None, known: list[str]) -> str:
-    """Return the stack that is meant: the named one, or the only one."""
-    if name is not None:
-        check_stack(name, known)
-        return name
-    if len(known) != 1:
-        raise UsageError(f"cannot choose a stack: name one of {', '.join(known) or 'none'}")
-    return known[0]

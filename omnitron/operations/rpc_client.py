@@ -1,4 +1,4 @@
-"""One call of a service over the Unix socket of its process."""
+"""Calls of services over the Unix sockets of their processes."""
 
 from __future__ import annotations
 
@@ -7,9 +7,49 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from omnitron.errors import NotPermittedError, OmnitronError
+from omnitron.errors import NotPermittedError, OmnitronError, UsageError
+from omnitron.operations.installed import reports
+from omnitron.policy.model import Target
+from omnitron.systemd.local import runtime_folder
 
 CHUNK = 1 << 16
+METHOD_NOT_FOUND = -32601
+
+
+def call_selection(selection: Target, method: str, params: Any, deadline_s: float, *, is_user: bool) -> dict[str, Any]:
+    """Call `SERVICE.method` on the processes that are selected, in turn, until one has it; return the answer.
+
+    Raises UsageError when none of them runs; see `call` for the rest.
+    """
+    sockets = _control_sockets(selection, is_user=is_user)
+    if not sockets:
+        raise UsageError(
+            f"cannot call {method}: no process of {selection.address} that has a module runs",
+            hint=f"see `omnitron status`; `omnitron start {selection.address}` starts it",
+        )
+    answer: dict[str, Any] = {}
+    for path in sockets:
+        answer = call(path, method, params, deadline_s)
+        # Of several processes without the method, the last one lists what it has.
+        if answer.get("error", {}).get("code") != METHOD_NOT_FOUND:
+            break
+    return answer
+
+
+def _control_sockets(selection: Target, *, is_user: bool) -> list[Path]:
+    """Return the control sockets of the selected processes that run, one for each process."""
+    (report,) = reports([selection.stack], is_user=is_user)
+    (app,) = [app for app in report.apps if app.policy == selection.app]
+    sockets = []
+    for process in app.processes:
+        if selection.process not in (None, process.policy) or process.policy.control is None:
+            continue
+        running = [service for service in process.services if service.status == "online"]
+        instances = [service.instance for service in running if selection.instance in (None, service.instance)]
+        for instance in instances[:1]:
+            number = f"@{instance}" if instance is not None else ""
+            sockets.append(runtime_folder(is_user) / f"{process.policy.control}{number}" / "control.sock")
+    return sockets
 
 
 def call(path: Path, method: str, params: Any, deadline_s: float) -> dict[str, Any]:

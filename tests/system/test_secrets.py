@@ -60,7 +60,7 @@ def test_one_that_comes_in_the_environment_is_kept(machine: Machine, make: Make)
     it = project(make)
     omnitron = ["env", "OMNITRON_SECRET_KEY=from outside", *machine.python, "-m", "omnitron"]
     done = machine.run(*omnitron, "up", cwd=it.folder)
-    assert "kept the secret key of dev, from OMNITRON_SECRET_KEY" in done.stderr
+    assert "stored the secret key of dev, from OMNITRON_SECRET_KEY" in done.stderr
     assert value(it, "a") == "from outside"
     assert it.omnitron("secret", "get", "key").stdout == "from outside\n"
     # It is there from now on.

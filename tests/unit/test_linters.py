@@ -30,7 +30,21 @@ MAY_IMPORT = {
     "supervision": set(),
     "host": {"programs", "secrets", "supervision"},
     "observe": {"policy", "systemd", "supervision"},
-    "operations": {"infra", "observe", "planner", "policy", "systemd", "supervision"},
+    "operations": {
+        "definition",
+        "gateway",
+        "importers",
+        "infra",
+        "install",
+        "observe",
+        "planner",
+        "policy",
+        "programs",
+        "render",
+        "secrets",
+        "supervision",
+        "systemd",
+    },
     "watcher": {"operations", "observe", "policy", "systemd", "supervision"},
     "sandbox": set(),
     "cli": {
@@ -136,6 +150,20 @@ def test_supervision_needs_nothing_but_the_standard_library() -> None:
         for name in imports(path):
             assert name.split(".")[0] in sys.stdlib_module_names | {"omnitron"}, f"{path.name} imports {name}"
             assert not name.startswith("omnitron.") or name.startswith("omnitron.supervision"), path
+
+
+def test_no_verb_imports_another() -> None:
+    for path in (PACKAGE / "cli/verbs").glob("*.py"):
+        verbs = {name for name in imports(path) if name.startswith("omnitron.cli.verbs")}
+        assert not verbs, f"{path.name} imports {verbs}: what verbs share lies in cli/ or operations/"
+
+
+def test_use_cases_neither_print_nor_exit() -> None:
+    for path in (PACKAGE / "operations").rglob("*.py"):
+        tree = ast.parse(path.read_text())
+        calls = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+        printing = {name for name in calls if name in ("print", "sys.exit", "exit", "input") or "stdout" in name}
+        assert not printing, f"{path.name} calls {printing}: report through a Progress, return values, raise errors"
 
 
 def test_shell_scripts_parse() -> None:

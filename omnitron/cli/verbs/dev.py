@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from omnitron.cli import output
+from omnitron.cli import job_results, log_output, output, progress, selection, stack_report
 from omnitron.cli.arguments import Config, Debug, OptionalApp, User
-from omnitron.cli.context import load_ecosystem, one_stack
+from omnitron.cli.context import load_ecosystem, make_plan, make_scope
+from omnitron.operations import logs
+from omnitron.operations.down import down
+from omnitron.operations.installed import select_stack
+from omnitron.operations.up import up
 
 DEV = "dev"
+TIMEOUT_S = 300.0
 Stack = Annotated[str | None, typer.Option("--stack", help="The stack; `dev`, or the only one, if omitted.")]
 
 
@@ -23,16 +29,31 @@ def dev_command(
     Ctrl-C stops the stack. Its units keep the settings until the next `generate` or `up`. The same settings
     are used by every verb when OMNITRON_ENV is set to something else than `production`.
     """
-    from omnitron.cli.verbs.down import down_command
-    from omnitron.cli.verbs.logs import logs_command
-    from omnitron.cli.verbs.up import up_command
-
     os.environ.setdefault("OMNITRON_ENV", "development")
-    local = [name for name, one in load_ecosystem().config.stacks.items() if one.type == "local"]
-    name = DEV if stack is None and DEV in local else one_stack(stack, local)
-    up_command(name, user=user)
+    local = [name for name, stack_ in load_ecosystem().config.stacks.items() if stack_.type == "local"]
+    name = DEV if stack is None and DEV in local else select_stack(stack, local)
+    scope = make_scope(user=user)
+    is_user = scope.name == "user"
+    plan = make_plan(scope, None, [name], installs=True)
+    for text in plan.warnings:
+        output.warn(text)
+    stack_report.finish(up(plan, scope, timeout_s=TIMEOUT_S, progress=progress.show))
     output.progress("development: Ctrl-C stops it")
     try:
-        logs_command(app, follow=True, stack=name, user=user)
+        _follow(app, name, is_user=is_user)
     finally:
-        down_command(name, user=user)
+        policy = selection.select_stack(name, is_user=is_user)
+        output.line(f"stopping {policy.stack} of {policy.project}")
+        job_results.finish("stopped", down(policy, is_user=is_user, progress=progress.show))
+
+
+def _follow(app: str | None, stack: str, *, is_user: bool) -> None:
+    """Print the log, from its last lines on, until Ctrl-C."""
+    sources = logs.sources(app, stack, is_user=is_user, folder=Path.cwd())
+    if cure := logs.hidden_lines(is_user=is_user):
+        output.warn(f"lines of other users and of systemd are hidden from you: {cure}")
+    try:
+        entries = logs.lines(sources, logs.LogFilter(), is_user=is_user, follow=True)
+        log_output.show(entries, width=sources.width, at_once=True)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None

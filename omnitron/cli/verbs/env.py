@@ -9,8 +9,8 @@ import typer
 from omnitron.cli import output
 from omnitron.cli.arguments import App, Config, Debug, Json, User
 from omnitron.cli.context import make_plan, make_scope
-from omnitron.cli.planned import find_process
 from omnitron.names import is_secret
+from omnitron.operations.planned import find_process
 
 MASK = "********"
 

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json as json_
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from omnitron.cli import output
 from omnitron.cli.arguments import App, Debug, Json, User
-from omnitron.cli.selection import is_user_scope, reports, targets
-from omnitron.errors import OmnitronError, UsageError
-
-if TYPE_CHECKING:
-    from omnitron.policy.model import Target
+from omnitron.cli.selection import is_user_scope, select
+from omnitron.errors import OmnitronError
+from omnitron.operations.rpc_client import METHOD_NOT_FOUND, call_selection
 
 CONTEXT_SETTINGS = {"ignore_unknown_options": True}
-METHOD_NOT_FOUND, INTERNAL_ERROR = -32601, -32603
+INTERNAL_ERROR = -32603
 
 Service = Annotated[str, typer.Argument(metavar="SERVICE", help="The service.")]
 Method = Annotated[str, typer.Argument(metavar="METHOD", help="Its method.")]
@@ -43,41 +40,10 @@ def exec_command(
     The call goes to the process's own socket, which root and its user may use. Without a process in the
     address, the processes of the app are asked in turn which of them has the service.
     """
-    from omnitron.operations.rpc_client import call
-
     is_user = is_user_scope(user)
-    (one,) = targets(app, is_user=is_user)
-    sockets = list(_sockets(one, is_user=is_user))
-    if not sockets:
-        raise UsageError(
-            f"cannot call {service}.{method}: no process of {one.address} that has a module runs",
-            hint=f"see `omnitron status`; `omnitron start {one.address}` starts it",
-        )
-    answer: dict[str, Any] = {}
-    for path in sockets:
-        answer = call(path, f"{service}.{method}", _params(arguments or []), deadline)
-        # Of several processes without the method, the last one tells what it has.
-        if answer.get("error", {}).get("code") != METHOD_NOT_FOUND:
-            break
-    _print(answer, f"{service}.{method}")
-
-
-def _sockets(one: Target, *, is_user: bool) -> list[Path]:
-    """Return the own sockets of what runs of the target, one for each process."""
-    from omnitron.systemd.local import runtime_folder
-
-    (report,) = reports([one.stack], is_user=is_user)
-    (app,) = [found for found in report.apps if found.policy == one.app]
-    found = []
-    for process in app.processes:
-        running = [service for service in process.services if service.status == "online"]
-        if one.process not in (None, process.policy) or process.policy.control is None:
-            continue
-        chosen = [service for service in running if one.instance in (None, service.instance)]
-        for service in chosen[:1]:
-            number = f"@{service.instance}" if service.instance is not None else ""
-            found.append(runtime_folder(is_user) / f"{process.policy.control}{number}" / "control.sock")
-    return found
+    (selection,) = select(app, is_user=is_user)
+    name = f"{service}.{method}"
+    _print(call_selection(selection, name, _params(arguments or []), deadline, is_user=is_user), name)
 
 
 def _params(arguments: list[str]) -> Any:

@@ -9,7 +9,8 @@ import typer
 
 from omnitron.cli import output
 from omnitron.cli.arguments import Config, Debug, Json, OptionalStack
-from omnitron.cli.context import load_ecosystem, one_stack
+from omnitron.cli.context import load_ecosystem
+from omnitron.operations.installed import select_stack
 
 
 class Format(StrEnum):
@@ -32,7 +33,7 @@ def graph_command(
 ) -> None:
     """Print the dependencies between the apps of a stack; an arrow leads to what is needed."""
     ecosystem = load_ecosystem()
-    name = one_stack(stack, list(ecosystem.config.stacks))
+    name = select_stack(stack, list(ecosystem.config.stacks))
     apps = ecosystem.apps_of(name)
     edges = [(app.name, needed) for app in apps for needed in app.entry.depends_on]
     critical = [app.name for app in apps if app.entry.critical]

@@ -9,7 +9,9 @@ import typer
 
 from omnitron.cli import output
 from omnitron.cli.arguments import Debug, Json, OptionalApp, User
-from omnitron.cli.selection import installed, is_user_scope, reports, targets
+from omnitron.cli.selection import is_user_scope, select
+from omnitron.observe.status_json import aggregated_health, shortest_names
+from omnitron.operations import installed
 
 if TYPE_CHECKING:
     from omnitron.observe.report import AppReport
@@ -22,13 +24,11 @@ def health_command(app: OptionalApp = None, user: User = False, json: Json = Fal
 
     Exit status 1 when anything is unhealthy.
     """
-    from omnitron.observe.status_json import aggregated_health, shortest_names
-
     is_user = is_user_scope(user)
-    found = reports(installed(is_user=is_user), is_user=is_user, listens=True)
-    named: list[tuple[AppReport, str]] = shortest_names(found)
+    reports = installed.reports(installed.stacks(is_user=is_user), is_user=is_user, listens=True)
+    named: list[tuple[AppReport, str]] = shortest_names(reports)
     if app is not None:
-        chosen = {(one.stack.target, one.app.name) for one in targets(app, is_user=is_user)}
+        chosen = {(item.stack.target, item.app.name) for item in select(app, is_user=is_user)}
         named = [(a, name) for a, name in named if (a.stack.target, a.policy.name) in chosen]
     health = aggregated_health(named, timestamp=round(time.time() * 1000))
     if output.wants_json():

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from omnitron.cli import output
 from omnitron.cli.arguments import Debug, Json, User
-from omnitron.cli.selection import installed, is_user_scope
+from omnitron.cli.selection import is_user_scope
+from omnitron.operations import installed
 
 
 def list_command(user: User = False, json: Json = False, debug: Debug = False) -> None:
     """List the installed stacks and their apps, in start order, with what each depends on and its units."""
-    policies = installed(is_user=is_user_scope(user))
+    policies = installed.stacks(is_user=is_user_scope(user))
     apps = [(policy, app) for policy in policies for app in policy.apps]
     if output.wants_json():
         output.data(

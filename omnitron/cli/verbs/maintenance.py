@@ -8,9 +8,8 @@ import typer
 
 from omnitron.cli import output
 from omnitron.cli.arguments import Debug, Json, OptionalStack, User
-from omnitron.cli.context import secret_store
-from omnitron.cli.selection import is_user_scope, one_installed, scopes
-from omnitron.errors import UsageError
+from omnitron.cli.selection import is_user_scope, select_stack
+from omnitron.operations.maintenance import maintenance_switch
 
 if TYPE_CHECKING:
     from omnitron.gateway.maintenance import Switch
@@ -54,16 +53,6 @@ def _say(stack: str, is_on: bool) -> None:
 
 
 def _switch(stack: str | None, user: bool) -> tuple[str, Switch]:
-    from omnitron.gateway.maintenance import Switch
-
     is_user = is_user_scope(user)
-    policy = one_installed(stack, is_user=is_user)
-    place = policy.maintenance
-    if place is None:
-        raise UsageError(
-            f"cannot switch maintenance mode of {policy.stack}: it has no gateway with a Redis that keeps it",
-            hint="declare `gateway`, and redis under `infrastructure.services`",
-        )
-    store = secret_store(scopes(is_user)[0], policy.stem, policy.project)
-    password = store.get(place.credential) if place.credential else None
-    return policy.stack, Switch(place.host, place.port, place.database, password)
+    policy = select_stack(stack, is_user=is_user)
+    return policy.stack, maintenance_switch(policy, is_user=is_user)

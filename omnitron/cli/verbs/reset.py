@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from omnitron.cli import job_results
 from omnitron.cli.arguments import App, Debug, Json, User
-from omnitron.cli.selection import is_user_scope, reports, scopes, targets
+from omnitron.cli.selection import is_user_scope, select
+from omnitron.operations import apps
 
 
 def reset_command(app: App, user: User = False, json: Json = False, debug: Debug = False) -> None:
@@ -12,15 +13,5 @@ def reset_command(app: App, user: User = False, json: Json = False, debug: Debug
 
     Its crashes so far no longer count, and a delay is not waited for. What its group ended with it starts too.
     """
-    from omnitron.operations.reset_budget import renew
-    from omnitron.operations.steps import Step
-
     is_user = is_user_scope(user)
-    wanted = targets(app, is_user=is_user)
-    units: dict[str, None] = {}
-    for one in wanted:
-        (report,) = reports([one.stack], is_user=is_user)
-        units |= dict.fromkeys(renew(one, report, scopes(is_user)[0].records))
-    failed = job_results.carry_out([Step("start", tuple(units), "a new budget")], is_user=is_user, reset=True)
-    done = [str(one.address) for one in wanted] if not failed else []
-    job_results.finish("reset", done, failed, [one.stack for one in wanted], is_user=is_user)
+    job_results.finish("reset", apps.reset(select(app, is_user=is_user), is_user=is_user))

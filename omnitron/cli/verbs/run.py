@@ -2,42 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from omnitron import names
-from omnitron.cli import job_results, output
+from omnitron.cli import progress
 from omnitron.cli.arguments import App, Config, Debug, User
 from omnitron.cli.context import make_plan, make_scope
-from omnitron.cli.planned import find_process
-from omnitron.errors import OmnitronError, UsageError
-
-if TYPE_CHECKING:
-    from omnitron.planner.facts import HostFacts
-    from omnitron.planner.resolve.process import PlannedProcess
-    from omnitron.planner.units.values import Unit
-    from omnitron.systemd.transient import Outcome, TransientUnit
+from omnitron.errors import UsageError
+from omnitron.operations.one_off import run_one_off
+from omnitron.systemd.transient import require_pystemd
 
 CONTEXT_SETTINGS = {"allow_interspersed_args": False}
 """What follows the app is the command's, its options too."""
-
-SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
-
-FAILED_BEFORE = {
-    200: "its working directory cannot be entered",
-    203: "there is no such program, or it cannot be executed",
-    216: "its group is not known here",
-    217: "its user is not known here",
-    226: "its sandbox cannot be set up",
-    238: "its state directory cannot be made",
-    243: "its secrets cannot be read: see omnitron secret list",
-}
-"""Statuses of systemd.exec(5), for what fails before the program runs."""
 
 Command = Annotated[list[str], typer.Argument(metavar="[--] COMMAND...", help="The program and its arguments.")]
 
@@ -49,129 +26,8 @@ def run_command(app: App, command: Command, user: User = False, config: Config =
     these streams. Ctrl-C stops it; what does not listen in a terminal, Ctrl-] three times. The exit status
     is the command's, 128 + N after signal N.
     """
-    from omnitron.operations.steps import Step
-    from omnitron.systemd.foreground import run
-    from omnitron.systemd.transient import TransientUnit, require_pystemd
-
     require_pystemd()
     argv = command[1:] if command[0] == "--" else command
     if not argv:
         raise UsageError("cannot run a command: there is none", hint=f"for example: omnitron run {app} -- env")
-    scope = make_scope(user=user)
-    plan = make_plan(scope)
-    stack, process = find_process(plan, app)
-    unit = next(unit for unit in stack.units if unit.name == process.unit)
-    address = names.parse_address(app)
-    name = names.unit_stem(stack.names.prefix, "run", stack.names.stack, process.app, secrets.token_hex(4))
-    if process.secrets and plan.facts.secrets.sealed:
-        step = Step("start", (stack.names.opener,), "it opens the secrets")
-        job_results.carry_out([step], is_user=scope.name == "user")
-    with TransientUnit(f"{name}.service", is_user=scope.name == "user") as transient:
-        properties = _properties(unit, process, argv, address.instance if address else None, transient, plan.facts)
-        outcome, stopped_by = run(transient, properties)
-    if stopped_by is None and not outcome.started:
-        _check_executed(argv[0], process, outcome, transient, stack.names.log_namespace)
-    raise typer.Exit(_finish(argv[0], outcome, stopped_by))
-
-
-def _properties(
-    unit: Unit,
-    process: PlannedProcess,
-    argv: list[str],
-    instance: int | None,
-    transient: TransientUnit,
-    facts: HostFacts,
-) -> list[tuple[str, str, Any]]:
-    """Return all properties of the transient unit but those of its streams."""
-    from omnitron.planner.resolve.environment import of_program
-    from omnitron.planner.units.service import DYNAMIC_USER
-    from omnitron.render.properties import properties_of
-
-    shared, left_out = properties_of(unit, instance)
-    for directive in left_out:
-        output.warn(f"{directive}= of {unit.name} has no effect here: it cannot be given to a transient unit")
-    properties: list[tuple[str, str, Any]] = [
-        ("Description", "s", _description(process, argv)),
-        ("Type", "s", "exec"),
-        ("TimeoutStopUSec", "t", max(process.stop_timeout, 1) * 1000),
-        *shared,
-        # An empty list would not add nothing: it would take all variables away.
-        *(("Environment", "as", [f"{name}={value}"]) for name, value in of_program(process)),
-        *_search_path(process),
-        ("ExecStartEx", "a(sasas)", [_executable(process, argv, facts)]),
-    ]
-    if dict(process.environment).get("TERM") is None and sys.stdin and sys.stdin.isatty():
-        properties.append(("Environment", "as", [f"TERM={os.environ.get('TERM', 'dumb')}"]))
-    if process.user == DYNAMIC_USER and (name := transient.user_of(process.services[0])):
-        # With another name it would take the state directory away from the running app.
-        properties.append(("User", "s", name))
-    return properties
-
-
-def _description(process: PlannedProcess, argv: list[str]) -> str:
-    line = "".join(character if character.isprintable() else " " for character in " ".join(argv))
-    return f"{process.stack}/{process.app}: {line[:100]}"
-
-
-def _executable(process: PlannedProcess, argv: list[str], facts: HostFacts) -> tuple[str, list[str], list[str]]:
-    from omnitron.planner.resolve.environment import with_secrets
-
-    program = argv[0] if "/" not in argv[0] else str(process.folder / argv[0])
-    try:
-        " ".join(argv).encode()
-    except UnicodeEncodeError as error:
-        raise UsageError("cannot pass the command to systemd: an argument is not UTF-8") from error
-    words = with_secrets(process, (program, *argv[1:]), facts)
-    return words[0], list(words), ["no-env-expand"]
-
-
-def _search_path(process: PlannedProcess) -> list[tuple[str, str, Any]]:
-    """Return where a program without a slash is looked for, where it is not systemd's own list.
-
-    The PATH of the app's environment; else, where the app runs in a virtual environment, its programs first.
-    """
-    said = dict(process.environment).get("PATH")
-    programs = Path(process.program.argv[0]).parent
-    if said:
-        folders = [folder for folder in said.split(":") if folder.startswith("/")]
-    elif (programs.parent / "pyvenv.cfg").exists():
-        folders = [str(programs), *SYSTEM_PATH]
-    else:
-        return []
-    return [("ExecSearchPath", "as", folders)]
-
-
-def _check_executed(
-    program: str, process: PlannedProcess, outcome: Outcome, unit: TransientUnit, namespace: str | None
-) -> None:
-    """Raise CannotRunError, unless a program that ended at once used one of systemd's exit statuses itself."""
-    from omnitron.systemd.journal import why_not_executed
-
-    words = why_not_executed(unit.name, is_user=unit.is_user, namespaces=(namespace,) if namespace else ())
-    if words != "":
-        raise CannotRunError(program, process, outcome, unit, words)
-
-
-def _finish(program: str, outcome: Outcome, stopped_by: int | None) -> int:
-    """Return the exit status, after a word about an end that the command itself cannot tell of."""
-    if stopped_by is not None:
-        return 128 + stopped_by
-    if outcome.result == "oom-kill":
-        output.warn(f"{program} was killed: out of memory")
-    return outcome.exit_status
-
-
-class CannotRunError(OmnitronError):
-    """systemd could not get as far as executing the program."""
-
-    exit_code = 127
-
-    def __init__(
-        self, program: str, process: PlannedProcess, outcome: Outcome, unit: TransientUnit, words: str | None
-    ) -> None:
-        why = FAILED_BEFORE.get(outcome.status, f"systemd says {outcome.result}, status {outcome.status}")
-        place = f"see: journalctl {'--user ' if unit.is_user else ''}-u {unit.name}"
-        super().__init__(
-            f"cannot run {program!r} as {process.stack}/{process.app}:{process.name}: {why}",
-            hint=f"systemd says: {words}" if words else place,
-        )
+    raise typer.Exit(run_one_off(make_plan(make_scope(user=user)), app, argv, progress.show))

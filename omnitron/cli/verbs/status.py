@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from omnitron.cli import output
 from omnitron.cli.arguments import Debug, Json, User
-from omnitron.cli.selection import installed, is_user_scope, reports
+from omnitron.cli.selection import is_user_scope
+from omnitron.operations import installed, status
 
 if TYPE_CHECKING:
     from omnitron.observe.report import AppReport, ServiceReport, StackReport
@@ -40,19 +39,19 @@ def status_command(
     Exit status 1 when an app has failed or is blocked.
     """
     is_user = is_user_scope(user)
-    before: dict[str, tuple[float, float]] = {}
+    previous: dict[str, tuple[float, float]] = {}
     while True:
-        found = reports(installed(is_user=is_user, stack=stack), is_user=is_user)
+        reports = installed.reports(installed.stacks(is_user=is_user, name=stack), is_user=is_user)
         if output.wants_json():
-            _print_json(found, is_user)
+            _print_json(reports, is_user=is_user)
         else:
             if watch:
                 output.clear()
-            _print_tables(_since_last(found, before))
+            _print_tables(status.with_recent_cpu(reports, previous))
         if not watch:
             break
         time.sleep(REFRESH_S)
-    if any(_is_wrong(app) for report in found for app in report.apps):
+    if any(_is_wrong(app) for report in reports for app in report.apps):
         raise typer.Exit(1)
 
 
@@ -60,42 +59,17 @@ def _is_wrong(app: AppReport) -> bool:
     return app.policy.enabled and (app.status in ("crashed", "errored") or app.note.startswith("blocked"))
 
 
-def _print_json(found: list[StackReport], is_user: bool) -> None:
-    from omnitron.observe.cgroups import NOTHING, read_process
+def _print_json(reports: list[StackReport], *, is_user: bool) -> None:
     from omnitron.observe.status_json import daemon_status
 
-    pid = 1 if not is_user else _user_manager_pid()
-    manager = read_process(pid) or NOTHING
-    uptime = time.clock_gettime(time.CLOCK_BOOTTIME) - (manager.started or 0.0)
-    output.data(daemon_status(found, uptime=uptime, pid=pid))
+    manager = status.manager_state(is_user=is_user)
+    output.data(daemon_status(reports, uptime=manager.uptime, pid=manager.pid))
 
 
-def _user_manager_pid() -> int:
-    from omnitron.observe.cgroups import hierarchy
-
-    procs = Path(hierarchy(True)) / "init.scope/cgroup.procs"
-    pids = procs.read_text().split() if procs.exists() else []
-    return int(pids[0]) if pids else os.getpid()
-
-
-def _since_last(found: list[StackReport], before: dict[str, tuple[float, float]]) -> list[StackReport]:
-    """Return the reports with CPU since the last call, as far as there was one."""
-    from omnitron.observe.report import with_cpu
-
-    now = time.monotonic()
-    shares: dict[str, float] = {}
-    for service in (service for report in found for app in report.apps for service in app.services):
-        used, at = before.get(service.unit, (service.cpu_time, now))
-        if now > at and service.cpu_time >= used:
-            shares[service.unit] = 100 * (service.cpu_time - used) / (now - at)
-        before[service.unit] = (service.cpu_time, now)
-    return [with_cpu(report, shares) for report in found] if shares else found
-
-
-def _print_tables(found: list[StackReport]) -> None:
+def _print_tables(reports: list[StackReport]) -> None:
     from omnitron.observe.diagnosis import troubles
 
-    for number, report in enumerate(found):
+    for number, report in enumerate(reports):
         if number:
             output.line()
         policy = report.policy
@@ -134,18 +108,18 @@ def _state(services: list[ServiceReport]) -> str:
 
 
 def _row(app: AppReport, label: str, services: list[ServiceReport]) -> list[str]:
-    status = _state(services)
+    state = _state(services)
     up = [service.uptime for service in services if service.status == "online"]
     whole = not label.startswith(" ")
     port = next((process.policy.port for process in app.processes if process.policy.port), None) if whole else None
     name = label + (" *" if app.policy.critical and whole else "")
     notes = [service.note for service in services if service.note]
     note = notes[0] if notes and (len(services) > 1 or whole or len(app.services) > 1) else ""
-    if not app.policy.enabled and status == "stopped":
+    if not app.policy.enabled and state == "stopped":
         note = "not enabled"
     return [
         name,
-        status,
+        state,
         str(services[0].pid or "-") if len(services) == 1 else "-",
         f"{sum(service.cpu for service in services):.1f}%" if up else "-",
         output.size(sum(service.memory for service in services)) if up else "-",

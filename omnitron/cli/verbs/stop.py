@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from omnitron.cli import job_results
 from omnitron.cli.arguments import Debug, Json, OptionalApp, User
-from omnitron.cli.selection import is_user_scope, scopes, surplus, targets
+from omnitron.cli.selection import is_user_scope, select
+from omnitron.operations import apps
 
 
 def stop_command(app: OptionalApp = None, user: User = False, json: Json = False, debug: Debug = False) -> None:
@@ -12,20 +13,6 @@ def stop_command(app: OptionalApp = None, user: User = False, json: Json = False
 
     Apps that depend on it are left alone. It stays stopped until somebody starts it, or its stack.
     """
-    from omnitron.operations.operator_stop import hold
-    from omnitron.operations.steps import Step, stop_steps, units_to_stop
-
     is_user = is_user_scope(user)
-    wanted = targets(app, is_user=is_user)
-    if app is None:
-        steps = stop_steps(wanted[0].stack) if wanted else []
-    else:
-        units = tuple(unit for one in wanted for unit in units_to_stop(one.app, one.process, one.instance))
-        steps = [Step("stop", (*units, *surplus(wanted, is_user=is_user)), "asked for")]
-        for one in wanted:
-            hold(one.stack, units, scopes(is_user)[0].records)
-    failed = job_results.carry_out(steps, is_user=is_user)
-    stacks = [one.stack for one in wanted]
-    job_results.finish(
-        "stopped", [str(one.address) for one in wanted] if not failed else [], failed, stacks, is_user=is_user
-    )
+    selections = select(app, is_user=is_user)
+    job_results.finish("stopped", apps.stop(selections, whole_stack=app is None, is_user=is_user))

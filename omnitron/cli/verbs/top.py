@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from omnitron.cli import output
+from omnitron.cli import metrics_table, output
 from omnitron.cli.arguments import Debug, Json, User
-from omnitron.cli.selection import installed, is_user_scope, scopes
+from omnitron.cli.selection import is_user_scope
+from omnitron.operations import installed, metrics
 
 Interval = Annotated[float, typer.Option("--interval", "-i", min=0.2, help="Seconds between two looks.")]
 Count = Annotated[int | None, typer.Option("--count", "-n", min=1, help="Look this often, then end.")]
@@ -22,24 +23,19 @@ def top_command(
 
     With --json one line for each look.
     """
-    from omnitron.cli.verbs.metrics import show
-    from omnitron.operations.watcher_client import ask
-
     is_user = is_user_scope(user)
-    installed(is_user=is_user)
-    records = scopes(is_user)[0].records
-    looks = 0
+    installed.stacks(is_user=is_user)  # says so where nothing is installed
+    rounds = 0
     while True:
-        data = ask(records, "/metrics.json", is_user=is_user)
-        data["apps"] = dict(sorted(data["apps"].items(), key=lambda item: -item[1]["cpu"]))
+        data = metrics.busiest_first(metrics.current(is_user=is_user))
         if output.wants_json():
             output.data(data)
         else:
             output.clear()
             totals = data["totals"]
             output.progress(f"{totals['cpu']:.1f}% of a CPU, {output.size(totals['memory'])} in all")
-            show(data, ask(records, "/history.json", is_user=is_user))
-        looks += 1
-        if looks == count:
+            metrics_table.show(data, metrics.history(is_user=is_user))
+        rounds += 1
+        if rounds == count:
             return
         time.sleep(interval)

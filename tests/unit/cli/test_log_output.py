@@ -1,11 +1,10 @@
-"""What `omnitron logs` prints, and what it refuses."""
+"""How log lines are printed."""
 
 from __future__ import annotations
 
 import pytest
 
-from omnitron.cli.verbs.logs import _level, _lines, _Table, harmless
-from omnitron.errors import UsageError
+from omnitron.cli.log_output import harmless, show
 from omnitron.observe.log_lines import Line
 from omnitron.systemd.journal import Entry
 
@@ -31,27 +30,7 @@ def test_messages_are_harmless_to_a_terminal(message: str, shown: str) -> None:
 
 def test_further_lines_are_indented(capsys: pytest.CaptureFixture[str]) -> None:
     entry = Entry(1_700_000_000_123_456, 3, "first\nsecond", None, (), "")
-    _Table(6).show(Line(entry, "api", "main", None, "dev", "u"))
+    show([Line(entry, "api", "main", None, "dev", "u"), None], width=6, at_once=False)
     first, second = capsys.readouterr().out.splitlines()
     assert first.endswith(".123 error api    first")
     assert second == " " * first.index("first") + "second"
-
-
-@pytest.mark.parametrize(
-    ("text", "since", "expected"),
-    [(None, None, 50), (None, "today", None), ("all", None, None), ("0", None, 0), ("7", "today", 7)],
-)
-def test_how_many_lines(text: str | None, since: str | None, expected: int | None) -> None:
-    assert _lines(text, since) == expected
-
-
-@pytest.mark.parametrize("text", ["-1", "many", "1.5", ""])
-def test_a_number_of_lines_that_is_none(text: str) -> None:
-    with pytest.raises(UsageError, match="lines: give a number, or `all`"):
-        _lines(text, None)
-
-
-def test_levels() -> None:
-    assert (_level("WARN"), _level(None)) == ("warn", None)
-    with pytest.raises(UsageError, match="cannot filter by the level 'loud': it is one of fatal, error, warn"):
-        _level("loud")

@@ -8,8 +8,16 @@ from typing import Any
 
 import pytest
 
-from omnitron.cli.verbs.run import CannotRunError, _check_executed, _description, _executable, _finish, _search_path
 from omnitron.errors import UsageError
+from omnitron.operations.events import Event, OutOfMemory, ignore
+from omnitron.operations.one_off import (
+    CannotRunError,
+    _check_executed,
+    _description,
+    _executable,
+    _exit_status,
+    _search_path,
+)
 from omnitron.planner.resolve.process import PlannedProcess
 from omnitron.systemd import journal
 from omnitron.systemd.transient import Outcome, TransientUnit
@@ -72,7 +80,7 @@ def test_a_description_is_one_short_line(tmp_path: Path) -> None:
     ],
 )
 def test_the_exit_status(outcome: Outcome, stopped_by: int | None, status: int) -> None:
-    assert _finish("x", outcome, stopped_by) == status
+    assert _exit_status("x", outcome, stopped_by, ignore) == status
 
 
 @pytest.mark.parametrize(
@@ -104,6 +112,7 @@ def test_a_status_of_systemd_that_was_the_programs(
         _check_executed("x", process(tmp_path), Outcome(False, None, 203, "exit-code"), UNIT, None)
 
 
-def test_an_end_for_want_of_memory_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    assert _finish("x", Outcome(True, 9, 0, "oom-kill"), None) == 137
-    assert "x was killed: out of memory" in capsys.readouterr().err
+def test_an_end_for_want_of_memory_is_reported() -> None:
+    events: list[Event] = []
+    assert _exit_status("x", Outcome(True, 9, 0, "oom-kill"), None, events.append) == 137
+    assert events == [OutOfMemory("x")]

@@ -1,4 +1,4 @@
-"""Shared by the verbs that look at the definition and not at what is installed: find a process in a plan."""
+"""A process of a plan, found by its address."""
 
 from __future__ import annotations
 

@@ -1,0 +1,36 @@
+"""A stack after `up`, printed for people or programs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from omnitron.cli import output
+from omnitron.observe.status_json import daemon_status
+from omnitron.operations.jobs import services_of
+from omnitron.operations.up import failed_services, has_ended
+
+if TYPE_CHECKING:
+    from omnitron.observe.report import StackReport
+
+
+def finish(report: StackReport) -> None:
+    """Print what is up, or what is not; exit with 1 when something that should run does not."""
+    services = services_of(report)
+    failed = failed_services(report)
+    ended = [service for service in services if has_ended(service)]
+    if output.wants_json():
+        output.data(daemon_status([report], uptime=0, pid=1)["apps"])
+    elif failed:
+        for service in failed:
+            output.note(f"{output.paint('error:', 'red')} {service.unit} is {service.status}: {service.note}")
+        output.note(f"       see: journalctl -e -u {failed[0].unit}")
+    else:
+        rest = f", {len(ended)} ended without an error" if ended else ""
+        name = f"{report.policy.stack} of {report.policy.project}"
+        output.line(f"{name} is up: {output.count(len(services) - len(ended), 'running service')}{rest}")
+        if report.policy.log_namespace:
+            output.line(f"logs: journalctl --namespace={report.policy.log_namespace} -e")
+    if failed:
+        raise typer.Exit(1)
