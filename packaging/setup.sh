@@ -1,7 +1,7 @@
 #!/bin/sh
 # Sets up a checkout: Debian packages that are missing (as root), and a virtual environment in .venv.
 # `setup.sh test` adds what the tests need. Quiet when there is nothing to do; asks nothing.
-# The first time takes half a minute: one library has to be compiled.
+# Libraries are those of packaging/locks. The first time takes half a minute: one has to be compiled.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -39,13 +39,24 @@ elif [ -n "$missing" ]; then
     echo "not installed, and only root can:$missing" >&2
 fi
 
-stamp=.venv/.complete extras=[run,host,demo] without_run=[host,demo]
-if [ "${1:-}" = test ]; then
-    stamp=.venv/.complete-test extras=[run,host,demo,tracing,dev] without_run=[host,demo,tracing,dev]
-elif [ .venv/.complete-test -nt pyproject.toml ]; then
-    stamp=.venv/.complete-test
+stamp=.venv/.complete lock=packaging/locks/venv.txt
+if [ "${1:-}" = test ] || [ -e .venv/.complete-test ]; then
+    stamp=.venv/.complete-test lock=packaging/locks/test.txt
 fi
-if [ ! -e $stamp ] || [ pyproject.toml -nt $stamp ] || [ packaging/setup.sh -nt $stamp ]; then
+fresh() { # whether .venv was made after everything that says what is in it
+    [ -e $stamp ] || return 1
+    for source in pyproject.toml packaging/setup.sh packaging/locks/build.txt packaging/locks/run.txt $lock; do
+        [ ! "$source" -nt $stamp ] || return 1
+    done
+}
+try_install() { .venv/bin/pip --quiet --disable-pip-version-check install "$@" 2>.venv/pip.log; }
+install() {
+    try_install "$@" || {
+        cat .venv/pip.log >&2
+        exit 1
+    }
+}
+if ! fresh; then
     # The distribution's own interpreter: its path survives upgrades, and every user can read it.
     python=/usr/bin/python3
     "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || python=python3
@@ -55,12 +66,14 @@ if [ ! -e $stamp ] || [ pyproject.toml -nt $stamp ] || [ packaging/setup.sh -nt 
     }
     echo "making .venv with $("$python" --version); this takes about half a minute"
     "$python" -m venv .venv
-    if ! .venv/bin/pip install --quiet --disable-pip-version-check --editable ".$extras" 2>.venv/pip.log; then
+    # Nothing but what is locked: builds use what build.txt installs, not the newest in an environment of their own.
+    install --require-hashes --requirement packaging/locks/build.txt
+    install --require-hashes --requirement $lock
+    if ! try_install --require-hashes --no-build-isolation --requirement packaging/locks/run.txt; then
         # Without a compiler and headers there is no pystemd, and without that no `omnitron run`.
         case "$missing" in
         *libsystemd-dev* | *gcc* | *pkg-config* | *python3-dev*)
             echo "leaving out \`omnitron run\`: pystemd needs the packages above" >&2
-            .venv/bin/pip install --quiet --disable-pip-version-check --editable ".$without_run"
             ;;
         *)
             cat .venv/pip.log >&2
@@ -68,6 +81,7 @@ if [ ! -e $stamp ] || [ pyproject.toml -nt $stamp ] || [ packaging/setup.sh -nt 
             ;;
         esac
     fi
+    install --no-deps --no-build-isolation --editable .
     touch $stamp
 fi
 # Who runs a service may not write here: without this, each start would compile what it imports anew.
