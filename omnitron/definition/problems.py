@@ -24,6 +24,12 @@ TYPES = {
     "dict_type": "a mapping",
     "model_type": "a mapping",
 }
+BOUNDS = {
+    "greater_than_equal": ("ge", "at least"),
+    "greater_than": ("gt", "more than"),
+    "less_than_equal": ("le", "at most"),
+    "less_than": ("lt", "less than"),
+}
 KINDS = {
     bool: "true or false",
     int: "a number",
@@ -127,6 +133,11 @@ def _wording(model: type[Model], item: dict[str, Any], path: KeyPath) -> tuple[s
         return f"cannot use this value: {context['error']}", None
     if kind in TYPES:
         return f"cannot be {KINDS.get(type(value), type(value).__name__)}: it must be {TYPES[kind]}", None
+    if kind in BOUNDS:
+        key, words = BOUNDS[kind]
+        return f"cannot be {_short(value)}: it must be {words} {context[key]}", None
+    if kind == "string_pattern_mismatch":
+        return f"cannot be {_short(value)}: it must match the pattern {context['pattern']}", None
     return f"cannot be {_short(value)}: {item['msg'][0].lower()}{item['msg'][1:]}", None
 
 

@@ -162,13 +162,18 @@ def read(path: Path) -> Spec:
     """Read the file at `path`; raises SpecError for one that is missing, damaged or too new."""
     try:
         data = path.read_bytes()
+        data.decode()  # msgspec's releases report what is no text in different ways
         if msgspec.json.decode(data, type=_Version).version > VERSION:
             raise SpecError(f"cannot use {path}: a newer omnitron wrote it", hint="generate again, or update this one")
         return msgspec.json.decode(data, type=Spec)
     except OSError as error:
         why = (error.strerror or str(error)).lower()
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        why = str(error)
+    except UnicodeDecodeError:
+        why = "it is no UTF-8 text"
+    except msgspec.ValidationError as error:
+        why = f"it has not the keys and values that are expected: {error}"
+    except msgspec.DecodeError:
+        why = "it is no JSON, or cut off"
     raise SpecError(f"cannot read {path}: {why}", hint="`omnitron generate` writes it again")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -42,6 +43,7 @@ def define(folder: Path, definition: object = VALID, name: str = "omnitron.confi
         ("omnitron.config.py", "import os; os._exit(7)", "ended with status 7"),
         ("omnitron.config.yaml", "project: p\napps: []\nstacks: {dev: {type: lokal}}", "did you mean 'local'?"),
     ],
+    ids=itertools.count(),  # pytest hands a test's name to what it runs, and megabytes are too long for that
 )
 def test_what_is_wrong_with_a_definition(tmp_path: Path, name: str, text: str, said: str) -> None:
     define(tmp_path, text, name)

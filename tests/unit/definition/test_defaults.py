@@ -190,11 +190,12 @@ def said(text: str) -> dict[str, Any]:
 
 
 def found(model: type[Model]) -> dict[str, Any]:
+    model.model_rebuild()  # before 2.11 pydantic sets aliases only then
     return {field.alias or name: default_of(field) for name, field in model.model_fields.items()}
 
 
 def default_of(field: Any) -> Any:
-    default = field.get_default(call_default_factory=True)
+    default = field.get_default(call_default_factory=True, validated_data={})
     if default is PydanticUndefined:
         return "!"
     return "…" if isinstance(default, Model) and default == type(default)() else default

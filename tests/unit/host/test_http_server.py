@@ -339,8 +339,9 @@ def test_what_is_no_request(listening: socket.socket, request_: bytes) -> None:
                             await asyncio.sleep(0.01)
                     status, headers, _ = await talk.heard()
                     assert status in (200, 400)
-                    assert headers["connection"] == "close"
-                    await talk.rest()
+                    if status == 400 or b"Bad Header" not in request_:  # before 0.6.4 httptools takes that name
+                        assert headers["connection"] == "close"
+                        await talk.rest()
             await until(lambda: not server.state.connections)
 
     run(test)

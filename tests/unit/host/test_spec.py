@@ -218,22 +218,23 @@ def test_a_file_may_say_little(tmp_path: Path) -> None:
 
 
 AGAIN = "`omnitron generate` writes it again"
+UNFIT = "cannot read {}: it has not the keys and values that are expected: "
 
 
 @pytest.mark.parametrize(
     ("content", "why", "hint"),
     [
         (None, "cannot read {}: no such file or directory", AGAIN),
-        (b"", "cannot read {}: Input data was truncated", AGAIN),
-        (b"{", "cannot read {}: Input data was truncated", AGAIN),
-        (b"[]", "cannot read {}: Expected `object`, got `array`", AGAIN),
-        (b"{}", "cannot read {}: Object missing required field `version`", AGAIN),
-        (b'{"version": 1}', "cannot read {}: Object missing required field `project`", AGAIN),
-        (b'{"version": "1"}', "cannot read {}: Expected `int`, got `str` - at `$.version`", AGAIN),
-        (b'{"version": 1, "project": "\xff"}', "cannot read {}: 'utf-8' codec can't decode", AGAIN),
-        (json.dumps(LEAST | {"http": {"port": "x"}}).encode(), "cannot read {}: Expected `int`, got `str`", AGAIN),
-        (json.dumps(LEAST | {"logFormat": "xml"}).encode(), "cannot read {}: Invalid enum value 'xml'", AGAIN),
-        (json.dumps(LEAST).encode() + b"}", "cannot read {}: JSON is malformed", AGAIN),
+        (b"", "cannot read {}: it is no JSON, or cut off", AGAIN),
+        (b"{", "cannot read {}: it is no JSON, or cut off", AGAIN),
+        (b"[]", UNFIT, AGAIN),
+        (b"{}", UNFIT, AGAIN),
+        (b'{"version": 1}', UNFIT, AGAIN),
+        (b'{"version": "1"}', UNFIT, AGAIN),
+        (b'{"version": 1, "project": "\xff"}', "cannot read {}: it is no UTF-8 text", AGAIN),
+        (json.dumps(LEAST | {"http": {"port": "x"}}).encode(), UNFIT, AGAIN),
+        (json.dumps(LEAST | {"logFormat": "xml"}).encode(), UNFIT, AGAIN),
+        (json.dumps(LEAST).encode() + b"}", "cannot read {}: it is no JSON, or cut off", AGAIN),
         (
             json.dumps(LEAST | {"version": VERSION + 1, "http": "another shape"}).encode(),
             "cannot use {}: a newer omnitron wrote it",
