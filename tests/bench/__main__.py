@@ -1,5 +1,7 @@
 """Measurements, printed as a table: `make bench`, or `python -m tests.bench NAME…` for some of them.
 
+`structure` takes the path of another checkout too: `python -m tests.bench structure ../before`.
+
 Each line names what was measured, the median, the peer measured beside it in the same run, and the ratio.
 The machine should be idle.
 """
@@ -7,8 +9,9 @@ The machine should be idle.
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
-from tests.bench import compiling, hosting, infrastructure, peers, restarting, starting, status, watching
+from tests.bench import compiling, hosting, infrastructure, peers, restarting, starting, status, structure, watching
 from tests.bench.table import Row, show
 
 BENCHES = {
@@ -20,15 +23,26 @@ BENCHES = {
     "watching": watching.measure,
     "infrastructure": infrastructure.measure,
     "peers": peers.measure,
+    "structure": structure.measure,
 }
 
 
 def main() -> None:
     """Run the named measurements, all by default."""
+    names = [word for word in sys.argv[1:] if word in BENCHES]
+    checkouts = [Path(word).resolve() for word in sys.argv[1:] if word not in BENCHES]
+    for path in checkouts:
+        if "structure" not in names or not (path / "omnitron").is_dir():
+            sys.exit(
+                f"cannot measure {path}: no such measurement, nor a checkout for `structure`: {', '.join(BENCHES)}"
+            )
     rows: list[Row] = []
-    for name in sys.argv[1:] or BENCHES:
+    for name in names or BENCHES:
         print(f"measuring {name} …", file=sys.stderr)
-        rows += BENCHES[name]()
+        if name == "structure" and checkouts:
+            rows += [row for path in checkouts for row in structure.measure(path)]
+        else:
+            rows += BENCHES[name]()
     show(rows)
 
 
