@@ -105,7 +105,7 @@ def _model(model: type[BaseModel], schema: dict[str, Any]) -> list[str]:
 def _default(field: Any) -> str:
     if field.is_required():
         return "required"
-    value = field.get_default(call_default_factory=True)
+    value = field.get_default(call_default_factory=True, validated_data={})
     if value in (None, PydanticUndefined) or isinstance(value, BaseModel):
         return ""
     plain = json.dumps(value, default=lambda one: one.model_dump(mode="json", by_alias=True, exclude_unset=True))
