@@ -387,7 +387,7 @@ def test_peers_that_do_not_answer_pings(listening: socket.socket) -> None:
                 await until(lambda: len(served.web.sockets) == 2)
                 began = time.monotonic()
                 await until(lambda: len(served.web.sockets) == 1)
-                assert 0.1 < time.monotonic() - began < 10  # it would be never
+                assert 0.1 < time.monotonic() - began < 20  # it would be never; older libraries take 10 s to close
             # Who does answer stays.
             await asyncio.sleep(0.2)
             assert (await asked(client, call(1, "echo", 1)))["result"] == 1
@@ -458,7 +458,7 @@ def test_draining_does_not_wait_beyond_its_time(listening: socket.socket) -> Non
             await until(lambda: served.tools.begun == 1)
             began = time.monotonic()
             await served.drain(0.2)
-            assert time.monotonic() - began < 10  # it would be never
+            assert time.monotonic() - began < 20  # it would be never; older libraries take 10 s to close
             assert await close_code(busy) == 1012
 
     run(test)
