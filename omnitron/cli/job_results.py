@@ -1,4 +1,4 @@
-"""How jobs ended, printed for people or programs."""
+"""The results of jobs, printed for people or programs."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ COLOURS = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "bold": "1"
 
 
 def wants_json() -> bool:
-    """Whether the output is for a program."""
+    """Return whether the output is for a program."""
     return options.json or os.environ.get("OMNITRON_OUTPUT") == "json"
 
 

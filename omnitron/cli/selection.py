@@ -1,4 +1,4 @@
-"""What the command line selects among the installed stacks: by scope, by stack, by address."""
+"""The selection of a command line among the installed stacks: by scope, by stack, by address."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What to do now: from what should run and what does, to jobs on the bus in the right order."""
+"""Use cases without a terminal: values in, values out, progress through events. Every front end calls these."""

@@ -35,7 +35,7 @@ class PendingChanges:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to write and nothing to do."""
+        """Return whether there is nothing to write and nothing to do."""
         return not self.services and all(stack.difference.is_empty for stack in self.files)
 
 

@@ -33,7 +33,7 @@ class FailedJob:
 
 @dataclass(frozen=True)
 class JobOutcome:
-    """How the jobs of one request ended."""
+    """The result of the jobs of one request."""
 
     done: tuple[str, ...]
     """Addresses or units that it was done to; empty when a job failed."""
@@ -88,7 +88,7 @@ def outcome(
     reasons: dict[str, str] = {}
     # The report explains; where it cannot be made, the result of the job still stands.
     with contextlib.suppress(Exception):
-        found = reports(stacks, is_user=is_user)
-        reasons = {s.unit: s.note for report in found for app in report.apps for s in app.services if s.note}
+        current = reports(stacks, is_user=is_user)
+        reasons = {s.unit: s.note for report in current for app in report.apps for s in app.services if s.note}
     jobs = (FailedJob(end.unit, reasons.get(end.unit) or RESULTS.get(end.result, end.result)) for end in failed)
     return JobOutcome((), tuple(jobs))

@@ -12,7 +12,7 @@ from omnitron.systemd.manager import BusError, JobEnd, Manager
 
 POLL_S = 0.25
 SETTLED_FOR_S = 0.5
-"""How long everything must look well: a program that dies at once looks well for a moment."""
+"""Time for which everything must look well: a program that dies at once looks well for a moment."""
 
 UNLOADED = ("NoSuchUnit", "LoadFailed", "BadUnitSetting")
 """Errors of systemd about a unit that it has not loaded."""
@@ -35,11 +35,11 @@ async def _perform(manager: Manager, step: Step) -> list[JobEnd]:
     queue = {"start": manager.start, "stop": manager.stop, "restart": manager.restart, "reload": manager.reload_unit}[
         step.verb
     ]
-    ends = await asyncio.gather(*(_one(queue, unit, stops=step.verb == "stop") for unit in step.units))
+    ends = await asyncio.gather(*(_run_job(queue, unit, stops=step.verb == "stop") for unit in step.units))
     return [end for end in ends if end.result not in ("done", "skipped")]
 
 
-async def _one(queue: Callable[[str], Awaitable[asyncio.Future[JobEnd]]], unit: str, *, stops: bool) -> JobEnd:
+async def _run_job(queue: Callable[[str], Awaitable[asyncio.Future[JobEnd]]], unit: str, *, stops: bool) -> JobEnd:
     try:
         return await (await queue(unit))
     except BusError as error:

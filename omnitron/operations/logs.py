@@ -18,7 +18,7 @@ LEVELS = ("fatal", "error", "warn", "info", "debug", "trace")
 
 @dataclass(frozen=True)
 class LogFilter:
-    """Which lines are read."""
+    """The choice of lines to read."""
 
     level: str | None = None
     """This one of LEVELS and more severe ones; all if None."""

@@ -122,10 +122,10 @@ def _search_path(process: PlannedProcess) -> list[tuple[str, str, Any]]:
 
     The PATH of the app's environment; else, where the app runs in a virtual environment, its programs first.
     """
-    said = dict(process.environment).get("PATH")
+    search_path = dict(process.environment).get("PATH")
     programs = Path(process.program.argv[0]).parent
-    if said:
-        folders = [folder for folder in said.split(":") if folder.startswith("/")]
+    if search_path:
+        folders = [folder for folder in search_path.split(":") if folder.startswith("/")]
     elif (programs.parent / "pyvenv.cfg").exists():
         folders = [str(programs), *SYSTEM_PATH]
     else:

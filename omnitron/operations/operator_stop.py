@@ -30,5 +30,5 @@ def hold(stack: StackPolicy, units: Iterable[str], records: Path) -> None:
 
 
 def _pending(path: Path) -> set[str]:
-    found = group_state.read(path)
-    return set(found.recovery.pending) if found else set()
+    state = group_state.read(path)
+    return set(state.recovery.pending) if state else set()

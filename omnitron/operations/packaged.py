@@ -1,4 +1,4 @@
-"""What a package of omnitron brings that `generate` installs where there is no package."""
+"""Files of a package of omnitron that `generate` installs where there is no package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A process of a plan, found by its address."""
+"""A process of a plan by its address."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def find_process(plan: Plan, text: str) -> tuple[StackPlan, PlannedProcess]:
     address = parse_address(text)
     if address is None:
         raise UsageError(f"cannot read {text!r} as an address: it has the form [stack/]app[:process][@instance]")
-    found = [
+    matches = [
         (stack, process)
         for stack in plan.stacks
         for processes in stack.apps.values()
@@ -27,14 +27,14 @@ def find_process(plan: Plan, text: str) -> tuple[StackPlan, PlannedProcess]:
             Address(stack.names.stack, process.app, process.name)
         )
     ]
-    if not found:
-        known = [f"{stack.names.stack}/{app}" for stack in plan.stacks for app in stack.apps]
-        names = {name.rpartition("/")[2]: name for name in known}
+    if not matches:
+        addresses = [f"{stack.names.stack}/{app}" for stack in plan.stacks for app in stack.apps]
+        names = {name.rpartition("/")[2]: name for name in addresses}
         near = difflib.get_close_matches(address.app, names, 1)
-        hint = f"did you mean {names[near[0]]}?" if near else f"there is {', '.join(known)}"
+        hint = f"did you mean {names[near[0]]}?" if near else f"there is {', '.join(addresses)}"
         raise UsageError(f"cannot find {text!r} in the definition", hint=hint)
-    stacks = list(dict.fromkeys(stack.names.stack for stack, _ in found))
+    stacks = list(dict.fromkeys(stack.names.stack for stack, _ in matches))
     if len(stacks) > 1:
         candidates = ", ".join(f"{name}/{address.app}" for name in stacks)
         raise UsageError(f"cannot tell which {text!r} is meant: {candidates}", hint="name one of these")
-    return found[0]
+    return matches[0]

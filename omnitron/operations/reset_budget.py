@@ -44,7 +44,7 @@ def _forgive(path: Path, service: str) -> None:
 
 def _ended_with(target: Target, records: Path) -> list[str]:
     """Return the services that the final failure of what is meant took down with it."""
-    found = group_state.read(group_state.path_of(records, target.stack.prefix_part, target.stack.stem))
+    state = group_state.read(group_state.path_of(records, target.stack.prefix_part, target.stack.stem))
     services = set(target.services)
-    ended = [unit for unit, reason in found.reasons.items() if reason.by in services] if found else []
+    ended = [unit for unit, reason in state.reasons.items() if reason.by in services] if state else []
     return [unit for unit in target.stack.services if unit in ended]

@@ -36,7 +36,7 @@ class StackSecrets:
 
     @property
     def is_user(self) -> bool:
-        """Whether the user's own manager runs the stack."""
+        """Return whether the user's own manager runs the stack."""
         return self.scope.name == "user"
 
 
@@ -46,7 +46,7 @@ class SecretUse:
 
     name: str
     changed: float
-    """When it was set, in unix seconds."""
+    """Time at which it was set, in unix seconds."""
     processes: tuple[str, ...]
     """Installed processes that get it: `app`, or `app:process`."""
 

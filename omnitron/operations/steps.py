@@ -1,4 +1,4 @@
-"""Which units to start, stop or restart, in which order. Pure: policies and states in, steps out."""
+"""Steps: the units to start, stop or restart, in order. Pure: policies and states in, steps out."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Step:
 def units_to_start(app: AppPolicy, process: ProcessPolicy | None, instance: int | None) -> tuple[str, ...]:
     """Return the units that an address means to start: sockets before services."""
     if process is None:
-        return tuple(unit for one in app.processes for unit in units_to_start(app, one, None))
+        return tuple(unit for item in app.processes for unit in units_to_start(app, item, None))
     services = process.services if instance is None else (process.service(instance),)
     return (*process.sockets, *services)
 
@@ -34,7 +34,7 @@ def units_to_start(app: AppPolicy, process: ProcessPolicy | None, instance: int 
 def units_to_stop(app: AppPolicy, process: ProcessPolicy | None, instance: int | None) -> tuple[str, ...]:
     """Return the units that an address means to stop: with a whole process, its sockets too."""
     if process is None:
-        processes = tuple(unit for one in app.processes for unit in units_to_stop(app, one, None))
+        processes = tuple(unit for item in app.processes for unit in units_to_stop(app, item, None))
         return (*processes, *([app.target] if app.target else []))
     return (process.service(instance),) if instance is not None else (*process.sockets, *process.services)
 
@@ -42,7 +42,7 @@ def units_to_stop(app: AppPolicy, process: ProcessPolicy | None, instance: int |
 def stop_steps(stack: StackPolicy) -> list[Step]:
     """Return the steps that end a stack: lower priority first, dependents before what they need.
 
-    Apps of equal priority stop in one step, in systemd's own order: the reverse of their start. The target has
+    Apps of equal priority stop in item step, in systemd's own order: the reverse of their start. The target has
     stopped before its members have: only jobs of their own tell when.
     """
     by_name = {app.name: app for app in stack.apps}
@@ -58,7 +58,7 @@ def stop_steps(stack: StackPolicy) -> list[Step]:
 
 
 def restart_steps(stack: StackPolicy, is_stale: Callable[[str], bool]) -> list[Step]:
-    """Return the steps that restart what runs with an older definition: in start order, pools one by one."""
+    """Return the steps that restart what runs with an older definition: in start order, pools item by item."""
     steps = []
     for app in in_start_order(stack):
         for process in app.processes:
@@ -71,13 +71,13 @@ def restart_steps(stack: StackPolicy, is_stale: Callable[[str], bool]) -> list[S
 
 
 def reload_steps(targets: Iterable[Target], running: Collection[str]) -> list[Step]:
-    """Return the steps that restart what runs of the targets one by one, apps in their order of start.
+    """Return the steps that restart what runs of the targets item by item, apps in their order of start.
 
     What does not run stays so: a reload starts nothing.
     """
-    wanted = list(targets)
+    selections = list(targets)
     steps = []
-    for target in wanted:
+    for target in selections:
         for process in [target.process] if target.process else target.app.processes:
             services = target.services if target.process else process.services
             stem, _, suffix = process.unit.partition("@.")
@@ -97,14 +97,14 @@ def in_start_order(stack: StackPolicy) -> list[AppPolicy]:
 
 
 def dependents(stack: StackPolicy, names: Iterable[str]) -> list[AppPolicy]:
-    """Return the apps that depend on one of `names`, directly or not, in start order."""
+    """Return the apps that depend on item of `names`, directly or not, in start order."""
     reached = set(names)
-    found = []
+    dependent = []
     for app in in_start_order(stack):
         if reached & set(app.depends_on):
             reached.add(app.name)
-            found.append(app)
-    return found
+            dependent.append(app)
+    return dependent
 
 
 def _graph(stack: StackPolicy) -> dict[str, tuple[str, ...]]:

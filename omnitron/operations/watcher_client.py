@@ -1,4 +1,4 @@
-"""What the watcher answers on its socket."""
+"""Questions to the watcher, on its Unix socket."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from omnitron.operations.installed import select_stack
 
 
 class Format(StrEnum):
-    """How a graph is written."""
+    """The notation of a graph."""
 
     MERMAID = "mermaid"
     DOT = "dot"

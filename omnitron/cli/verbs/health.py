@@ -42,11 +42,11 @@ def health_command(app: OptionalApp = None, user: User = False, json: Json = Fal
 def _print(apps: dict[str, dict[str, object]]) -> None:
     rows: list[list[str]] = []
     colours: dict[tuple[int, int], str] = {}
-    for name, one in apps.items():
-        checks = one["checks"]
+    for name, health in apps.items():
+        checks = health["checks"]
         assert isinstance(checks, list)
         for index, check in enumerate(checks or [{"name": "-", "status": "-"}]):
-            colours[(len(rows), 1)] = COLOURS[str(one["status"])]
-            first = (name, str(one["status"])) if index == 0 else ("", "")
+            colours[(len(rows), 1)] = COLOURS[str(health["status"])]
+            first = (name, str(health["status"])) if index == 0 else ("", "")
             rows.append([*first, str(check["name"]), str(check["status"]), str(check.get("message", ""))])
     output.table(("APP", "HEALTH", "CHECK", "RESULT", ""), rows, colours)

@@ -14,7 +14,7 @@ from omnitron.operations.one_off import run_one_off
 from omnitron.systemd.transient import require_pystemd
 
 CONTEXT_SETTINGS = {"allow_interspersed_args": False}
-"""What follows the app is the command's, its options too."""
+"""Words after the app belong to the command, its options too."""
 
 Command = Annotated[list[str], typer.Argument(metavar="[--] COMMAND...", help="The program and its arguments.")]
 

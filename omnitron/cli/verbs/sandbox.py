@@ -22,7 +22,7 @@ app = typer.Typer(
 )
 
 # What follows the command is the command's, its options too.
-_AS_GIVEN = {"allow_interspersed_args": False, "ignore_unknown_options": True}
+_COMMAND_ARGUMENTS = {"allow_interspersed_args": False, "ignore_unknown_options": True}
 
 
 @app.command()
@@ -37,7 +37,7 @@ def up(
     typer.echo(_sentence(sandbox.status()))
 
 
-@app.command("exec", context_settings=_AS_GIVEN)
+@app.command("exec", context_settings=_COMMAND_ARGUMENTS)
 def exec_(
     command: Annotated[list[str], typer.Argument(metavar="COMMAND [ARGUMENT]...", show_default=False)],
 ) -> None:

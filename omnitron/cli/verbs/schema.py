@@ -13,7 +13,7 @@ from omnitron.cli.arguments import Debug
 
 
 class Kind(StrEnum):
-    """Which file the schema is of."""
+    """The file that the schema is of."""
 
     ECOSYSTEM = "ecosystem"
     SYSTEM = "system"

@@ -60,7 +60,7 @@ def refusal(kind: Kind, settings: Mapping[str, str]) -> str | None:
 
 def listening() -> frozenset[int]:
     """Return the TCP ports that somebody listens on; none where that cannot be seen."""
-    found: set[int] = set()
+    ports: set[int] = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         try:
             lines = Path(table).read_text().splitlines()[1:]
@@ -68,5 +68,5 @@ def listening() -> frozenset[int]:
             continue
         for fields in (line.split() for line in lines):
             if fields[3] == LISTEN:
-                found.add(int(fields[1].rpartition(":")[2], 16))
-    return frozenset(found)
+                ports.add(int(fields[1].rpartition(":")[2], 16))
+    return frozenset(ports)
