@@ -30,7 +30,17 @@ MAY_IMPORT = {
     "supervision": set(),
     "host": {"programs", "secrets", "supervision"},
     "observe": {"policy", "systemd", "supervision"},
-    "operations": {"infra", "observe", "planner", "policy", "systemd", "supervision"},
+    "operations": {
+        "definition",
+        "infra",
+        "install",
+        "observe",
+        "planner",
+        "policy",
+        "secrets",
+        "systemd",
+        "supervision",
+    },
     "watcher": {"operations", "observe", "policy", "systemd", "supervision"},
     "sandbox": set(),
     "cli": {

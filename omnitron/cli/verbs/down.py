@@ -8,9 +8,9 @@ import typer
 
 from omnitron.cli import changes, job_results, output
 from omnitron.cli.arguments import Debug, Json, OptionalStack, User
-from omnitron.cli.context import PACKAGED_WATCHER
 from omnitron.cli.selection import is_user_scope, one_installed, scopes
 from omnitron.names import WATCHER
+from omnitron.systemd.local import PACKAGED_WATCHER
 
 if TYPE_CHECKING:
     from omnitron.policy.model import StackPolicy
