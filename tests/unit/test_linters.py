@@ -136,6 +136,67 @@ def test_imports_point_one_way(path: Path) -> None:
             assert part in FENCES[words[0]], f"only {FENCES[words[0]]} may import {words[0]}"
 
 
+EFFECTS = {"glob", "grp", "io", "os", "pwd", "shutil", "socket", "subprocess", "tempfile"}
+"""Modules that look at the host, or change it."""
+FILE_METHODS = {
+    "absolute",
+    "chmod",
+    "cwd",
+    "exists",
+    "expanduser",
+    "glob",
+    "home",
+    "is_dir",
+    "is_file",
+    "is_socket",
+    "is_symlink",
+    "iterdir",
+    "lstat",
+    "mkdir",
+    "open",
+    "owner",
+    "read_bytes",
+    "read_text",
+    "readlink",
+    "rglob",
+    "samefile",
+    "stat",
+    "touch",
+    "unlink",
+    "walk",
+    "write_bytes",
+    "write_text",
+}
+"""Methods of paths that do; `resolve` too, where it is no function of a module."""
+EFFECTS_OF_OURS = {"is_file", "is_folder", "find_module", "services_in", "load", "account_of", "secret_store"}
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if part_of(path) == "planner"], ids=lambda path: path.stem)
+def test_the_planner_is_pure(path: Path) -> None:
+    """Facts are collected before planning: nothing in the planner opens, tests or runs anything."""
+    assert not imports(path) & EFFECTS
+    tree = ast.parse(path.read_text())
+    modules = {
+        alias.asname or alias.name.partition(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+        if alias.name != "Path"
+    }
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        match call.func:
+            case ast.Name(id=name):
+                assert name != "open" and name not in EFFECTS_OF_OURS, f"{path}:{call.lineno} calls {name}"
+            case ast.Attribute(value=ast.Name(id=owner), attr="resolve") if owner in modules:
+                pass
+            case ast.Attribute(attr=name):
+                assert name not in FILE_METHODS | {"resolve"}, f"{path}:{call.lineno} calls .{name}"
+
+
+def test_facts_are_plain_data() -> None:
+    assert "Callable" not in (PACKAGE / "planner/facts.py").read_text()
+
+
 def test_every_part_has_a_rule() -> None:
     folders = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
     assert folders == set(MAY_IMPORT)
