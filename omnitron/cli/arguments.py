@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from omnitron.cli.context import options
+from omnitron.cli.options import options
 
 
 def _set_json(value: bool) -> bool:

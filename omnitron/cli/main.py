@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from omnitron.cli import output
-from omnitron.cli.context import options
+from omnitron.cli.options import options
 from omnitron.errors import OmnitronError
 
 if TYPE_CHECKING:

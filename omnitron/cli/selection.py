@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omnitron.cli.context import default_user, options
+from omnitron.cli.options import default_user, options
 
 if TYPE_CHECKING:
     from omnitron.policy.model import StackPolicy, Target

@@ -93,6 +93,8 @@ class Ecosystem:
     owner: str
     """User name of the file's owner."""
     owner_is_root: bool
+    has_older_gateway_folder: bool = False
+    """Whether there is the folder that the older form of a gateway names."""
 
     @property
     def folder(self) -> Path:
@@ -111,7 +113,7 @@ class Ecosystem:
         if self.config.gateway or older is None:
             return self.config.gateway
         said: dict[str, Any] = {name: getattr(older, name) for name in older.model_fields_set & {"image", "config_dir"}}
-        if is_folder(absolute(self.folder, older.config_dir)):
+        if self.has_older_gateway_folder:
             said["config_dir"] = older.config_dir
         return Gateway(port=older.port, **said)
 
@@ -178,7 +180,9 @@ def load(path: Path) -> Ecosystem:
         apps.append(app)
         problems += wrong
     account = ownership.account_of(path, source.owner)
-    ecosystem = Ecosystem(path, config, tuple(apps), source, account.pw_name, account.pw_uid == 0)
+    older = config.infrastructure.gateway if config.infrastructure else None
+    has_folder = older is not None and is_folder(absolute(path.parent, older.config_dir))
+    ecosystem = Ecosystem(path, config, tuple(apps), source, account.pw_name, account.pw_uid == 0, has_folder)
     problems += [problem for problem in check(ecosystem) if not _follows(problem, problems)]
     if problems:
         raise DefinitionError(problems)

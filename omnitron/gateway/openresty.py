@@ -86,13 +86,6 @@ def _mounts(site: Site) -> Iterator[dict[str, str | bool]]:
             yield {"source": str(path), "target": str(path), "mode": "ro", "named": False}
 
 
-def not_roots_own(site: Site) -> Path | None:
-    """Return one of the files that it would run as root, and that somebody else may change; None without one."""
-    if site.port >= FIRST_FREE_PORT:
-        return None
-    files = [*([site.folder, *site.folder.rglob("*")] if site.folder else []), *([site.page] if site.page else [])]
-    for path in files:
-        status = path.stat()
-        if status.st_uid != 0 or status.st_mode & 0o022:
-            return path
-    return None
+def files_of_root(site: Site) -> tuple[Path, ...]:
+    """Return the project's files and folders that it reads as root, which nobody else may therefore change."""
+    return tuple(path for path in (site.folder, site.page) if path) if site.port < FIRST_FREE_PORT else ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,21 +93,28 @@ class Site:
         return f" burst={burst} nodelay" if burst else ""
 
 
-def files(ecosystem: Ecosystem) -> tuple[Path | None, Path | None, Path | None, Path | None]:
-    """Return the paths that a gateway's definition names: its folder, page, certificate and key."""
+def default_page(ecosystem: Ecosystem) -> Path | None:
+    """Return the path at which the maintenance page may be where the definition names none; None where it does."""
+    gateway = ecosystem.gateway or Gateway()
+    if gateway.maintenance.page or not gateway.config_dir:
+        return None
+    return absolute(ecosystem.folder, gateway.config_dir) / "maintenance.html"
+
+
+def files(ecosystem: Ecosystem, page: Path | None) -> tuple[Path | None, Path | None, Path | None, Path | None]:
+    """Return the paths of a gateway: its folder, page (`page` where the definition names none), certificate and key."""
     gateway = ecosystem.gateway or Gateway()
     folder = absolute(ecosystem.folder, gateway.config_dir) if gateway.config_dir else None
-    page = absolute(ecosystem.folder, gateway.maintenance.page) if gateway.maintenance.page else None
-    if page is None and folder and (folder / "maintenance.html").is_file():
-        page = folder / "maintenance.html"
+    if gateway.maintenance.page:
+        page = absolute(ecosystem.folder, gateway.maintenance.page)
     tls = gateway.tls
     if tls is None:
         return folder, page, None, None
     return folder, page, absolute(ecosystem.folder, tls.certificate), absolute(ecosystem.folder, tls.key)
 
 
-def problems(site: Site, *, checks_files: bool) -> Iterator[tuple[tuple[str | int, ...], str, str | None]]:
-    """Yield what is wrong with a gateway: where below `gateway`, what, and what to do."""
+def problems(site: Site, missing: Collection[Path]) -> Iterator[tuple[tuple[str | int, ...], str, str | None]]:
+    """Yield what is wrong with a gateway: where below `gateway`, what, and what to do; `missing` are paths of none."""
     gateway = site.gateway
     if site.port > HIGHEST:
         yield ("port",), f"cannot listen on port {site.port}, the stack's offset included: the last is {HIGHEST}", None
@@ -129,7 +136,7 @@ def problems(site: Site, *, checks_files: bool) -> Iterator[tuple[tuple[str | in
     for at, path in places.items():
         if path is not None and not SAYABLE.fullmatch(str(path)):
             yield at, f"cannot use {str(path)!r}: nginx cannot be told of a path with such characters", "rename it"
-        elif path is not None and checks_files and not _may_be_there(path):
+        elif path in missing:
             yield at, f"cannot find {path}", None
     for route in site.websocket:
         if not WEB_PATH.fullmatch(route.path or "/"):
@@ -137,13 +144,6 @@ def problems(site: Site, *, checks_files: bool) -> Iterator[tuple[tuple[str | in
     for upstream in site.upstreams:
         if not SAYABLE.fullmatch(upstream.address):
             yield (), f"cannot pass on to {upstream.address!r}: it is no address", None
-
-
-def _may_be_there(path: Path) -> bool:
-    try:
-        return path.exists()
-    except PermissionError:
-        return True  # whoever may not look cannot tell
 
 
 def _is_network(text: str) -> bool:

@@ -8,9 +8,9 @@ from omnitron.operations.events import ContainerLeft, Progress, ignore
 from omnitron.operations.install import uninstall
 from omnitron.operations.installed import scopes
 from omnitron.operations.job_runner import JobOutcome, outcome, reset_failed, run_steps
-from omnitron.operations.packaged import PACKAGED_WATCHER
 from omnitron.operations.steps import Step, stop_steps
 from omnitron.policy.model import StackPolicy
+from omnitron.systemd.local import PACKAGED_WATCHER
 
 
 def down(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 from omnitron.infra.services import Kind
 
@@ -15,11 +15,10 @@ RESTART_MODE = 254
 """First version with `RestartMode=`."""
 
 
-class Known(Protocol):
-    """Tells whether there is a secret."""
-
-    def __contains__(self, name: str, /) -> bool:
-        """Whether there is one of that name."""
+Module = tuple[str, tuple[Path, ...]]
+"""A process's `module`, and the folders in which it is looked for."""
+ServerSettings = tuple[Kind, tuple[tuple[str, str], ...]]
+"""Settings of a server, by its kind and their names."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +28,26 @@ class Identity:
     name: str
     users: frozenset[str]
     groups: frozenset[str]
+
+
+@dataclass(frozen=True)
+class PathFact:
+    """The kind and the owner of the file at a path; symbolic links are followed."""
+
+    kind: Literal["file", "folder", "other", "none", "hidden"]
+    """`none` where there is nothing, `hidden` where permissions do not show it."""
+    owner: int = 0
+    """Its uid."""
+
+
+@dataclass(frozen=True)
+class VirtualEnvironment:
+    """A virtual environment of Python."""
+
+    prefix: Path
+    """Folder of the installation that its interpreter belongs to."""
+    has_omnitron: bool
+    """Whether omnitron is installed in it."""
 
 
 ScopeName = Literal["system", "user"]
@@ -41,8 +60,10 @@ class SecretPlaces:
     folder: Path = Path("/etc/omnitron/secrets")
     sealed: bool = False
     """Whether they are in a sealed file of ours, opened below `%t` when the stack starts; else systemd's own."""
-    known: Callable[[str], Known | None] | None = None
-    """Tells the names of those that are there, by stem of the stack; None, itself or its answer, when not known."""
+    names: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
+    """Names of the stored secrets by stem of the stack; None, or no entry, where they are not known."""
+    variables: frozenset[str] = frozenset()
+    """Environment variables that provide secrets beside the stored ones."""
     passphrase: Path | None = None
     """File with the passphrase of a sealed file, None where that has a key of its own."""
 
@@ -78,14 +99,24 @@ class HostFacts:
     """Interpreter for them; any Python 3 with its standard library will do."""
     accounts: frozenset[str] | None = None
     """Users of the target, None when they are not known (another host)."""
-    identity: Callable[[int], Identity] | None = None
-    """Who a uid is, None when that is not known (another host)."""
-    reaches: Callable[[int, Path], bool] | None = None
-    """Whether a user can get to a path, None when that is not known (another host)."""
+    identities: Mapping[int, Identity] | None = None
+    """The users who own files of the definition, by uid; None when they are not known (another host)."""
+    reachable: frozenset[tuple[int, Path]] | None = None
+    """Paths that users can get to, with their uids; None when that is not known (another host)."""
+    paths: Mapping[Path, PathFact] = field(default_factory=dict)
+    """The files at the paths that the definition names."""
+    changeable: Mapping[Path, Path | None] = field(default_factory=dict)
+    """By path: the first one, itself or below it, that users other than root may change; None without one."""
+    environments: Mapping[Path, VirtualEnvironment] = field(default_factory=dict)
+    """The virtual environments of apps, by the path of their interpreter."""
+    modules: Mapping[Module, frozenset[str] | None] = field(default_factory=dict)
+    """Names of the services that modules declare; None, or no entry, where their text does not say."""
     distribution: frozenset[str] = frozenset()
     """Names of the unit files that packages have brought to the target, ours excepted."""
     host_python: Path = Path("/usr/bin/python3")
     """Interpreter that has omnitron, for the process host of apps without a virtual environment of their own."""
+    host_python_prefix: Path = Path("/usr")
+    """Folder of the installation that this interpreter belongs to."""
     development: bool = False
     """Whether `dev` blocks are applied."""
     specs: Path = Path("/etc/omnitron")
@@ -100,12 +131,26 @@ class HostFacts:
     """What is given out already."""
     programs: frozenset[str] | None = None
     """Servers that the host has (`postgres`, `redis-server`, `docker`), None when they are not known."""
-    refusal: Callable[[Kind, Mapping[str, str]], str | None] | None = None
-    """Says what a server of the host's has against settings; None where there is nobody to ask."""
+    refusals: Mapping[ServerSettings, str | None] = field(default_factory=dict)
+    """Errors of the host's servers about settings, by these; None where they accept them."""
 
     def helper(self, name: str) -> tuple[str, ...]:
         """Return the command of a helper that is written in Python; its arguments follow."""
         return (str(self.helper_python), "-I", "-S", str(self.helpers / HELPER_STARTER), name)
+
+    def identity(self, uid: int) -> Identity:
+        """Return the identity of a user; one without an account is only a number."""
+        return (self.identities or {}).get(uid) or Identity(f"uid {uid}", frozenset({str(uid)}), frozenset())
+
+    def path(self, path: Path) -> PathFact:
+        """Return the kind and owner of the file at `path`."""
+        return self.paths.get(path, PathFact("none"))
+
+    @property
+    def own_folders(self) -> tuple[Path, Path]:
+        """The folders of the interpreter that has omnitron: its environment, and the installation behind it."""
+        # Not resolved: a virtual environment is known by the path of its interpreter.
+        return self.host_python.parent.parent, self.host_python_prefix
 
     @property
     def package_folder(self) -> Path:

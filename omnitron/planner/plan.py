@@ -12,10 +12,10 @@ from omnitron.definition.loader import App, Ecosystem
 from omnitron.definition.no_effect import without_effect
 from omnitron.errors import DefinitionError, Problem
 from omnitron.gateway.routes import Site
-from omnitron.infra.resolve import GivenOut, Infra, resolve
+from omnitron.infra.resolve import Infra
 from omnitron.names import GATEWAY
 from omnitron.planner.checks import accounts, ports, unit_names
-from omnitron.planner.facts import HostFacts
+from omnitron.planner.facts import HostFacts, PathFact
 from omnitron.planner.policy import compile_policy
 from omnitron.planner.resolve.process import of_app
 from omnitron.planner.resolve.watched_files import watched
@@ -64,7 +64,7 @@ class Plan:
 def make_plan(ecosystem: Ecosystem, facts: HostFacts, chosen: Iterable[str] | None = None) -> Plan:
     """Return the plan of the chosen stacks, all when None; raises DefinitionError when one cannot be made."""
     selected = list(ecosystem.config.stacks if chosen is None else chosen)
-    local = [name for name in selected if ecosystem.config.stacks[name].type == "local"]
+    local = local_stacks(ecosystem, selected)
     plans = [_stack(ecosystem, name, facts) for name in local]
     others = {stem: ports for stem, ports in facts.taken.ports.items() if stem not in {p.names.stem for p in plans}}
     problems = unit_names.problems(ecosystem, [unit.name for plan in plans for unit in plan.units], facts)
@@ -86,6 +86,12 @@ def make_plan(ecosystem: Ecosystem, facts: HostFacts, chosen: Iterable[str] | No
     return Plan(ecosystem, facts, tuple(plans), tuple(dict.fromkeys(warnings)))
 
 
+def local_stacks(ecosystem: Ecosystem, chosen: Iterable[str] | None) -> list[str]:
+    """Return those of the chosen stacks, all when None, that run on this host."""
+    stacks = ecosystem.config.stacks
+    return [name for name in (stacks if chosen is None else chosen) if stacks[name].type == "local"]
+
+
 def _stack(ecosystem: Ecosystem, stack: str, facts: HostFacts) -> StackPlan:
     config = ecosystem.config
     with_namespace = journal.wants_namespace(config.logging) and not facts.is_user
@@ -100,11 +106,7 @@ def _stack(ecosystem: Ecosystem, stack: str, facts: HostFacts) -> StackPlan:
         None if config.supervision.strategy == "one_for_one" else plain.stem,
     )
     members = ecosystem.apps_of(stack)
-    known = facts.taken
-    before = GivenOut(
-        known.ports.get(plain.stem, {}), known.numbers.get(plain.stem, {}), known.providers.get(plain.stem, {})
-    )
-    resolved = resolve(ecosystem, stack, facts.programs, before)
+    resolved = infra.infra_of(ecosystem, stack, facts)
     apps = dict(infra.processes(ecosystem, stack, resolved, facts))
     servers = list(apps)
     for app in members:
@@ -181,10 +183,10 @@ def _problems(
     return problems
 
 
-def _unwatchable(folder: Path, owner: int | None) -> str | None:
-    if not folder.is_dir():
+def _unwatchable(folder: PathFact, owner: int | None) -> str | None:
+    if folder.kind != "folder":
         return "no such folder"
-    if owner is not None and folder.stat().st_uid != owner:
+    if owner is not None and folder.owner != owner:
         return (
             f"a file that defines the app belongs to uid {owner}, the folder does not; "
             f"chown the folder to {owner}, or that file to root"
@@ -219,7 +221,7 @@ def _advice(ecosystem: Ecosystem, plan: StackPlan, facts: HostFacts) -> list[str
         named = watched(ecosystem, plan.names.stack, app, facts) if app.entry.watch else None
         if named:
             for folder in named["folders"]:
-                if why := _unwatchable(Path(folder), named["owner"]):
+                if why := _unwatchable(facts.path(Path(folder)), named["owner"]):
                     problem = app.source.problem(("apps", app.index, "watch"), f"cannot watch {folder}: {why}")
                     lines.append(str(problem))
     offsets = ecosystem.config.stacks[plan.names.stack].settings.port_offsets

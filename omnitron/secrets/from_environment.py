@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from omnitron.secrets.store import SecretStore, check_value
 
@@ -18,16 +18,6 @@ PREFIX = "OMNITRON_SECRET_"
 def variable(name: str) -> str:
     """Return the variable in which a secret can be given."""
     return PREFIX + re.sub(r"[^A-Z0-9]", "_", name.upper())
-
-
-class Known:
-    """The names of secrets that are kept, or given in the environment."""
-
-    def __init__(self, kept: Collection[str]) -> None:
-        self._kept = kept
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._kept or variable(name) in os.environ
 
 
 def keep(names: Iterable[str], store: SecretStore) -> Iterator[str]:

@@ -27,6 +27,8 @@ def version() -> int:
 
 PACKAGED = ("/usr/lib/systemd/system", "/lib/systemd/system")
 """Where packages bring units of the system's manager."""
+PACKAGED_WATCHER = Path("/usr/lib/systemd/system/omnitron-watcher.service")
+"""The watcher's unit where omnitron's own package brings it."""
 
 
 def packaged_units() -> frozenset[str]:

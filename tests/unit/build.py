@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,12 @@ import yaml
 
 from omnitron.definition.loader import Ecosystem, load
 from omnitron.errors import DefinitionError
+from omnitron.operations.host_facts import paths
+from omnitron.operations.host_facts.gather import with_files
+from omnitron.planner import questions
 from omnitron.planner.facts import HostFacts, SecretPlaces
-from omnitron.planner.plan import Plan, make_plan
+from omnitron.planner.plan import Plan
+from omnitron.planner.plan import make_plan as plan_of
 from omnitron.planner.units.values import Unit
 
 FORMATS = (".yaml", ".toml", ".json", ".py")
@@ -90,6 +95,13 @@ def problems(path: Path) -> list[str]:
     except DefinitionError as error:
         return [line.replace(f"{path.parent}/", "") for line in error.lines()]
     return []
+
+
+def make_plan(ecosystem: Ecosystem, on: HostFacts, chosen: list[str] | None = None) -> Plan:
+    """The plan for a host with these facts, and with this one's files."""
+    on = with_files(ecosystem, on)
+    changeable = questions.of_host(ecosystem, on, installs=False).changeable
+    return plan_of(ecosystem, replace(on, changeable=paths.changeable(changeable)), chosen)
 
 
 def planned(folder: Path, data: Any, on: HostFacts | None = None) -> Plan:

@@ -10,7 +10,7 @@ import typer
 
 from omnitron.cli import job_results, log_output, output, progress, selection, stack_report
 from omnitron.cli.arguments import Config, Debug, OptionalApp, User
-from omnitron.cli.context import load_ecosystem, make_plan, make_scope
+from omnitron.cli.options import load_ecosystem, make_plan, make_scope
 from omnitron.operations import logs
 from omnitron.operations.down import down
 from omnitron.operations.installed import select_stack

@@ -10,7 +10,7 @@ import typer
 
 from omnitron.cli import output
 from omnitron.cli.arguments import Config, Debug, Json, User
-from omnitron.cli.context import make_plan, options
+from omnitron.cli.options import make_plan, options
 from omnitron.cli.selection import is_user_scope
 from omnitron.errors import DefinitionError, OmnitronError
 from omnitron.operations.installed import scopes

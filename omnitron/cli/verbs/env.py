@@ -8,7 +8,7 @@ import typer
 
 from omnitron.cli import output
 from omnitron.cli.arguments import App, Config, Debug, Json, User
-from omnitron.cli.context import make_plan, make_scope
+from omnitron.cli.options import make_plan, make_scope
 from omnitron.names import is_secret
 from omnitron.operations.planned import find_process
 

@@ -9,7 +9,7 @@ import typer
 
 from omnitron.cli import changes, output, progress
 from omnitron.cli.arguments import Config, Debug, Json, Root, Runtime, Stacks, SystemdVersion, User
-from omnitron.cli.context import make_plan, make_scope
+from omnitron.cli.options import make_plan, make_scope
 from omnitron.operations.changes import pending_changes
 from omnitron.operations.install import install
 

@@ -9,7 +9,7 @@ import typer
 
 from omnitron.cli import output
 from omnitron.cli.arguments import Config, Debug, Json, OptionalStack
-from omnitron.cli.context import load_ecosystem
+from omnitron.cli.options import load_ecosystem
 from omnitron.operations.installed import select_stack
 
 

@@ -9,7 +9,7 @@ import typer
 
 from omnitron.cli import changes, output
 from omnitron.cli.arguments import Config, Debug, Json, Root, Runtime, Stacks, SystemdVersion, User
-from omnitron.cli.context import make_plan, make_scope
+from omnitron.cli.options import make_plan, make_scope
 from omnitron.operations.changes import pending_changes
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import typer
 
 from omnitron.cli import progress
 from omnitron.cli.arguments import App, Config, Debug, User
-from omnitron.cli.context import make_plan, make_scope
+from omnitron.cli.options import make_plan, make_scope
 from omnitron.errors import UsageError
 from omnitron.operations.one_off import run_one_off
 from omnitron.systemd.transient import require_pystemd

@@ -11,7 +11,7 @@ import typer
 
 from omnitron.cli import job_results, output
 from omnitron.cli.arguments import Config, Debug, Json, User
-from omnitron.cli.context import load_ecosystem, make_scope
+from omnitron.cli.options import load_ecosystem, make_scope
 from omnitron.errors import UsageError
 from omnitron.operations import secrets
 

@@ -8,7 +8,7 @@ import typer
 
 from omnitron.cli import output, progress, stack_report
 from omnitron.cli.arguments import Config, Debug, Json, OptionalStack, Runtime, User
-from omnitron.cli.context import load_ecosystem, make_plan, make_scope
+from omnitron.cli.options import load_ecosystem, make_plan, make_scope
 from omnitron.operations.installed import select_stack
 from omnitron.operations.up import up
 

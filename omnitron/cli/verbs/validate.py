@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from omnitron.cli import output
 from omnitron.cli.arguments import Config, Debug, Json, User
-from omnitron.cli.context import make_plan, make_scope, version_or_oldest
+from omnitron.cli.options import make_plan, make_scope
+from omnitron.operations.planning import version_or_oldest
 
 
 def validate_command(user: User = False, config: Config = None, json: Json = False, debug: Debug = False) -> None:

@@ -1,14 +1,15 @@
-"""What this host has for services: the servers that are installed, and the ports that are taken."""
+"""The servers that are installed on this host, and the settings that they refuse."""
 
 from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from omnitron.infra.services import Kind
+from omnitron.planner.facts import ServerSettings
 
 PROGRAMS = {
     "postgres": "/usr/lib/postgresql/*/bin/postgres",
@@ -19,8 +20,6 @@ PROGRAMS = {
     "docker": "/usr/bin/docker",
 }
 PATIENCE_S = 5
-LISTEN = "0A"
-"""The state of a listening socket in /proc/net/tcp."""
 
 
 def programs() -> frozenset[str]:
@@ -36,7 +35,12 @@ def _is_there(path: Path) -> bool:
     return os.access(path, os.R_OK)
 
 
-def refusal(kind: Kind, settings: Mapping[str, str]) -> str | None:
+def refusals(settings: Iterable[ServerSettings]) -> dict[ServerSettings, str | None]:
+    """Return the errors of the servers about settings, by these; None where they accept them."""
+    return {(kind, values): _refusal(kind, dict(values)) for kind, values in settings}
+
+
+def _refusal(kind: Kind, settings: Mapping[str, str]) -> str | None:
     """Return what a server of the host's says of settings that it would not start with; None when it would.
 
     PostgreSQL can be asked without being started; nothing is known of others.
@@ -56,17 +60,3 @@ def refusal(kind: Kind, settings: Mapping[str, str]) -> str | None:
         return None  # it says so when it starts
     lines = [line.partition("FATAL:")[2].strip() for line in done.stderr.splitlines() if "FATAL:" in line]
     return lines[0] if done.returncode and lines else None
-
-
-def listening() -> frozenset[int]:
-    """Return the TCP ports that somebody listens on; none where that cannot be seen."""
-    ports: set[int] = set()
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        try:
-            lines = Path(table).read_text().splitlines()[1:]
-        except OSError:
-            continue
-        for fields in (line.split() for line in lines):
-            if fields[3] == LISTEN:
-                ports.add(int(fields[1].rpartition(":")[2], 16))
-    return frozenset(ports)

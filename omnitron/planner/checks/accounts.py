@@ -39,7 +39,7 @@ def _beyond_the_owner(process: PlannedProcess, app: App, facts: HostFacts) -> Wr
             "cannot use raw directives, which could run anything as root: a file that defines it belongs to "
             "another user; chown it to root"
         )
-    if facts.identity is None:
+    if facts.identities is None:
         return None
     owner = facts.identity(app.owner)
     is_said_by_root = app.source.owner == 0
@@ -48,13 +48,13 @@ def _beyond_the_owner(process: PlannedProcess, app: App, facts: HostFacts) -> Wr
     group = process.group
     if group is not None and group not in owner.groups and not (is_said_by_root and group == app.entry.group):
         return ("group",), not_the_owner(f"with the group {group!r}", owner)
-    path = next((path for path in _chosen_paths(process, app, facts) if not reaches(app.owner, path, facts)), None)
+    path = next((path for path in chosen_paths(process, app, facts) if not reaches(app.owner, path, facts)), None)
     return None if path is None else ((), unreachable(path, owner))
 
 
-def _chosen_paths(process: PlannedProcess, app: App, facts: HostFacts) -> list[Path]:
+def chosen_paths(process: PlannedProcess, app: App, facts: HostFacts) -> list[Path]:
     """Return the paths that systemd binds by the word of somebody who is not root."""
-    ours = (facts.package_folder, facts.host_python.parent.parent, facts.host_python.resolve().parent.parent)
+    ours = (facts.package_folder, *facts.own_folders)
     roots: tuple[Path, ...] = ()
     if app.source.owner == 0:
         if app.system_source is None or app.system_source.owner == 0:
@@ -65,7 +65,7 @@ def _chosen_paths(process: PlannedProcess, app: App, facts: HostFacts) -> list[P
 
 def reaches(uid: int, path: Path, facts: HostFacts) -> bool:
     """Whether a user can get to `path`; where nobody can tell, yes."""
-    return facts.reaches is None or facts.reaches(uid, path)
+    return facts.reachable is None or (uid, path) in facts.reachable
 
 
 def unreachable(path: Path, owner: Identity) -> str:

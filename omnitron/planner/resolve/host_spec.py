@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from omnitron import names
 from omnitron.definition.app import Auth, ConfigSource, MetricsExport, Process, System, Tracing
 from omnitron.definition.fields import Model
 from omnitron.definition.loader import App, Ecosystem, absolute
-from omnitron.definition.service_scan import find_module, services_in
+from omnitron.planner.facts import HostFacts, Module
 from omnitron.planner.resolve import health as checks
 from omnitron.planner.spec_files import Told
 
@@ -43,22 +43,27 @@ def folders_of(app: App) -> tuple[Path, ...]:
     return tuple(dict.fromkeys([*bootstrap, app.working_directory, app.folder]))
 
 
+def exposing(ecosystem: Ecosystem, stack: str) -> Iterator[tuple[App, Process, Module]]:
+    """Yield the processes of a stack that offer services to the others, and the module of each."""
+    for app in ecosystem.apps_of(stack):
+        for process in app.system.processes if app.system else []:
+            if process.module and process.topology and process.topology.expose:
+                yield app, process, (process.module, folders_of(app))
+
+
 class Providers:
     """Who offers which service in a stack, as far as the text of the modules says it."""
 
-    def __init__(self, ecosystem: Ecosystem, stack: str) -> None:
+    def __init__(self, ecosystem: Ecosystem, stack: str, facts: HostFacts) -> None:
         """Look at every process that exposes something."""
+        self._modules = facts.modules
         self._known: dict[str, tuple[App, Process]] = {}
         self._unclear: list[tuple[App, Process]] = []
-        for app in ecosystem.apps_of(stack):
-            for process in app.system.processes if app.system else []:
-                if process.module and process.topology and process.topology.expose:
-                    self._add(app, process)
+        for app, process, module in exposing(ecosystem, stack):
+            self._add(app, process, module)
 
-    def _add(self, app: App, process: Process) -> None:
-        folders = folders_of(app)
-        path = find_module(process.module or "", folders)
-        services = services_in(path, folders) if path else None
+    def _add(self, app: App, process: Process, module: Module) -> None:
+        services = self._modules.get(module)
         if services is None:
             self._unclear.append((app, process))
         for service in services or ():
@@ -89,6 +94,7 @@ def hosted(
     startup_timeout: int,
     stop_timeout: int,
     secret: Mapping[str, str],
+    facts: HostFacts,
 ) -> Hosted:
     """Return what the host is told of a process with a module; `secret` are variables that refer to secrets."""
     system = app.system
@@ -118,8 +124,8 @@ def hosted(
         "auth": _said(chosen, "manager", "rls", "invocationWrapper") or None,
         "jwt": _jwt(auth, None if manager_reads_key else key),
         "expose": exposes,
-        "access": _access(ecosystem, stack, process),
-        "callers": _callers(ecosystem, stack, app, process) if exposes else [],
+        "access": _access(ecosystem, stack, process, facts),
+        "callers": _callers(ecosystem, stack, app, process, facts) if exposes else [],
         "sources": [_source(source, folders_of(app)[0]) for source in system.config.sources] if system.config else [],
         "envPrefix": system.config.env_prefix if system.config else None,
         "logLevel": log_level,
@@ -172,8 +178,8 @@ def _jwt(auth: Auth | None, key: Path | None) -> dict[str, Any] | None:
     return said | ({"keyFile": str(key)} if key else {"credential": JWT_CREDENTIAL})
 
 
-def _access(ecosystem: Ecosystem, stack: str, process: Process) -> dict[str, str]:
-    providers = Providers(ecosystem, stack)
+def _access(ecosystem: Ecosystem, stack: str, process: Process, facts: HostFacts) -> dict[str, str]:
+    providers = Providers(ecosystem, stack, facts)
     prefix = ecosystem.config.unit_prefix
     sockets = {}
     for name in process.topology.access if process.topology else []:
@@ -182,9 +188,9 @@ def _access(ecosystem: Ecosystem, stack: str, process: Process) -> dict[str, str
     return sockets
 
 
-def _callers(ecosystem: Ecosystem, stack: str, app: App, process: Process) -> list[str]:
+def _callers(ecosystem: Ecosystem, stack: str, app: App, process: Process, facts: HostFacts) -> list[str]:
     """Return the users of the processes that want a service of this one."""
-    providers = Providers(ecosystem, stack)
+    providers = Providers(ecosystem, stack, facts)
     users = set()
     for caller in ecosystem.apps_of(stack):
         for one in caller.system.processes if caller.system else []:

@@ -193,21 +193,21 @@ def of_app(
     app = in_development(app) if facts.development else app
     offsets = ecosystem.config.stacks[stack_name].settings.port_offsets
     app = moved(app, offsets.apps if offsets else 0)
-    sources = list(_settings(app))
+    sources = list(_settings(app, facts))
     return tuple(
         _process(ecosystem, stack_name, app, name, settings, program, facts, infra, alone=len(sources) == 1)
         for name, settings, program in sources
     )
 
 
-def _settings(app: App) -> Iterator[tuple[str, Process | None, Program | None]]:
+def _settings(app: App, facts: HostFacts) -> Iterator[tuple[str, Process | None, Program | None]]:
     """Yield the name of each process, what is said of it, and what it runs: None for a module."""
     entry, project = app.entry, app.source.path.parent
     if entry.script:
         yield (
             names.SINGLE_PROCESS,
             None,
-            programs.script(absolute(app.folder, entry.script), app.folder, project),
+            programs.script(absolute(app.folder, entry.script), app.folder, project, facts),
         )
     if entry.command:
         yield names.SINGLE_PROCESS, None, programs.command(entry.command, app.folder)
@@ -241,12 +241,10 @@ def _process(
     told: Hosted | None = None
     if own and program is None:
         secret = {variable: value for variable, value in environment if references.OPENING in value}
-        told = hosted(ecosystem, stack_name, app, own, log_level, startup_timeout, shutdown.timeout, secret)
+        told = hosted(ecosystem, stack_name, app, own, log_level, startup_timeout, shutdown.timeout, secret, facts)
         stem = names.unit_stem(ecosystem.config.unit_prefix, stack_name)
         spec = facts.specs / spec_name(stem, app.name, name, told)
-        program = programs.host(
-            str(spec), app.working_directory, ecosystem.folder, facts.host_python, facts.package_folder
-        )
+        program = programs.host(str(spec), app.working_directory, ecosystem.folder, facts)
     assert program is not None
     critical = any(level.critical for level in levels)
     policies = [level.restart_policy for level in reversed(levels)]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from omnitron.definition.loader import absolute, is_file
+from omnitron.definition.loader import absolute
+from omnitron.planner.facts import HostFacts
 
 NODE_SUFFIXES = (".js", ".mjs", ".cjs", ".ts", ".mts")
+PYTHON_SUFFIX = ".py"
 VENV_FOLDERS = (".venv", "venv")
 SYSTEM_PYTHON = "/usr/bin/python3"
 
@@ -22,10 +25,10 @@ class Program:
     """Variables that suit the interpreter; anything in a definition wins over them."""
 
 
-def script(path: Path, folder: Path, project: Path) -> Program:
+def script(path: Path, folder: Path, project: Path, facts: HostFacts) -> Program:
     """Return how the script at `path` is run: by Python, by node, or as it is."""
-    if path.suffix == ".py":
-        python, reads = interpreter(folder, project)
+    if path.suffix == PYTHON_SUFFIX:
+        python, reads = interpreter(folder, project, facts)
         # Lines of a log are wanted when they are written, not when a buffer is full.
         return Program((python, str(path)), (path.parent, *reads), (("PYTHONUNBUFFERED", "1"),))
     if path.suffix in NODE_SUFFIXES:
@@ -33,33 +36,31 @@ def script(path: Path, folder: Path, project: Path) -> Program:
     return Program((str(path),), (path.parent,))
 
 
-def interpreter(folder: Path, project: Path) -> tuple[str, tuple[Path, ...]]:
-    """Return the Python of an app, from the virtual environment nearest to it, and what it reads."""
+def interpreters(folder: Path, project: Path) -> Iterator[Path]:
+    """Yield the paths at which the interpreter of an app's virtual environment may be, the nearest first."""
     for base in dict.fromkeys((folder, project)):
         for name in VENV_FOLDERS:
-            python = base / name / "bin" / "python"
-            if is_file(python):
-                return str(python), (base / name, python.resolve().parent.parent)
+            yield base / name / "bin" / "python"
+
+
+def interpreter(folder: Path, project: Path, facts: HostFacts) -> tuple[str, tuple[Path, ...]]:
+    """Return the Python of an app, from the virtual environment nearest to it, and what it reads."""
+    for python in interpreters(folder, project):
+        if environment := facts.environments.get(python):
+            return str(python), (python.parent.parent, environment.prefix)
     return SYSTEM_PYTHON, ()
 
 
-def host(spec: str, folder: Path, project: Path, own: Path, package: Path) -> Program:
+def host(spec: str, folder: Path, project: Path, facts: HostFacts) -> Program:
     """Return how the process host runs what the file `spec` describes.
 
-    It runs in the virtual environment of the app where that has omnitron, else in omnitron's `own`.
+    It runs in the virtual environment of the app where that has omnitron, else in omnitron's own.
     """
-    python, reads = interpreter(folder, project)
-    if not reads or not _has_omnitron(Path(python)):
-        # Not resolved: a virtual environment is known by the path of its interpreter.
-        python, reads = str(own), (own.parent.parent, own.resolve().parent.parent, package)
+    python, reads = interpreter(folder, project, facts)
+    if not reads or not facts.environments[Path(python)].has_omnitron:
+        python, reads = str(facts.host_python), (*facts.own_folders, facts.package_folder)
     # -P: a file of the app's must not stand in for a module of Python's while the host starts.
     return Program((python, "-P", "-m", "omnitron.host", spec), (folder, *reads))
-
-
-def _has_omnitron(python: Path) -> bool:
-    """Whether a virtual environment has omnitron, installed as usual or in a way that leaves it elsewhere."""
-    packages = (python.parent.parent / "lib").glob("python3*/site-packages")
-    return any(next(folder.glob("omnitron-*.dist-info"), None) for folder in packages)
 
 
 def command(argv: list[str], folder: Path) -> Program:

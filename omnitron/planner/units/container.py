@@ -84,12 +84,11 @@ def runner(
     told = Native(text, setup=None, stop_signal=None, credentials=tuple(dict.fromkeys(credentials)), asks=asks)
     stem = names.unit_stem(ecosystem.config.unit_prefix, stack)
     spec = str(facts.specs / spec_name(stem, app, names.SINGLE_PROCESS, told))
-    python = facts.host_python
-    program = (str(python), "-P", "-m", "omnitron.programs.containers")
+    program = (str(facts.host_python), "-P", "-m", "omnitron.programs.containers")
     if settings.get("reload"):
         told = replace(told, reload=(*program, "reload", spec))
     context = [Path(settings["build"]["path"])] if settings["build"] else []
-    ours = (python.parent.parent, python.resolve().parent.parent, facts.package_folder / "omnitron")
+    ours = (*facts.own_folders, facts.package_folder / "omnitron")
     return server(
         ecosystem,
         stack,

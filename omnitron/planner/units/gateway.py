@@ -19,7 +19,7 @@ from omnitron.definition.process import Paths
 from omnitron.definition.source import Source
 from omnitron.errors import Problem
 from omnitron.gateway import openresty
-from omnitron.gateway.routes import PAGE, Redis, Route, Site, Upstream, files, problems
+from omnitron.gateway.routes import PAGE, Redis, Route, Site, Upstream, default_page, files, problems
 from omnitron.infra.container_recipe import recipe
 from omnitron.infra.placement import Placed
 from omnitron.infra.ports import offset_of
@@ -66,7 +66,8 @@ def site_of(ecosystem: Ecosystem, stack: str, infra: Infra, apps: Apps, facts: H
                     http.append(Route(app, name))
                 else:
                     websocket.append(Route(app, name, _path(ecosystem, app, process.name)))
-    folder, page, certificate, key = files(ecosystem)
+    page = default_page(ecosystem)
+    folder, page, certificate, key = files(ecosystem, page if page and facts.path(page).kind == "file" else None)
     lua = facts.package_folder / "omnitron/gateway"
     redis = _redis(infra)
     port = gateway.port + offset_of(stack, ecosystem.config.stacks[stack], names.GATEWAY)
@@ -207,7 +208,7 @@ def _native(ecosystem: Ecosystem, stack: str, site: Site, facts: HostFacts) -> P
         reload=(*helper, "reload", spec),
         before_reload=(*helper, "hand", spec) if handed else None,
     )
-    reads = tuple(path for path in (site.folder, site.page, site.certificate, site.key) if path)
+    reads = files_of(site)
     probe, listener = _asked(site)
     return server(
         ecosystem,
@@ -233,6 +234,16 @@ def _handed(site: Site) -> tuple[tuple[str, Path], ...]:
     return tuple((name, path) for name, path in found if path)
 
 
+def files_of(site: Site) -> tuple[Path, ...]:
+    """Return the files and folders of the project that a gateway reads."""
+    return tuple(path for path in (site.folder, site.page, site.certificate, site.key) if path)
+
+
+def _not_roots_own(site: Site, facts: HostFacts) -> Path | None:
+    """Return a file that it would read as root, and that others may change; one of which nothing is known is one."""
+    return next((other for path in openresty.files_of_root(site) if (other := facts.changeable.get(path, path))), None)
+
+
 def wrong(ecosystem: Ecosystem, infra: Infra, site: Site, facts: HostFacts) -> Iterator[Problem]:
     """Yield what keeps a gateway from being run as it is declared."""
     source = ecosystem.source
@@ -240,11 +251,12 @@ def wrong(ecosystem: Ecosystem, infra: Infra, site: Site, facts: HostFacts) -> I
         if placed.name == names.GATEWAY and site.contained:
             message = "cannot name its container: it would be that of the gateway"
             yield placed.service.source.problem(placed.service.at, message, "rename the service")
-    for at, message, cure in problems(site, checks_files=facts.accounts is not None):
+    missing_files = [path for path in files_of(site) if facts.path(path).kind == "none"]
+    for at, message, cure in problems(site, missing_files if facts.accounts is not None else ()):
         yield source.problem((*ecosystem.gateway_at, *at), message, cure)
     if site.contained:
         yield from container.problems_of_engine(ecosystem, source, ecosystem.gateway_at, facts)
-        if facts.accounts is not None and not facts.is_user and (path := openresty.not_roots_own(site)):
+        if facts.accounts is not None and not facts.is_user and (path := _not_roots_own(site, facts)):
             message = (
                 f"cannot listen on port {site.port} in a container: "
                 f"as root it would run {path}, which others may change"
@@ -262,13 +274,13 @@ def wrong(ecosystem: Ecosystem, infra: Infra, site: Site, facts: HostFacts) -> I
     if facts.accounts is not None and not ecosystem.owner_is_root and site.gateway.user in ("root", "0"):
         message = "cannot run as root: a file that defines it belongs to another user; chown it to root"
         yield source.problem(("gateway", "user"), message)
-    elif facts.identity and not facts.is_user and not ecosystem.owner_is_root:
+    elif facts.identities is not None and not facts.is_user and not ecosystem.owner_is_root:
         yield from _beyond_the_owner(source, site, facts.identity(source.owner), facts)
 
 
 def _beyond_the_owner(source: Source, site: Site, owner: Identity, facts: HostFacts) -> Iterator[Problem]:
     if site.gateway.user not in owner.users | {Gateway.model_fields["user"].default}:
         yield source.problem(("gateway", "user"), accounts.not_the_owner(f"as {site.gateway.user!r}", owner))
-    for path in filter(None, (site.folder, site.page, site.certificate, site.key)):
+    for path in files_of(site):
         if not accounts.reaches(source.owner, path, facts):
             yield source.problem(("gateway",), accounts.unreachable(path, owner))

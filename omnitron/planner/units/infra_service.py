@@ -16,8 +16,8 @@ from omnitron.definition.source import Source
 from omnitron.errors import Problem
 from omnitron.infra import server_settings
 from omnitron.infra.placement import Placed
-from omnitron.infra.resolve import Infra
-from omnitron.planner.facts import HostFacts
+from omnitron.infra.resolve import GivenOut, Infra, resolve
+from omnitron.planner.facts import HostFacts, ServerSettings
 from omnitron.planner.resolve.process import Listener, Native, PlannedProcess
 from omnitron.planner.resolve.program import Program
 from omnitron.planner.spec_files import spec_name
@@ -33,6 +33,13 @@ STOP_SIGNALS = {"postgres": "SIGINT"}
 """What asks for a quick and clean end where SIGTERM waits for every client to leave."""
 STOP_TIMEOUT_MS = 60_000
 HOST_UNIT = re.compile(r"[A-Za-z0-9:_.@-]+\.service")
+
+
+def infra_of(ecosystem: Ecosystem, stack: str, facts: HostFacts) -> Infra:
+    """Return the infrastructure of a stack on a host: what it was assigned before, it keeps."""
+    known, stem = facts.taken, names.unit_stem(ecosystem.config.unit_prefix, stack)
+    before = GivenOut(known.ports.get(stem, {}), known.numbers.get(stem, {}), known.providers.get(stem, {}))
+    return resolve(ecosystem, stack, facts.programs, before)
 
 
 def processes(
@@ -154,8 +161,8 @@ def problems(ecosystem: Ecosystem, infra: Infra, facts: HostFacts) -> Iterator[P
         if placed.provider.name == "docker":
             yield from container.problems(ecosystem, placed, facts)
         if placed.is_ours and service.kind in server_settings.DEFAULTS:
-            wrong = list(server_settings.problems(service))
-            yield from wrong or (_refused(placed, facts) if placed.provider.name == "native" else ())
+            yield from server_settings.problems(service)
+            yield from _refused(placed, facts)
         if placed.provider.name != "native":
             continue
         user = service.requirement.bare_metal.user if service.requirement.bare_metal else None
@@ -171,11 +178,24 @@ def problems(ecosystem: Ecosystem, infra: Infra, facts: HostFacts) -> Iterator[P
             yield service.source.problem(at, message)
 
 
+def checked_settings(placed: Placed) -> ServerSettings | None:
+    """Return the settings that the host's own server is to check; None where the definition has none, or wrong ones."""
+    service = placed.service
+    if (
+        placed.provider.name != "native"
+        or not service.requirement.config
+        or service.kind not in server_settings.DEFAULTS
+    ):
+        return None
+    if any(server_settings.problems(service)):
+        return None
+    return service.kind, tuple(server_settings.settings_of(service).items())
+
+
 def _refused(placed: Placed, facts: HostFacts) -> Iterator[Problem]:
     """Yield what the server itself has against its settings."""
-    service = placed.service
-    settings = server_settings.settings_of(service)
-    if facts.refusal and service.requirement.config and (why := facts.refusal(service.kind, settings)):
+    service, settings = placed.service, checked_settings(placed)
+    if settings and (why := facts.refusals.get(settings)):
         named = [key for key in service.requirement.config if f'"{server_settings.name_of(service, key)}"' in why]
         message = f"cannot run {placed.name} with this: {why}"
         yield service.source.problem((*service.at, "config", *named[:1]), message)

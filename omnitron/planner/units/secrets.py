@@ -12,18 +12,22 @@ from omnitron.planner.facts import HostFacts
 from omnitron.planner.units.names import StackNames
 from omnitron.planner.units.stack import Apps
 from omnitron.planner.units.values import Assignment, Command, Literal, Own, Unit, Value
-from omnitron.secrets import references
+from omnitron.secrets import from_environment, references
 from omnitron.secrets.store import PASSPHRASE_FILE
 
 
 def problems(ecosystem: Ecosystem, stack: StackNames, infra: Infra, facts: HostFacts) -> Iterator[Problem]:
     """Yield one problem for each place that refers to a secret which is not there."""
-    used = [one for one in _used(ecosystem, stack.stack, infra) if one[2] not in infra.generated]
-    known = facts.secrets.known(stack.stem) if facts.secrets.known and used else None
-    for source, at, name in used if known is not None else ():
-        if known is not None and name not in known:
+    stored = facts.secrets.names.get(stack.stem)
+    for source, at, name in required(ecosystem, stack.stack, infra) if stored is not None else ():
+        if stored is not None and name not in stored and from_environment.variable(name) not in facts.secrets.variables:
             cure = f"omnitron secret set {name} --stack {stack.stack}"
             yield source.problem(at, f"cannot use the secret {name!r}: the stack {stack.stack} has none", cure)
+
+
+def required(ecosystem: Ecosystem, stack: str, infra: Infra) -> Iterator[tuple[Source, KeyPath, str]]:
+    """Yield every reference to a secret that is not generated: where it is, and to which."""
+    return (one for one in _used(ecosystem, stack, infra) if one[2] not in infra.generated)
 
 
 def _used(ecosystem: Ecosystem, stack: str, infra: Infra) -> Iterator[tuple[Source, KeyPath, str]]:

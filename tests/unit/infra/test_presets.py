@@ -13,8 +13,7 @@ import pytest
 from omnitron.definition.loader import load
 from omnitron.errors import DefinitionError
 from omnitron.planner.facts import SecretPlaces, Taken
-from omnitron.planner.plan import make_plan
-from tests.unit.build import bootstrap, facts, loaded, shop, units, write
+from tests.unit.build import bootstrap, facts, loaded, make_plan, shop, units, write
 from tests.unit.infra.test_resolve import infra, plan, problem, stack
 
 ENGINE = replace(facts(), programs=frozenset({"docker"}))
@@ -185,7 +184,7 @@ def test_a_check_by_jsonrpc(tmp_path: Path) -> None:
 
 
 def test_a_secret_of_a_container_must_be_there(tmp_path: Path) -> None:
-    on = replace(ENGINE, secrets=SecretPlaces(known=lambda stem: frozenset()))
+    on = replace(ENGINE, secrets=SecretPlaces(names={"omnitron-dev": frozenset()}))
     node = {"docker": {"image": "x", "environment": {"KEY": "${secret:node-key}"}}}
     assert "docker.environment.KEY: cannot use the secret 'node-key'" in problem(
         tmp_path, {"infrastructure": {"node": node}}, on

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,11 @@ import pytest
 from omnitron.definition.loader import load
 from omnitron.errors import DefinitionError
 from omnitron.infra.resolve import Infra
+from omnitron.planner import questions
 from omnitron.planner.facts import SecretPlaces, Taken
-from omnitron.planner.plan import Plan, make_plan
+from omnitron.planner.plan import Plan
 from omnitron.planner.units.values import Command, Word
-from tests.unit.build import bootstrap, facts, loaded, shop, units, write
+from tests.unit.build import bootstrap, facts, loaded, make_plan, shop, units, write
 
 DEDICATED = {"dedicated": True}
 SERVICE = {"bareMetal": {"systemdUnit": "x.service"}}
@@ -197,18 +197,17 @@ def test_what_cannot_be(tmp_path: Path, needs: dict[str, Any], more: dict[str, A
 
 
 def test_what_the_server_itself_refuses_is_named_where_it_is_said(tmp_path: Path) -> None:
-    def refusal(kind: str, settings: Mapping[str, str]) -> str | None:
-        assert (kind, settings["shared_buffers"]) == ("postgres", "256MB")
-        return f'invalid value for parameter "work_mem": "{settings["work_mem"]}"'
-
-    on = replace(facts(), refusal=refusal)
-    config = {"logStatement": "all", "workMem": "8MBB"}
-    said = problem(tmp_path, {"database": True}, on, infrastructure={"postgres": {"config": config}})
+    more = {"infrastructure": {"postgres": {"config": {"logStatement": "all", "workMem": "8MBB"}}}}
+    ecosystem = plan(tmp_path, {"database": True}, **more).ecosystem
+    (settings,) = questions.of_host(ecosystem, facts(), installs=True).settings
+    assert settings[0] == "postgres" and dict(settings[1])["shared_buffers"] == "256MB"
+    on = replace(facts(), refusals={settings: 'invalid value for parameter "work_mem": "8MBB"'})
+    said = problem(tmp_path, {"database": True}, on, **more)
     assert "infrastructure.postgres.config.workMem: cannot run postgres with this: invalid value for parameter" in said
 
 
 def test_a_missing_secret_is_named_where_it_is_used(tmp_path: Path) -> None:
-    on = replace(facts(), secrets=SecretPlaces(known=lambda stem: frozenset({"there"})))
+    on = replace(facts(), secrets=SecretPlaces(names={"omnitron-dev": frozenset({"there"})}))
     env = {"A": "${secret:there}", "B": "x${secret:gone}"}
     said = problem(tmp_path, {"database": True}, on, app={"env": env})
     assert said.count("\n") == 0
@@ -216,7 +215,7 @@ def test_a_missing_secret_is_named_where_it_is_used(tmp_path: Path) -> None:
 
 
 def test_a_password_that_is_referred_to_must_be_there(tmp_path: Path) -> None:
-    on = replace(facts(), secrets=SecretPlaces(known=lambda stem: frozenset()))
+    on = replace(facts(), secrets=SecretPlaces(names={"omnitron-dev": frozenset()}))
     postgres = {"databases": {"api": {"password": {"secret": "pw"}}}}
     assert "cannot use the secret 'pw'" in problem(
         tmp_path, {"database": True}, on, infrastructure={"postgres": postgres}

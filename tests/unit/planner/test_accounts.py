@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,9 @@ import pytest
 
 from omnitron.definition.loader import load
 from omnitron.errors import DefinitionError
+from omnitron.planner import questions
 from omnitron.planner.facts import HostFacts, Identity
-from omnitron.planner.plan import make_plan
-from tests.unit.build import bootstrap, facts, shop, write
+from tests.unit.build import bootstrap, facts, make_plan, shop, write
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 
@@ -22,16 +23,18 @@ ACCOUNTS = frozenset({"root", "nobody", "games", "www-data"})
 
 
 def on_a_host(*distribution: str) -> HostFacts:
-    def identity(uid: int) -> Identity:
-        assert uid == NOBODY
-        return Identity("nobody", frozenset({"nobody", "65534"}), frozenset({"nogroup", "65534", "media"}))
-
-    return replace(facts(accounts=ACCOUNTS), identity=identity, distribution=frozenset(distribution))
+    nobody = Identity("nobody", frozenset({"nobody", "65534"}), frozenset({"nogroup", "65534", "media"}))
+    return replace(facts(accounts=ACCOUNTS), identities={NOBODY: nobody}, distribution=frozenset(distribution))
 
 
-def wrong(path: Path, on: HostFacts) -> list[str]:
+def wrong(path: Path, on: HostFacts, reaches: Callable[[Path], bool] | None = None) -> list[str]:
+    """The problems of a definition on a host where its owner reaches the paths of which `reaches` is true, or all."""
     try:
-        make_plan(load(path), on)
+        ecosystem = load(path)
+        if reaches:
+            pairs = questions.of_host(ecosystem, on, installs=False).reachable
+            on = replace(on, reachable=frozenset((uid, path) for uid, path in pairs if reaches(path)))
+        make_plan(ecosystem, on)
     except DefinitionError as error:
         return [line.replace(f"{path.parent}/", "") for line in error.lines()]
     return []
@@ -92,21 +95,20 @@ def test_what_systemd_binds_is_what_the_owner_can_reach(
     path = write(tmp_path, shop({"name": "a", "command": ["/bin/true"], **said}, nobody=True))
     os.chown(path, NOBODY, NOBODY)
     closed = (Path("/root"), Path("/home/other"), Path("/srv/closed"))
-    reaches = lambda uid, path: not any(path.is_relative_to(one) for one in closed)  # noqa: E731
-    found = wrong(path, replace(on_a_host(), reaches=reaches))
+    found = wrong(path, on_a_host(), lambda path: not any(path.is_relative_to(one) for one in closed))
     assert ["belongs to nobody, who cannot get there" in line for line in found] == [True] * is_refused
 
 
 def test_the_paths_that_root_chose_are_roots_word(tmp_path: Path) -> None:
     """A project of root's, in root's home, with a bootstrap of somebody else's."""
-    refuse = replace(on_a_host(), reaches=lambda uid, path: False)
+    nothing = replace(on_a_host(), reachable=frozenset())
     it = bootstrap(tmp_path, {"name": "one", "command": ["/bin/true"]})
     path = write(tmp_path, shop({"name": "a", "bootstrap": it, "user": "www-data"}, nobody=True))
     os.chown(it, NOBODY, NOBODY)
-    assert wrong(path, refuse) == []
+    assert wrong(path, nothing) == []
     bootstrap(tmp_path, {"name": "one", "command": ["/bin/true"], "paths": {"write": ["/home/other"]}})
     os.chown(it, NOBODY, NOBODY)
-    assert len(wrong(path, refuse)) == 1
+    assert len(wrong(path, nothing)) == 1
 
 
 def test_a_users_gateway_is_that_users(tmp_path: Path) -> None:
@@ -115,8 +117,8 @@ def test_a_users_gateway_is_that_users(tmp_path: Path) -> None:
     def found(**said: Any) -> list[str]:
         path = write(tmp_path, shop({"name": "a", "command": ["x"]}, nobody=True, gateway={"port": 8080, **said}))
         os.chown(path, NOBODY, NOBODY)
-        host = replace(on_a_host(), reaches=lambda uid, path: path.name != "closed")
-        return [line for line in wrong(path, host) if "gateway" in line]
+        found = wrong(path, on_a_host(), lambda path: path.name != "closed")
+        return [line for line in found if "gateway" in line]
 
     assert found() == found(user="nobody") == []
     assert "cannot run as 'games': a file that defines it belongs to nobody" in found(user="games")[0]

@@ -11,9 +11,8 @@ import pytest
 
 from omnitron.definition.loader import load
 from omnitron.errors import DefinitionError
-from omnitron.planner.plan import make_plan
 from omnitron.planner.units.values import Command
-from tests.unit.build import HELPERS, bootstrap, facts, loaded, planned, shop, units, write
+from tests.unit.build import HELPERS, bootstrap, facts, loaded, make_plan, planned, shop, units, write
 
 NOBODY = 65534
 HTTP = {"transports": {"http": {"port": 1, "socketActivation": True}}}

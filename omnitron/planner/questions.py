@@ -1,0 +1,120 @@
+"""The questions about the host that a definition raises: pure lists, which are answered before planning.
+
+A question that nobody answers never opens a door: a path of which nothing is known is out of reach.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from omnitron import names
+from omnitron.definition.loader import App, Ecosystem
+from omnitron.gateway import openresty
+from omnitron.gateway.routes import Site, default_page, files
+from omnitron.infra.resolve import Infra
+from omnitron.planner.checks import accounts
+from omnitron.planner.facts import HostFacts, Module, ServerSettings
+from omnitron.planner.plan import local_stacks
+from omnitron.planner.resolve import program as programs
+from omnitron.planner.resolve.host_spec import exposing
+from omnitron.planner.resolve.process import of_app
+from omnitron.planner.resolve.watched_files import watched
+from omnitron.planner.units import gateway, infra_service, secrets
+
+
+@dataclass(frozen=True)
+class DefinitionQuestions:
+    """Questions that follow from a definition alone."""
+
+    interpreters: frozenset[Path]
+    """Paths at which there may be the interpreter of a virtual environment."""
+    modules: frozenset[Module]
+    """Modules whose services are offered to other processes."""
+    paths: frozenset[Path]
+    """Paths of which kind and owner matter."""
+
+
+@dataclass(frozen=True)
+class HostQuestions:
+    """Questions that follow from a definition on a host, its programs and virtual environments being known."""
+
+    reachable: frozenset[tuple[int, Path]]
+    """Whether the user with a uid can get to a path."""
+    changeable: frozenset[Path]
+    """Paths which, with all that is below them, nobody but root may be able to change."""
+    secrets: frozenset[str]
+    """Stems of the stacks that need stored secrets."""
+    settings: frozenset[ServerSettings]
+    """Settings that a server of the host's has to accept."""
+
+
+def of_definition(ecosystem: Ecosystem, facts: HostFacts, chosen: Iterable[str] | None = None) -> DefinitionQuestions:
+    """Return the questions about the chosen stacks; `facts` say how they are planned: for whom, in development."""
+    stacks = local_stacks(ecosystem, chosen)
+    interpreters: set[Path] = set()
+    modules: set[Module] = set()
+    paths: set[Path] = set()
+    for stack in stacks:
+        for app in ecosystem.apps_of(stack):
+            interpreters.update(_interpreters(ecosystem, app))
+            if app.entry.watch and (watch := watched(ecosystem, stack, app, facts)):
+                paths.update(map(Path, watch["folders"]))
+        modules.update(module for _, _, module in exposing(ecosystem, stack))
+    if ecosystem.gateway:
+        paths.update(path for path in files(ecosystem, default_page(ecosystem)) if path)
+    return DefinitionQuestions(frozenset(interpreters), frozenset(modules), frozenset(paths))
+
+
+def owners(ecosystem: Ecosystem) -> frozenset[int]:
+    """Return the uids of the users, other than root, who own files of a definition."""
+    return frozenset({ecosystem.source.owner, *(app.owner for app in ecosystem.apps)} - {0})
+
+
+def _interpreters(ecosystem: Ecosystem, app: App) -> Iterator[Path]:
+    if app.entry.script and app.entry.script.endswith(programs.PYTHON_SUFFIX):
+        yield from programs.interpreters(app.folder, app.source.path.parent)
+    if any(process.module for process in (app.system.processes if app.system else ())):
+        yield from programs.interpreters(app.working_directory, ecosystem.folder)
+
+
+def of_host(
+    ecosystem: Ecosystem, facts: HostFacts, chosen: Iterable[str] | None = None, *, installs: bool
+) -> HostQuestions:
+    """Return the questions about the chosen stacks; those about secrets and servers where they are to be installed."""
+    reachable: set[tuple[int, Path]] = set()
+    changeable: set[Path] = set()
+    stems: set[str] = set()
+    settings: set[ServerSettings] = set()
+    for stack in local_stacks(ecosystem, chosen):
+        if not facts.is_user:
+            reachable.update(_reachable(ecosystem, stack, facts))
+        if not installs and not ecosystem.gateway:
+            continue
+        infra = infra_service.infra_of(ecosystem, stack, facts)
+        if (site := gateway.site_of(ecosystem, stack, infra, {}, facts)) and not facts.is_user:
+            reachable.update(_reachable_by_gateway(ecosystem, site))
+            changeable.update(openresty.files_of_root(site) if site.contained else ())
+        if installs:
+            settings.update(_settings(infra))
+            if next(secrets.required(ecosystem, stack, infra), None):
+                stems.add(names.unit_stem(ecosystem.config.unit_prefix, stack))
+    return HostQuestions(frozenset(reachable), frozenset(changeable), frozenset(stems), frozenset(settings))
+
+
+def _reachable(ecosystem: Ecosystem, stack: str, facts: HostFacts) -> Iterator[tuple[int, Path]]:
+    for app in (one for one in ecosystem.apps_of(stack) if not one.is_roots_own):
+        # Variables for its services, which are left out, are no paths.
+        for process in of_app(ecosystem, stack, app, facts, {}):
+            for path in accounts.chosen_paths(process, app, facts):
+                yield app.owner, path
+
+
+def _reachable_by_gateway(ecosystem: Ecosystem, site: Site) -> Iterator[tuple[int, Path]]:
+    if not ecosystem.owner_is_root and not site.contained:
+        yield from ((ecosystem.source.owner, path) for path in gateway.files_of(site))
+
+
+def _settings(infra: Infra) -> Iterator[ServerSettings]:
+    return (settings for placed in infra.services if (settings := infra_service.checked_settings(placed)))

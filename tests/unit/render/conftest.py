@@ -1,0 +1,3 @@
+"""Plans are made without a look at the host."""
+
+from tests.unit.purity import planner_is_pure as planner_is_pure
