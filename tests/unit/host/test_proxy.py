@@ -103,7 +103,10 @@ def test_a_result_that_is_something_else(path: Path) -> None:
         with pytest.raises(RpcError) as caught:
             await Proxy(client, "Prices", Wrong).of("apple")
         assert caught.value.code == errors.UNAVAILABLE
-        assert caught.value.message == "Prices.of gave something else than described: Expected `array`, got `object`"
+        assert (
+            caught.value.message
+            == "Prices.of returned another type than its interface says: Expected `array`, got `object`"
+        )
 
     run(path, test)
 
