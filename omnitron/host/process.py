@@ -47,7 +47,7 @@ class Process:
     """One process. `run` lives its whole life and returns its exit status."""
 
     def __init__(self, spec: Spec) -> None:
-        """Take the description of the process; nothing is started yet."""
+        """Take what the process is to be; nothing has happened yet."""
         self.spec = spec
         self.folders = [Path(folder) for folder in spec.folders]
         self._stopping = asyncio.Event()

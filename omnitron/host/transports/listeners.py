@@ -34,7 +34,7 @@ class Transports:
     """All transports of a process."""
 
     def __init__(self, spec: Spec) -> None:
-        """Take over the sockets from systemd; nothing is served yet."""
+        """Take over what systemd holds for this process; nothing is served yet."""
         self._spec = spec
         self._inherited = sockets.inherited()
         self.registry = Registry()
