@@ -1,1 +1,1 @@
-"""The reverse proxy in front of a stack: what it serves, and what runs inside its unit."""
+"""The reverse proxy in front of a stack: its routes, its container, and its maintenance mode."""

@@ -21,11 +21,11 @@ class Switch:
         )
 
     def is_on(self) -> bool:
-        """Whether the gateway answers 503; OmnitronError when Redis does not answer."""
+        """Return whether the gateway answers 503; OmnitronError when Redis does not answer."""
         return bool(self._ask("get", KEY) == ON.encode())
 
     def set(self, on: bool) -> None:
-        """Switch it; OmnitronError when Redis does not answer."""
+        """Switch maintenance mode; OmnitronError when Redis does not answer."""
         if on:
             self._ask("set", KEY, ON)
         else:
@@ -38,6 +38,6 @@ class Switch:
             return getattr(self._client, command)(*arguments)
         except RedisError as error:
             raise OmnitronError(
-                f"cannot reach the Redis in which maintenance mode is kept, {self._where}: {error}",
-                hint="while it is gone, the gateway serves everybody; see: omnitron infra status",
+                f"cannot reach the Redis that stores the maintenance mode, {self._where}: {error}",
+                hint="without it the gateway is not in maintenance; see: omnitron infra status",
             ) from error

@@ -1,7 +1,7 @@
 """The gateway in a container: nginx of an OpenResty image, on the host's network, with the same configuration.
 
-Nothing that the project's own files make it do is done by root: it runs as nobody. Where its port takes root, these
-files have to be root's own, and it has no capability but what binding and becoming nobody take.
+The project's files cannot make root do anything: nginx runs as nobody. For a port below 1024 it starts as root; then
+these files must belong to root, and it has only the capabilities to bind the port and to become nobody.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from omnitron.gateway.routes import PAGE, Site
 from omnitron.secrets import references
 
 PLACE = "/omnitron"
-"""Its own folder, inside."""
+"""Its folder inside the container."""
 NOBODY = 65534
 FIRST_FREE_PORT = 1024
 
@@ -39,7 +39,7 @@ cd {PLACE}
 {_CHECK}
 kill -HUP 1
 """
-"""What nginx does not accept is never what it runs with."""
+"""nginx never runs with a configuration that it does not accept."""
 
 
 def settings(site: Site, configuration: Path) -> dict[str, Any]:
@@ -87,5 +87,5 @@ def _mounts(site: Site) -> Iterator[dict[str, str | bool]]:
 
 
 def files_of_root(site: Site) -> tuple[Path, ...]:
-    """Return the project's files and folders that it reads as root, which nobody else may therefore change."""
+    """Return the project's files and folders that it reads as root: only root may be able to change them."""
     return tuple(path for path in (site.folder, site.page) if path) if site.port < FIRST_FREE_PORT else ()

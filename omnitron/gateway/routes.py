@@ -1,4 +1,4 @@
-"""What the gateway of a stack serves. Pure: a definition and its resolved processes in, values for a template out."""
+"""The routes of a stack's gateway. Pure: from a definition and its resolved processes to values for a template."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from omnitron.definition.loader import Ecosystem, absolute
 from omnitron.infra.providers import Provider
 
 SAYABLE = re.compile(r"[^\x00-\x20\x7f\"'\\;{}$#]+")
-"""What can stand in nginx's configuration as it is."""
+"""Text that needs no quotes in nginx's configuration."""
 HIGHEST = 65_535
 PAGE = "<!doctype html><title>Maintenance</title><h1>Down for maintenance</h1><p>Please try again in a while.</p>"
-"""What is shown in maintenance where the project has no page of its own."""
+"""The page in maintenance mode, unless the project has its own."""
 WEB_PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
 
@@ -26,30 +26,30 @@ class Upstream:
     """One process that the gateway passes requests to."""
 
     name: str
-    """As the project's own files may refer to it: `app_process_http`."""
+    """Its name for the project's own files: `app_process_http`."""
     address: str
     """`host:port`."""
 
 
 @dataclass(frozen=True)
 class Route:
-    """What is passed to an app."""
+    """A route to an app."""
 
     app: str
     upstream: str
     path: str | None = None
-    """Where the app serves its WebSocket; None for HTTP."""
+    """The path of the app's WebSocket; None for HTTP."""
 
 
 @dataclass(frozen=True)
 class Redis:
-    """Where maintenance mode is read."""
+    """The Redis that stores the maintenance mode."""
 
     host: str
     port: int
     database: int
     credential: str | None
-    """Secret that is its password."""
+    """The name of the secret with its password."""
 
 
 @dataclass(frozen=True)
@@ -59,35 +59,35 @@ class Site:
     gateway: Gateway
     provider: Provider
     port: int
-    """Where it listens in this stack: the offset of the stack added."""
+    """The port in this stack, with the offset of the stack."""
     upstreams: tuple[Upstream, ...]
     http: tuple[Route, ...]
     websocket: tuple[Route, ...]
     redis: Redis | None
-    """None for a stack without one: it has no maintenance mode."""
+    """None for a stack without Redis, which has no maintenance mode."""
     folder: Path | None
-    """The project's own files."""
+    """The folder of the project's own configuration files."""
     page: Path | None
-    """What is shown in maintenance; None for our own words."""
+    """The page in maintenance mode; None for ours."""
     certificate: Path | None
     key: Path | None
     lua: Path
-    """Where the gateway's own Lua is."""
+    """The folder of the gateway's own Lua."""
 
     @property
     def contained(self) -> bool:
-        """Whether it runs in a container."""
+        """Return whether it runs in a container."""
         return self.provider.name == "docker"
 
     @property
     def listen(self) -> str:
-        """Where it listens."""
+        """The address that it listens on."""
         host = self.gateway.host
         return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
 
     @property
     def bursting(self) -> str:
-        """What nginx is told of requests of one client that come at once; nothing where none may."""
+        """The parameters of `limit_req` for bursts; empty without bursts."""
         limit = self.gateway.rate_limit
         burst = (2 * limit.rate if limit.burst is None else limit.burst) if limit else 0
         return f" burst={burst} nodelay" if burst else ""
@@ -114,15 +114,15 @@ def files(ecosystem: Ecosystem, page: Path | None) -> tuple[Path | None, Path | 
 
 
 def problems(site: Site, missing: Collection[Path]) -> Iterator[tuple[tuple[str | int, ...], str, str | None]]:
-    """Yield what is wrong with a gateway: where below `gateway`, what, and what to do; `missing` are paths of none."""
+    """Yield the problems of a gateway: the key below `gateway`, a message, and a hint; `missing` paths do not exist."""
     gateway = site.gateway
     if site.port > HIGHEST:
         yield ("port",), f"cannot listen on port {site.port}, the stack's offset included: the last is {HIGHEST}", None
     if not _is_network(gateway.host) or "/" in gateway.host:
-        yield ("host",), f"cannot listen on {gateway.host!r}: it is no IP address", None
+        yield ("host",), f"cannot listen on {gateway.host!r}: it is not an IP address", None
     for index, network in enumerate(gateway.maintenance.allow):
         if not _is_network(network):
-            message = f"cannot allow {network!r}: it is no IP address or network, such as 10.0.0.0/8"
+            message = f"cannot allow {network!r}: it is not an IP address or network, such as 10.0.0.0/8"
             yield ("maintenance", "allow", index), message, None
     for index, origin in enumerate(gateway.cors if isinstance(gateway.cors, list) else []):
         if not ORIGIN.fullmatch(origin):
@@ -135,20 +135,24 @@ def problems(site: Site, missing: Collection[Path]) -> Iterator[tuple[tuple[str 
     }
     for at, path in places.items():
         if path is not None and not SAYABLE.fullmatch(str(path)):
-            yield at, f"cannot use {str(path)!r}: nginx cannot be told of a path with such characters", "rename it"
+            yield at, f"cannot use {str(path)!r}: nginx does not accept such characters in a path", "rename it"
         elif path in missing:
             yield at, f"cannot find {path}", None
     for route in site.websocket:
         if not WEB_PATH.fullmatch(route.path or "/"):
-            yield (), f"cannot pass on to {route.app}: its WebSocket path {route.path!r} is no plain path", None
+            yield (
+                (),
+                f"cannot pass on to {route.app}: its WebSocket path {route.path!r} is not a plain path",
+                None,
+            )
     for upstream in site.upstreams:
         if not SAYABLE.fullmatch(upstream.address):
-            yield (), f"cannot pass on to {upstream.address!r}: it is no address", None
+            yield (), f"cannot pass on to {upstream.address!r}: it is not an address", None
 
 
 def _is_network(text: str) -> bool:
     if "%" in text:
-        return False  # the scope of an address, in which anything may stand
+        return False  # the scope of an address may be any text
     try:
         ipaddress.ip_network(text, strict=False)
     except ValueError:

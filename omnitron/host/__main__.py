@@ -4,7 +4,7 @@ import gc
 import sys
 
 if __name__ == "__main__":
-    # What is imported lives as long as the process: the collector need not look at it, until it serves.
+    # Imported modules are never garbage: Process enables the collector again when it begins to serve.
     gc.disable()
     from omnitron.host.main import main
 

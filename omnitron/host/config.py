@@ -15,7 +15,7 @@ from typing import Any, Literal
 from omnitron.host.config_files import TOO_DEEP, ConfigError, Data, json_value, read, too_deep
 
 MISSING: Any = object()
-"""The default of `Config.at` when there is none."""
+"""Marks a missing default of `Config.at`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +23,8 @@ class ConfigSource:
     """One place where configuration comes from.
 
     `path` (of a file; `.json`, `.toml`, `.yaml` or `.yml`) is relative to the configuration's folder.
-    `prefix` begins the names of environment variables, all of them are taken without one; for a file it is
-    the dotted key below which its content goes. An `optional` file may be missing.
+    `prefix` is the start of the names of environment variables (None: all variables); for a file it is the
+    dotted key below which its content is put. An `optional` file may be missing.
     """
 
     type: Literal["file", "env"]
@@ -34,14 +34,14 @@ class ConfigSource:
 
 
 class Config(Mapping[str, Any]):
-    """An app's configuration: nested mappings, later sources over earlier ones. Read-only.
+    """An app's configuration: nested mappings, in which later sources override earlier ones. Read-only.
 
     Mappings merge key by key, everything else replaces. Nested mappings are read-only too, lists are
-    tuples; one that was taken out before a `reload` keeps what it held.
+    tuples; one that was read before a `reload` does not change with it.
 
     `SHOP_DATABASE__POOL__MAX=5` with the prefix `SHOP` is `database.pool.max`: `__` nests, case and single
-    underscores do not matter where the key exists already, and a value is JSON if it can be, else text.
-    `env_prefix` is one more such source, and the last.
+    underscores do not matter where the key exists already, and a value is read as JSON if possible, else as text.
+    `env_prefix` adds one more such source, as the last.
     """
 
     __slots__ = ("_content", "_environ", "_folder", "_sources")
@@ -84,7 +84,7 @@ class Config(Mapping[str, Any]):
         return value
 
     def reload(self) -> bool:
-        """Read all sources again, and say whether anything changed; on a ConfigError the old content stays."""
+        """Read all sources again, and return whether anything changed; after a ConfigError the old content stays."""
         content = self._read()
         changed = not _same(self._content, content)
         self._content = content
@@ -127,7 +127,7 @@ def _frozen(value: Any) -> Any:
 
 
 def _same(left: Any, right: Any) -> bool:
-    # Not `==`: for that 1, 1.0 and True are one value, and NaN is not itself.
+    # Not `==`, which calls 1, 1.0 and True equal, and NaN different from itself.
     if type(left) is not type(right):
         return False
     if isinstance(left, Mapping):
@@ -141,20 +141,20 @@ def _same(left: Any, right: Any) -> bool:
 
 
 def _from_environment(environ: Mapping[str, str], prefix: str | None, base: Data) -> Data:
-    """Return what the variables that begin with `prefix` say, in the keys of `base` where it has them."""
+    """Return the values of the variables that begin with `prefix`, under the keys of `base` where it has them."""
     start = f"{prefix.rstrip('_')}_" if prefix else ""
     names = [name for name in environ if name.startswith(start)]
     named = [(keys, name) for name in names if (keys := _keys(name.removeprefix(start)))]
     data: Data = {}
-    # The deeper ones last, so that A__B wins over A; then by name, so that the environment's order is nothing.
+    # Deeper keys last, so that A__B overrides A; then by name, so that the order of the environment does not matter.
     for keys, name in sorted(named, key=lambda each: (len(each[0]), each[1])):
         value = _variable(name, environ[name])
-        said = _nested(_own_keys(keys, base), value)
-        if too_deep(said):
+        nested = _nested(_own_keys(keys, base), value)
+        if too_deep(nested):
             raise _deep_variable(name)
-        data = merge(data, said)
-        if isinstance(value, dict):  # deeper variables find its keys
-            base = merge(base, said)
+        data = merge(data, nested)
+        if isinstance(value, dict):  # deeper variables use the spelling of its keys
+            base = merge(base, nested)
     return data
 
 
@@ -163,11 +163,11 @@ def _keys(name: str) -> list[str]:
 
 
 def _own_keys(keys: Sequence[str], base: Any) -> list[str]:
-    """Return `keys` as `base` spells them: what is `max_size` here may be `maxSize` there."""
+    """Return `keys` as `base` spells them: `max_size` may be `maxSize` there."""
     own = []
     for key in keys:
         if isinstance(base, dict) and key not in base:
-            key = next((there for there in base if _folded(there) == _folded(key)), key)
+            key = next((own_key for own_key in base if _folded(own_key) == _folded(key)), key)
         base = base.get(key) if isinstance(base, dict) else None
         own.append(key)
     return own

@@ -1,4 +1,4 @@
-"""Files of configuration: JSON, TOML and YAML, with a limit for everything that a file can make a parser do.
+"""Configuration files: JSON, TOML and YAML, with a limit for everything that a file can make a parser do.
 
 Values may be secrets: no message holds one, only keys, names, files and lines.
 """
@@ -31,12 +31,15 @@ class ConfigError(OmnitronError):
 
     def __init__(self, place: object, why: str, *, hint: str | None = None) -> None:
         brief = f"cannot read {place}: {why}"
-        # Keys and names are whatever somebody wrote: on a terminal they must not act.
-        super().__init__("".join(one if one.isprintable() else f"\\x{ord(one):02x}" for one in brief), hint=hint)
+        # Keys and names come from the user: control characters must not reach the terminal.
+        super().__init__(
+            "".join(character if character.isprintable() else f"\\x{ord(character):02x}" for character in brief),
+            hint=hint,
+        )
 
 
 class _SyntaxError(Exception):
-    """What is wrong in a file's text, and on which line; 0 when that is not known."""
+    """A mistake in the text of a file, with its line; 0 when the line is not known."""
 
     def __init__(self, line: int, why: str) -> None:
         super().__init__(why)
@@ -45,7 +48,7 @@ class _SyntaxError(Exception):
 
 
 def read(path: Path) -> Any:
-    """Return what the file at `path` holds; ConfigError for one that cannot be read, FileNotFoundError without one."""
+    """Return the data of the file at `path`; ConfigError when it cannot be read, FileNotFoundError without a file."""
     parse = _PARSERS.get(path.suffix.lower())
     if parse is None:
         raise ConfigError(path, f"its name ends in none of {', '.join(_PARSERS)}")
@@ -53,7 +56,7 @@ def read(path: Path) -> Any:
 
 
 def too_deep(value: Any) -> bool:
-    """Whether more than MAX_DEPTH collections are inside each other; without recursion, which may be too deep."""
+    """Return whether `value` is nested more than MAX_DEPTH levels deep; without recursion, which would overflow."""
     level = [value]
     for _ in range(MAX_DEPTH + 1):
         collections = [item for item in level if isinstance(item, dict | list)]
@@ -64,7 +67,7 @@ def too_deep(value: Any) -> bool:
 
 
 def _parsed(path: Path, parse: Callable[[str], Any], raw: bytes) -> Any:
-    # Without `from None` a traceback would quote what a parser quotes.
+    # `from None`: the errors of parsers quote the text, which may be a secret.
     try:
         return parse(_text(raw))
     except _SyntaxError as error:
@@ -77,7 +80,7 @@ def _parsed(path: Path, parse: Callable[[str], Any], raw: bytes) -> Any:
 
 def _bytes(path: Path) -> bytes:
     try:
-        # A FIFO has no writer yet: opening it must not wait for one.
+        # O_NONBLOCK: opening a FIFO must not wait for a writer.
         file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
         try:
             return _content(path, file)
@@ -100,7 +103,7 @@ def _content(path: Path, file: int) -> bytes:
         kind = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
         raise ConfigError(path, f"it is {kind}")
     raw = b""
-    if status.st_size <= MAX_BYTES:  # which is 0 for a file below /proc, whatever it holds
+    if status.st_size <= MAX_BYTES:  # st_size is 0 for every file in /proc
         with open(file, "rb", closefd=False) as stream:
             raw = stream.read(MAX_BYTES + 1) or b""
     if max(status.st_size, len(raw)) > MAX_BYTES:
@@ -149,7 +152,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> Data:
 
 
 _TOML_DEEP_KEY = rf"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){{{MAX_DEPTH}}}"""
-"""A dotted key with more parts than may be nested; tomllib takes quadratic time for one."""
+"""A dotted key with too many parts; tomllib takes quadratic time for it."""
 
 
 def _parse_toml(text: str) -> Any:
@@ -173,7 +176,7 @@ def _parse_yaml(text: str) -> Any:
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        # First without making nodes: libyaml makes them recursively, and each takes half a kilobyte.
+        # First the events alone: libyaml makes nodes recursively, and each takes half a kilobyte.
         _check_events(yaml.parse(text, Loader=loader))
         node = yaml.compose(text, Loader=loader)
     except yaml.MarkedYAMLError as error:
@@ -208,12 +211,12 @@ def _yaml_problem(problem: str) -> str:
     for theirs, ours in _YAML_PROBLEMS.items():
         if theirs in problem:
             return ours
-    # What is quoted may be part of a value: of a password that begins with '!', say. Punctuation may stay.
+    # Quoted text may be part of a value, such as a password that begins with '!'. One character is punctuation.
     return re.sub(r" ?'([^']*)'", lambda quoted: quoted[0] if len(quoted[1]) < 2 else "", problem)
 
 
 class _YamlValues:
-    """Turns composed nodes into values; refuses loops, keys that are there twice, and runaway aliases."""
+    """Turns composed nodes into values; refuses loops, duplicate keys and aliases that expand without bound."""
 
     def __init__(self, loader: Any) -> None:
         self.loader = loader("")
@@ -237,19 +240,19 @@ class _YamlValues:
             return node.value
         if node.id == "scalar" and kind in ("null", "bool", "int", "float", "timestamp", "binary"):
             return self.scalar(node, kind)
-        raise self.problem(node, "a tag that is not known here; text that begins with '!' needs quotes")
+        raise self.problem(node, "an unknown tag; text that begins with '!' needs quotes")
 
     def scalar(self, node: Any, kind: str) -> Any:
-        """Return what PyYAML makes of a scalar that is no text."""
+        """Return PyYAML's value of a scalar that is not text."""
         if kind in ("int", "float") and len(node.value) > MAX_NUMBER:
             raise self.problem(node, "a number with too many digits")
         try:
             return self.loader.yaml_constructors[node.tag](self.loader, node)
-        except Exception:  # PyYAML lets all kinds through, and they quote the value
+        except Exception:  # any kind of error, and its message quotes the value
             raise self.problem(node, f"not a valid {kind}") from None
 
     def mapping(self, node: Any, above: tuple[int, ...]) -> Data:
-        """Return a mapping; what it has itself goes over what it merges with '<<'."""
+        """Return a mapping; its own keys override those that it merges with '<<'."""
         own: Data = {}
         merged: list[Any] = []
         for key, value in node.value:
@@ -270,7 +273,7 @@ class _YamlValues:
         return inherited | own
 
     def problem(self, node: Any, why: str) -> _SyntaxError:
-        """Say that `why` is true of a node."""
+        """Return the error for the line of a node."""
         return _SyntaxError(node.start_mark.line + 1, why)
 
 

@@ -1,4 +1,4 @@
-"""What a process knows of itself: handed to hooks, to `setup`, and to constructors that ask for it."""
+"""The context of a process: its identity and facilities, passed to hooks, `setup` and constructors."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from omnitron.host.config import Config
     from omnitron.host.telemetry.metrics import Registry
 
-LAST_WORDS_S = 2.0
+CANCEL_WAIT_S = 2.0
 """Longest time for background tasks to end when they are cancelled."""
 
 
 class Context:
-    """One process of an app. Attributes say who it is, methods what it can have."""
+    """One process of an app: its identity (attributes) and what it can use (methods)."""
 
     def __init__(
         self,
@@ -34,13 +34,13 @@ class Context:
         topology: Callable[[str, Any], Any],
         publish: Callable[[str, Any], int] = lambda topic, data: 0,
     ) -> None:
-        """Is made by the host alone."""
+        """Create the context; done only by the host."""
         self.project = project
         self.stack = stack
         self.app = app
         self.process = process
         self.instance = instance
-        """Which instance of a pool this is, from 1; None outside of one."""
+        """The number of this instance in its pool, from 1; None outside a pool."""
         self.version = version
         self.config = config
         self.metrics = metrics
@@ -48,7 +48,7 @@ class Context:
         self.services: Mapping[str, object] = {}
         """The services of this process, by name."""
         self.failed: asyncio.Future[BaseException] | None = None
-        """Set by the host: what a background task has died of."""
+        """Set by the host; its result is the error that ended a background task."""
         self._topology = topology
         self._publish = publish
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -58,7 +58,7 @@ class Context:
         return self._topology(service, interface)
 
     def publish(self, topic: str, data: Any) -> int:
-        """Send `data` to the WebSocket clients of this process that subscribed to `topic`; how many there are."""
+        """Send `data` to the WebSocket clients of this process subscribed to `topic`; return their number."""
         return self._publish(topic, data)
 
     def spawn(self, work: Coroutine[Any, Any, Any], name: str | None = None) -> asyncio.Task[Any]:
@@ -78,9 +78,9 @@ class Context:
             self.logger.error("a background task has failed", exc_info=error)
 
     async def cancel_tasks(self) -> None:
-        """Cancel what runs in the background, and wait until it has gone: not for long, it may not want to."""
+        """Cancel the background tasks, and wait for their end, at most CANCEL_WAIT_S seconds."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         if tasks:
-            await asyncio.wait(tasks, timeout=LAST_WORDS_S)
+            await asyncio.wait(tasks, timeout=CANCEL_WAIT_S)

@@ -1,6 +1,6 @@
-"""What modules are written with: marks on classes and parameters, read by the host that loads the module.
+"""Decorators for an app's modules: marks on classes and parameters, read by the host that loads the module.
 
-A mark is an attribute of what it is put on. There is no registry: two processes, or two hosts in one
+A mark is an attribute of the class or parameter. There is no registry: two processes, or two hosts in one
 test, share nothing.
 """
 
@@ -28,17 +28,17 @@ def service(name: str, /) -> Any: ...
 def service(name: Any, /) -> Any:
     """Mark a class as a service: its public async methods can be called from outside, as `NAME.method`.
 
-    `@service` takes the name of the class, `@service("Name")` another.
+    `@service` uses the name of the class, `@service("Name")` the given name.
     """
-    said = name.__name__ if isinstance(name, type) else name
-    # JSON-RPC keeps methods that begin with `rpc.` for itself.
-    if not isinstance(said, str) or not said or "." in said or said == "rpc":
-        raise TypeError(f"cannot name a service {said!r}: a name is text without dots, and not 'rpc'")
+    service_name = name.__name__ if isinstance(name, type) else name
+    # JSON-RPC reserves methods that begin with `rpc.`.
+    if not isinstance(service_name, str) or not service_name or "." in service_name or service_name == "rpc":
+        raise TypeError(f"cannot name a service {service_name!r}: a name is text without dots, and not 'rpc'")
 
     def mark(cls: C) -> C:
         if not isinstance(cls, type):
-            raise TypeError(f"cannot make {cls!r} the service {said!r}: it is no class")
-        setattr(cls, MARK, said)
+            raise TypeError(f"cannot make {cls!r} the service {service_name!r}: it is not a class")
+        setattr(cls, MARK, service_name)
         return cls
 
     return mark(name) if isinstance(name, type) else mark
@@ -50,5 +50,5 @@ def topology(service: str) -> Topology:
 
 
 def name_of(value: object) -> str | None:
-    """Return the name that a class was marked with, None for anything else; a base class's mark is not its own."""
+    """Return the name that a class was marked with, else None; the mark of a base class does not count."""
     return vars(value).get(MARK) if isinstance(value, type) else None

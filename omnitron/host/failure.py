@@ -1,4 +1,4 @@
-"""Why a process ended: one sentence with file and line, for the journal and `omnitron inspect`."""
+"""The reason of a process's end: one sentence with file and line, for the journal and `omnitron inspect`."""
 
 from __future__ import annotations
 
@@ -18,40 +18,42 @@ LONGEST = 1000
 
 
 class FailureError(Exception):
-    """The end of a process: what it was doing, and what came of it."""
+    """The end of a process: the step that failed, and the error."""
 
     def __init__(self, doing: str, cause: BaseException) -> None:
-        """Take what could not be done, such as `import modules/api.py`, and the error."""
+        """Take the step, such as `import modules/api.py`, and the error."""
         self.doing = doing
         self.cause = cause
         super().__init__(doing)
 
     def sentence(self, folders: Sequence[Path]) -> str:
-        """Return the reason in one line; places below `folders` are the app's own, and are named."""
-        return one_line(f"cannot {self.doing}: {describe(self.cause, folders)}")
+        """Return the reason in one line; paths inside `folders` are shown relative to them."""
+        return single_line(f"cannot {self.doing}: {describe(self.cause, folders)}")
 
 
-def one_line(value: object) -> str:
-    """Return the text of anything as one line that neither acts on a terminal nor adds a field to a notification."""
+def single_line(value: object) -> str:
+    """Return the text of a value as one line, without control characters: safe on a terminal and in sd_notify."""
     text = text_of(value)
     cut = text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
-    return "".join(one if one.isprintable() else f"\\x{ord(one):02x}" for one in " ".join(cut.split()))
+    return "".join(
+        character if character.isprintable() else f"\\x{ord(character):02x}" for character in " ".join(cut.split())
+    )
 
 
 def describe(error: BaseException, folders: Sequence[Path]) -> str:
-    """Return an error as one line, with the place in the app's code where it came from."""
+    """Return an error as one line, with the line of the app's code that raised it."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     if isinstance(error, OmnitronError):
-        return one_line("; ".join(error.lines()))
+        return single_line("; ".join(error.lines()))
     # Files are imported by their real path, and a folder is often a link to the current release.
     folders = [*folders, *(folder.resolve() for folder in folders)]
-    place, text = _place(error, folders), one_line(error)
+    place, text = _place(error, folders), single_line(error)
     if isinstance(error, SyntaxError) and error.filename and not error.filename.startswith("<"):
-        place, text = f"{_short(error.filename, folders)}:{error.lineno or 1}", one_line(error.msg)
+        place, text = f"{_short(error.filename, folders)}:{error.lineno or 1}", single_line(error.msg)
     kind = type(error).__name__
-    said = f"{kind}: {text}" if text else kind
-    return f"{place}: {said}" if place else said
+    description = f"{kind}: {text}" if text else kind
+    return f"{place}: {description}" if place else description
 
 
 def _place(error: BaseException, folders: Sequence[Path]) -> str | None:

@@ -1,4 +1,4 @@
-"""How a process is: what its own check says, and whether its transports answer; pure bookkeeping over both."""
+"""The health of a process: its own check, and the state of its transports."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import Any, Literal
 
-from omnitron.host.failure import one_line
+from omnitron.host.failure import single_line
 from omnitron.host.rpc.calls import is_cancelled
 
 Status = Literal["healthy", "degraded", "unhealthy"]
@@ -16,7 +16,7 @@ STATUSES: tuple[Status, ...] = ("healthy", "degraded", "unhealthy")
 
 
 class Health:
-    """Asks, and counts failures in a row."""
+    """Runs the checks, and counts failures in a row."""
 
     def __init__(
         self,
@@ -26,7 +26,7 @@ class Health:
         timeout_s: float,
         retries: int,
     ) -> None:
-        """Take the app's own check, if any, and for each transport what is wrong with it (None for nothing)."""
+        """Take the app's own check, if any, and for each transport a function that returns its problem or None."""
         self._hook = hook
         self._transports = list(transports)
         self._timeout_s = timeout_s
@@ -37,12 +37,12 @@ class Health:
         self.message = ""
 
     @property
-    def is_given_up(self) -> bool:
-        """Whether so many checks in a row have failed that the process should not live on."""
+    def has_failed(self) -> bool:
+        """Return whether as many checks in a row have failed as may: the process should end."""
         return self.failures >= self._retries
 
     async def check(self) -> Status:
-        """Ask everything once."""
+        """Run every check once."""
         self.status, self.message = await self._ask()
         self.failures = self.failures + 1 if self.status == "unhealthy" else 0
         return self.status
@@ -59,26 +59,26 @@ class Health:
                 answer = self._hook()
                 if inspect.isawaitable(answer):
                     answer = await answer
-            return understood(answer)
+            return parse_answer(answer)
         except (Exception, SystemExit, asyncio.CancelledError) as error:
             if is_cancelled():
                 raise
             if isinstance(error, TimeoutError) and limit.expired():
                 return "unhealthy", f"its health check did not answer within {self._timeout_s:g} s"
-            return "unhealthy", f"its health check failed: {type(error).__name__}: {one_line(error)}"
+            return "unhealthy", f"its health check failed: {type(error).__name__}: {single_line(error)}"
 
 
-def understood(answer: Any) -> tuple[Status, str]:
-    """Return what a health check has said: a status, `{"status": …, "message": …}`, a truth value, or nothing."""
+def parse_answer(answer: Any) -> tuple[Status, str]:
+    """Return status and message of a check's answer: a status, `{"status": …, "message": …}`, a bool, or None."""
     if answer is None or answer is True:
         return "healthy", ""
     if answer is False:
-        return "unhealthy", "its health check says so"
+        return "unhealthy", "its health check returned False"
     if isinstance(answer, Mapping):
         status, message = answer.get("status"), answer.get("message")
     else:
         status, message = getattr(answer, "status", answer), getattr(answer, "message", None)
-    said = status.value if isinstance(status, Enum) else status
-    if said not in STATUSES:
-        return "unhealthy", f"its health check said {one_line(repr(said))}, not healthy, degraded or unhealthy"
-    return said, one_line(message or "")
+    value = status.value if isinstance(status, Enum) else status
+    if value not in STATUSES:
+        return "unhealthy", f"its health check returned {single_line(repr(value))}, not healthy, degraded or unhealthy"
+    return value, single_line(message or "")

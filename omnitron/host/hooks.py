@@ -1,4 +1,4 @@
-"""Calls the functions that an app has for moments of its life."""
+"""Calls the hooks of an app: its functions for the steps of a process's life."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class HookTable:
     """The hooks of a process, loaded."""
 
     def __init__(self, hooks: Hooks, loader: Loader) -> None:
-        """Load every function that is named, so that a wrong name is told at once and not at the end."""
+        """Load every function that is named, so that a wrong name is reported at the start and not at the stop."""
         self._functions: dict[str, Callable[..., Any]] = {}
         for moment in MOMENTS:
             reference = getattr(hooks, moment)
@@ -44,19 +44,19 @@ class HookTable:
                     raise FailureError(f"load the hook {_camel(moment)} ({reference})", error) from error
 
     def get(self, moment: str, context: Context | None = None) -> Callable[..., Any] | None:
-        """Return the function for a moment, given the context as far as it takes one; None without one."""
+        """Return the function for a moment, bound to the context if it takes an argument; None without a hook."""
         function = self._functions.get(moment)
         return function and partial(function, *_arguments(function, context))
 
     async def run(self, moment: str, context: Context | None, timeout_s: float) -> None:
-        """Run the hook of a moment, if there is one, with the context as far as it takes one."""
+        """Run the hook of a moment, if there is one, with the context if it takes an argument."""
         function = self.get(moment, context)
         if function is not None:
             await run_guarded(f"run the hook {_camel(moment)}", function, timeout_s)
 
 
 async def run_guarded(doing: str, function: Callable[[], Any], timeout_s: float) -> None:
-    """Run the app's own code, async or not; raises FailureError for whatever it does instead of ending well."""
+    """Run the app's own code, async or not; raises FailureError when it fails, exits or takes too long."""
     try:
         async with asyncio.timeout(timeout_s) as limit:
             result = function()
@@ -76,7 +76,7 @@ def _arguments(function: Callable[..., Any], context: Context | None) -> tuple[C
         return ()
     try:
         inspect.signature(function).bind(context)
-    except (TypeError, ValueError):  # it takes none, or is not Python and does not say
+    except (TypeError, ValueError):  # it takes no argument, or is not Python and has no signature
         return ()
     return (context,)
 

@@ -19,11 +19,11 @@ from omnitron.programs.secrets import credentials
 
 
 def main() -> int:
-    """Run the process that the file on the command line describes; its exit status."""
+    """Run the process that the file on the command line describes; return its exit status."""
     if len(sys.argv) != 2:
         print("usage: python -m omnitron.host SPEC\nSPEC is a file that `omnitron generate` writes", file=sys.stderr)
         return 2
-    # systemd's watchdog ends a process that hangs with SIGABRT: this says where it hung.
+    # systemd's watchdog ends a hanging process with SIGABRT: faulthandler then prints where it was.
     faulthandler.enable()
     try:
         spec = read(Path(sys.argv[1]))
@@ -48,8 +48,8 @@ def main() -> int:
     except reason.FailureError as error:
         failure = error
     except (Exception, SystemExit) as error:
-        failure = reason.FailureError("go on", error)
-    logging.getLogger(__name__).debug("this is where", exc_info=failure.cause)
+        failure = reason.FailureError("continue", error)
+    logging.getLogger(__name__).debug("traceback of the failure", exc_info=failure.cause)
     return _end(failure.sentence([Path(folder) for folder in spec.folders]), SYSLOG_IDENTIFIER=spec.identifier)
 
 

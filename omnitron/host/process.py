@@ -1,4 +1,4 @@
-"""The life of one process: create, start, serve, drain, stop; systemd hears of every step."""
+"""The life of one process: create, start, serve, drain, stop; each step is reported to systemd."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RESERVE = 0.15
-"""Share of the time to stop that is kept for the hooks and the end, of which draining gets the rest."""
+"""Share of the stop timeout that is reserved for the hooks; draining gets the rest."""
 FLUSH_USEC = 3_000_000
-"""Time that systemd is asked for to send the last spans: a little more than that takes at most."""
+"""Time asked of systemd to send the last spans: a little more than the longest that it can take."""
 FIRST_CHECKS_S = 0.2
 """Pause between health checks until the first good one."""
 
@@ -57,10 +57,10 @@ class Process:
         self._hooks: HookTable | None = None
         self._context: Context | None = None
         self._sending: asyncio.Task[None] | None = None
-        """Sends its metrics."""
+        """The task that sends its metrics to StatsD."""
 
     async def run(self) -> int:
-        """Live. Returns 0 after a stop that was asked for; raises FailureError for what ends the process."""
+        """Run until a stop; return 0 for a requested stop, raise FailureError for a failure."""
         try:
             return await self._live()
         finally:
@@ -137,7 +137,7 @@ class Process:
         await self._hook("after_start", context, startup_s)
         health = Health(
             hooks.get("on_health_check", context) if spec.health.enabled else None,
-            [self._transports.wrong],
+            [self._transports.problem],
             timeout_s=spec.health.timeout / 1000,
             retries=spec.health.retries,
         )
@@ -154,7 +154,7 @@ class Process:
         if spec.tracing is None:
             return None
         try:
-            # Imported here: who is not traced does not pay for it, and need not have it.
+            # Imported here: a process without tracing needs no OpenTelemetry, and saves the time of its import.
             from omnitron.host.telemetry.tracing import configure
 
             tracer = configure(
@@ -206,7 +206,7 @@ class Process:
 
     async def _serve(self, context: Context, health: Health, stop: asyncio.Task[Any]) -> None:
         notify.send("READY=1", f"STATUS={self._sentence(health)}")
-        # All that is there now stays.
+        # The objects that exist now live as long as the process: take them out of garbage collection.
         gc.freeze()
         gc.enable()
         assert context.failed is not None
@@ -216,20 +216,20 @@ class Process:
         finally:
             watching.cancel()
         if context.failed.done() and not stop.done():
-            raise FailureError("go on: a background task has failed", context.failed.result())
+            raise FailureError("continue: a background task has failed", context.failed.result())
         if watching.done() and not watching.cancelled() and not stop.done():
             await watching
 
     async def _watch(self, health: Health) -> None:
-        """Check at every interval; systemd hears a ping unless so many checks have failed that it should act."""
+        """Check at every interval; the ping of the watchdog stops after too many failures, so that systemd acts."""
         interval_s = self.spec.health.interval / 1000
         while True:
             await asyncio.sleep(interval_s)
             await health.check()
-            ping = () if health.is_given_up else ("WATCHDOG=1",)
+            ping = () if health.has_failed else ("WATCHDOG=1",)
             notify.send(*ping, f"STATUS={self._sentence(health)}")
             if health.status != "healthy":
-                log.warning("%s: %s", health.status, health.message or "its health check says so")
+                log.warning("%s: %s", health.status, health.message or "its health check gave no reason")
 
     def _sentence(self, health: Health) -> str:
         return f"{health.status}: {health.message}" if health.message else health.status
@@ -248,7 +248,7 @@ class Process:
     async def _stop(self) -> None:
         spec, context = self.spec, self._context
         stop_s = spec.stop_timeout / 1000
-        notify.send("STOPPING=1", "STATUS=finishing what it has begun")
+        notify.send("STOPPING=1", "STATUS=finishing running calls")
         await self._transports.drain(stop_s * (1 - RESERVE) if spec.drain else 0.0)
         await self._stop_hook("before_stop", context, stop_s)
         if context:
@@ -260,7 +260,7 @@ class Process:
             self._sending.cancel()
 
     async def _stop_hook(self, moment: str, context: Context | None, timeout_s: float) -> None:
-        # A hook that fails must not keep what is in flight from being finished.
+        # A hook that fails must not prevent the end of running calls.
         try:
             await self._hook(moment, context, timeout_s)
         except FailureError as error:
@@ -288,16 +288,16 @@ def _instance() -> int | None:
 
 
 def _runtime_root() -> str:
-    """What systemd calls `%t`: this process's own folder there is `PREFIX/STACK/NAME`."""
+    """Return the folder that systemd calls `%t`; this process's own folder below it is `PREFIX/STACK/NAME`."""
     own = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
     return str(Path(own).parents[2]) if own else "/run"
 
 
 class TraceFilter(logging.Filter):
-    """Adds the trace of the call that is being served to what is logged meanwhile."""
+    """Adds the trace of the current call to each log record."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let everything through."""
+        """Accept every record."""
         call = current_call()
         if call and call.trace_id:
             record.trace_id = call.trace_id

@@ -1,4 +1,4 @@
-"""The app's own HTTP routes: which handler a request is for, and how what it gives becomes a response."""
+"""The app's own HTTP routes: the choice of a request's handler, and the response from its result."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Scope = MutableMapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A handler, and the requests that it is for. Patterns are Starlette's: `/orders/{id:int}`."""
+    """A handler, and the requests that it serves. Patterns are Starlette's: `/orders/{id:int}`."""
 
     method: str
     pattern: str
@@ -32,7 +32,7 @@ class Route:
     is_async: bool
 
     async def respond(self, scope: Scope, receive: Any, send: Any) -> None:
-        """Call the handler and send what it gives; one that is not async has a thread, and keeps nobody waiting."""
+        """Call the handler and send its result; one that is not async runs in a thread, so it does not block others."""
         request = Request(scope, receive, send)
         response = self.handler(request) if self.is_async else await run_in_threadpool(self.handler, request)
         if hasattr(response, "__await__"):
@@ -43,18 +43,18 @@ class Route:
 
 
 class Router:
-    """Knows which route a request is for: the first that fits."""
+    """Chooses the route of a request: the first that matches."""
 
-    def __init__(self, given: Iterable[tuple[str, str, Callable[..., Any]]]) -> None:
-        """Take method, pattern and handler of each."""
+    def __init__(self, routes: Iterable[tuple[str, str, Callable[..., Any]]]) -> None:
+        """Take method, pattern and handler of each route."""
         self._routes: list[Route] = []
-        for method, pattern, handler in given:
+        for method, pattern, handler in routes:
             regex, _, convertors = compile_path(pattern)
             roles = required_roles(handler)
             self._routes.append(Route(method, pattern, handler, regex.match, convertors, roles, _is_async(handler)))
 
     def find(self, scope: Scope) -> Route | list[Route]:
-        """Return the route of a request, or those that are for its path but another method."""
+        """Return the route of a request, or else the routes of its path with other methods."""
         method, path = scope["method"], scope["path"]
         others: list[Route] = []
         for route in self._routes:
@@ -68,7 +68,7 @@ class Router:
                 values = match.groupdict().items()
                 scope["path_params"] = {name: route.convertors[name].convert(value) for name, value in values}
             except ValueError:
-                continue  # a number with thousands of digits
+                continue  # int() refuses a number with thousands of digits
             return route
         return others
 
@@ -79,7 +79,7 @@ def _is_async(handler: Callable[..., Any]) -> bool:
 
 
 def _as_response(value: Any) -> Any:
-    """Return a response for what is none: text as it is, anything else as JSON."""
+    """Return a handler's result as a response: text as it is, anything else as JSON."""
     if value is None:
         return Response(status_code=204)
     if isinstance(value, str | bytes):

@@ -1,4 +1,4 @@
-"""What one process is to be: the file that `generate` writes for it, and the host reads."""
+"""The specification of one process: the file that `generate` writes for it, and the host reads."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Hooks(_Part):
 
 
 class Health(_Part):
-    """When and how the process asks itself how it is."""
+    """The schedule of the process's own health checks."""
 
     enabled: bool = True
     interval: int = 15_000
@@ -74,7 +74,7 @@ class Route(_Part):
 
 
 class Jwt(_Part):
-    """How tokens are checked. The key is a file: a path, or `$CREDENTIALS_DIRECTORY/NAME` as `credential`."""
+    """The check of tokens. The key is a file: a path, or `$CREDENTIALS_DIRECTORY/NAME` as `credential`."""
 
     token_cache_ttl: float = 60
     """Seconds."""
@@ -95,15 +95,15 @@ class Auth(_Part):
 
 
 class Tracing(_Part):
-    """How calls are traced."""
+    """The tracing of calls."""
 
     sampler: str | None = None
-    """Which traces are kept: a name as in OTEL_TRACES_SAMPLER, with `:ratio` where it has one."""
+    """The sampler of traces: a name as in OTEL_TRACES_SAMPLER, with `:ratio` where it has one."""
     propagator: Literal["w3c", "jaeger"] = "w3c"
 
 
 class Source(_Part):
-    """Where configuration comes from."""
+    """One source of configuration."""
 
     type: Literal["file", "env"]
     path: str | None = None
@@ -120,9 +120,9 @@ class Spec(_Part):
     app: str
     process: str
     folder: str
-    """The app's folder: what relative paths start from."""
+    """The app's folder: the start of relative paths."""
     folders: tuple[str, ...]
-    """Where modules are looked for."""
+    """The folders in which modules are searched."""
     module: str
     identifier: str = "omnitron"
     """Its name in the journal."""
@@ -155,7 +155,7 @@ class Spec(_Part):
 
 
 class SpecError(OmnitronError):
-    """A file that does not say what to run."""
+    """A file that does not describe a process to run."""
 
 
 def read(path: Path) -> Spec:

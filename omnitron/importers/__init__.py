@@ -1,7 +1,7 @@
 """Importers: definitions made from the files of other tools.
 
-An importer is pure but for what `Surroundings` lets it see: the source and what lies around it in, an
-`Imported` out. What the source says and a definition cannot is a comment in it, and a warning.
+An importer is pure except for its access to the host through `Surroundings`: from a source to an `Imported`.
+A setting that a definition cannot express becomes a comment in it, and a warning.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from omnitron.importers.document import Imported
 from omnitron.importers.host_files import Surroundings
 
 JAVASCRIPT = (".js", ".cjs", ".mjs")
-JSON_HINT = "pm2 takes JavaScript in a .json too: put `module.exports =` in front, and call it ecosystem.config.js"
+JSON_HINT = (
+    "pm2 accepts JavaScript in a .json file: put `module.exports =` in front of it, and name it ecosystem.config.js"
+)
 
 Importer = Callable[[Path, Surroundings, str | None], Imported]
 
@@ -23,7 +25,7 @@ Importer = Callable[[Path, Surroundings, str | None], Imported]
 def import_file(tool: str, path: Path, around: Surroundings, project: str | None = None) -> Imported:
     """Import a file of `tool`, one of IMPORTERS; raises DefinitionError with every problem.
 
-    `project` is the name to give; the source's own, or that of its folder, if None.
+    `project` is the project's name; None means the name in the source, or that of its folder.
     """
     try:
         return IMPORTERS[tool](path, around, project)
@@ -61,4 +63,4 @@ def _pm2(path: Path, around: Surroundings, project: str | None) -> Imported:
 
 
 IMPORTERS: dict[str, Importer] = {"compose": _compose, "pm2": _pm2, "procfile": _procfile}
-"""By the name of the tool, as `omnitron import` takes it."""
+"""The importers by the name of the tool, as in `omnitron import TOOL`."""

@@ -27,12 +27,12 @@ class Variable(NamedTuple):
 
 
 def problem(path: Path, line: int, message: str, name: str = "") -> Problem:
-    """Return what is to be said of a line of the file."""
+    """Return a problem in a line of the file."""
     return Problem(str(path), line, printable(name), printable(message))
 
 
 def usable(path: Path, variables: list[Variable]) -> tuple[dict[str, str], list[Problem]]:
-    """Return what a unit can be given of `variables`, and a warning for each that it cannot."""
+    """Return those of `variables` that a unit can have, and a warning for each other."""
     values: dict[str, str] = {}
     warnings: list[Problem] = []
     for line, name, value in variables:
@@ -44,14 +44,14 @@ def usable(path: Path, variables: list[Variable]) -> tuple[dict[str, str], list[
 
 
 def foreman(path: Path, text: str) -> tuple[list[Variable], list[Problem]]:
-    """Return the assignments of a foreman file, and a warning for each line that foreman passes over."""
+    """Return the assignments of a foreman file, and a warning for each line that foreman ignores."""
     variables: list[Variable] = []
     warnings: list[Problem] = []
     for number, raw in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
         if match := FOREMAN_LINE.fullmatch(raw):
             variables.append(Variable(number, match[1], _foreman_value(match[2])))
         elif raw.strip() and not raw.lstrip().startswith("#"):
-            warnings.append(problem(path, number, "cannot be carried over: not NAME=value, so foreman passes it over"))
+            warnings.append(problem(path, number, "cannot be carried over: not NAME=value, so foreman ignores it"))
     return variables, warnings
 
 
@@ -69,7 +69,7 @@ def compose(path: Path, text: str, environ: Mapping[str, str]) -> list[Variable]
 
 
 class _ComposeFile:
-    """Walks over a file; values may span lines, and may use variables of the environment and of lines above."""
+    """Parses a file; values may span lines, and may use variables of the environment and of lines above."""
 
     def __init__(self, path: Path, text: str, environ: Mapping[str, str]) -> None:
         self.path = path
@@ -78,7 +78,7 @@ class _ComposeFile:
         self.at = 0
         self.line = 1
         self.counted = 0
-        """How far lines have been counted."""
+        """The position up to which lines have been counted."""
         self.above: dict[str, str] = {}
 
     def variables(self) -> Iterator[Variable]:

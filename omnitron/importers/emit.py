@@ -1,4 +1,4 @@
-"""Writes a definition as YAML, with its comments. PyYAML decides how a scalar is quoted; the layout is ours."""
+"""Writes a definition as YAML, with its comments. PyYAML quotes the scalars; the layout is ours."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from omnitron.errors import OmnitronError
 from omnitron.importers.document import Entry
 
 PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./-]*")
-"""Text that needs no quotes, unless YAML has another reading for it."""
+"""Text that needs no quotes, unless YAML reads it as another type."""
 OTHER_READINGS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
 LONGEST_SIMPLE_KEY = 128
-"""YAML allows 1024 characters; PyYAML itself stops here."""
+"""The limit of PyYAML; YAML itself allows 1024 characters."""
 INDENT = "  "
 
 
 class DefinitionTooLargeError(OmnitronError):
-    """What was imported is larger than any definition that omnitron reads."""
+    """An import that is larger than the largest definition that omnitron reads."""
 
     exit_code = 3
 
@@ -64,13 +64,13 @@ def mapping(data: Mapping[str, Any], depth: int = 0, *, spaced: bool = False) ->
 
 
 def comment(text: str, depth: int = 0) -> Iterator[str]:
-    """Yield the lines of a comment; what a terminal or YAML would trip over is escaped."""
+    """Yield the lines of a comment; control characters are escaped for terminals and YAML."""
     for line in text.split("\n"):
         yield f"{INDENT * depth}# {printable(line)}".rstrip()
 
 
 def printable(text: str) -> str:
-    """Return `text` in one line, with every character that has no shape of its own escaped."""
+    """Return `text` in one line, with every unprintable character escaped."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
@@ -113,7 +113,7 @@ def flow(value: Any) -> str:
 
 
 def flow_parts(value: Any) -> Iterator[str]:
-    """Yield the text of `flow` in parts, so that one can stop when it is long enough."""
+    """Yield the text of `flow` in parts, so that the caller can stop when it is long enough."""
     if isinstance(value, Mapping):
         yield "{"
         for number, (key, item) in enumerate(value.items()):
@@ -131,7 +131,7 @@ def flow_parts(value: Any) -> Iterator[str]:
 
 
 def scalar(value: Any) -> str:
-    """Return a scalar in one line, quoted so that YAML reads back the same value, in a flow or out of one."""
+    """Return a scalar in one line, quoted so that YAML reads back the same value, inside a flow collection too."""
     if isinstance(value, str):
         if PLAIN.fullmatch(value) and value.lower() not in OTHER_READINGS:
             return value

@@ -1,4 +1,4 @@
-"""What an importer may know of the host: the files beside the source, the environment, the accounts."""
+"""An importer's view of the host: the files beside the source, the environment, the accounts."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ class Surroundings:
     """The folder of the source, and the host around it. Relative paths are relative to that folder."""
 
     folder: Path
-    """Absolute; where the source lies."""
+    """The absolute folder of the source."""
     home: Path
-    """Absolute; where the definition will lie."""
+    """The absolute folder of the future definition."""
     environ: Mapping[str, str] = field(default_factory=dict)
     cpus: int = 1
     files: list[Path] = field(default_factory=list)
-    """Those that were read beside the source."""
+    """The files that were read beside the source."""
 
     def absolute(self, path: str) -> Path:
-        """Return a path of the source, made absolute; dots are taken out, `~` is a name like any other."""
+        """Return a path of the source, made absolute and normalised; `~` has no special meaning."""
         return Path(os.path.normpath(self.folder / path))
 
     def read(self, path: str) -> str | None:
@@ -39,15 +39,15 @@ class Surroundings:
         return read_text(file).text
 
     def is_file(self, path: str) -> bool:
-        """Whether there is such a file."""
+        """Return whether there is such a file."""
         return _is(self.absolute(path), stat.S_ISREG)
 
     def home_file(self, cwd: str, path: str) -> bool:
-        """Whether there is a file where a definition at `home` with this `cwd` looks for it."""
+        """Return whether the file exists for a definition at `home` with this `cwd`."""
         return _is(self.home / cwd / path, stat.S_ISREG)
 
     def is_binary(self, path: str) -> bool:
-        """Whether a file is a program and not a script."""
+        """Return whether a file is a binary and not a script."""
         try:
             with self.absolute(path).open("rb") as file:
                 return b"\0" in file.read(1024)
@@ -57,7 +57,7 @@ class Surroundings:
     def working_directory(self, path: str = ".") -> str | None:
         """Return the `cwd` that means `path` in a definition at `home`: empty for home itself.
 
-        None when there is no such folder: no definition may name it.
+        None when there is no such folder: a definition must not name it.
         """
         folder = self.absolute(path)
         if not _is(folder, stat.S_ISDIR):
@@ -77,7 +77,7 @@ def _is(path: Path, of_kind: object) -> bool:
 
 
 def account(name: str) -> str:
-    """Return the name of the user with a number, where this host knows it; a name stays as it is."""
+    """Return the name of the user with a number, if the host has it; a name stays as it is."""
     try:
         return pwd.getpwuid(int(name)).pw_name
     except (KeyError, ValueError, OverflowError):
@@ -85,7 +85,7 @@ def account(name: str) -> str:
 
 
 def group(name: str) -> str:
-    """Return the name of the group with a number, where this host knows it; a name stays as it is."""
+    """Return the name of the group with a number, if the host has it; a name stays as it is."""
     try:
         return grp.getgrgid(int(name)).gr_name
     except (KeyError, ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""Makes names that a definition may use out of those of other tools."""
+"""Makes valid names for a definition from those of other tools."""
 
 from __future__ import annotations
 
@@ -9,41 +9,41 @@ from omnitron import names
 
 
 class Namer:
-    """Gives out names; no two of them would have units of the same name."""
+    """Makes unique names: no two of them would have units of the same name."""
 
     def __init__(self, reserved: frozenset[str] = frozenset()) -> None:
-        self._taken = {names.unit_part(name) for name in reserved}
+        self._used = {names.unit_part(name) for name in reserved}
 
-    def name(self, wanted: str) -> str:
-        """Return `wanted`, or the nearest name that is valid and free."""
-        base = valid(wanted) or "app"
-        found, number = base, 1
-        while names.unit_part(found) in self._taken:
+    def name(self, original: str) -> str:
+        """Return `original`, or the nearest name that is valid and free."""
+        base = valid(original) or "app"
+        candidate, number = base, 1
+        while names.unit_part(candidate) in self._used:
             number += 1
             end = f"-{number}"
-            found = base[: names.MAX_LENGTH - len(end)].rstrip("-.") + end
-        self._taken.add(names.unit_part(found))
-        return found
+            candidate = base[: names.MAX_LENGTH - len(end)].rstrip("-.") + end
+        self._used.add(names.unit_part(candidate))
+        return candidate
 
 
-def why_renamed(wanted: str, found: str) -> str:
-    """Say that `wanted` is called `found` here, and why."""
-    reason = names.why_not_a_name(wanted)
+def why_renamed(original: str, name: str) -> str:
+    """Return the message for a name that was changed to `name`, with the reason."""
+    reason = names.why_not_a_name(original)
     if reason:
         why = f"the name {reason}"
-    elif wanted in names.RESERVED_APPS:
+    elif original in names.RESERVED_APPS:
         why = "the name is reserved for units of omnitron's own"
     else:
-        why = "its units would have the names of another's"
-    return f"is called {found!r} here: {why}"
+        why = "its units would have the same names as those of another one"
+    return f"is called {name!r} here: {why}"
 
 
 def valid(text: str) -> str:
-    """Return `text` with whatever a name may not hold taken out; empty when nothing is left."""
+    """Return `text` without the characters that a name cannot have; may be empty."""
     cleaned = re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-.")
     return cleaned[: names.MAX_LENGTH].strip("-.")
 
 
-def project(said: str | None, folder: Path) -> str:
-    """Return the project's name: the one that was given, else the folder's."""
-    return valid(said or "") or valid(folder.name) or "project"
+def project(requested: str | None, folder: Path) -> str:
+    """Return the project's name: the requested one, else the folder's."""
+    return valid(requested or "") or valid(folder.name) or "project"

@@ -19,19 +19,19 @@ def go_duration(text: str) -> int:
 
 
 def within(milliseconds: float) -> int:
-    """Return whole milliseconds; raises ValueError outside of what a definition takes."""
+    """Return whole milliseconds; raises ValueError outside the range of a definition."""
     if not 0 <= milliseconds <= MAX_DURATION_MS:
         raise ValueError("must be between 0 and ten years")
     return round(milliseconds)
 
 
 def span(milliseconds: int) -> str:
-    """Return a duration as a definition is best read: `90s`, `1500ms`."""
+    """Return a duration in its most readable form: `90s`, `1500ms`."""
     return f"{milliseconds}ms" if milliseconds % 1000 else f"{milliseconds // 1000}s"
 
 
 def size(value: object) -> int | str:
-    """Return a size as it was written; raises ValueError when it is none."""
+    """Return a size as it was written; raises ValueError for anything else."""
     if isinstance(value, str) and re.fullmatch(r"\d+", value, re.ASCII):
         value = int(value[:30])
     parse_size(value)

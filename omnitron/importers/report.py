@@ -1,4 +1,4 @@
-"""Keeps account of an import: what is wrong with the source, and what of it could not be carried over."""
+"""The report of an import: problems of the source, and settings that could not be carried over."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from omnitron.importers.document import Entry, Imported
 T = TypeVar("T")
 
 MAX_SHOWN = 2000
-"""Characters of a value that a comment repeats."""
+"""Longest value in a comment, in characters."""
 
 
 class Report:
@@ -27,16 +27,16 @@ class Report:
         self.warnings: list[Problem] = []
 
     def problem(self, path: KeyPath, message: str) -> Problem:
-        """Say that `message` is true of the value at `path`; safe to show on a terminal."""
+        """Return a problem of the value at `path`; safe to show on a terminal."""
         where = emit.printable(dotted(path, self.source.data))
         return Problem(str(self.source.path), self.source.line(path), where, emit.printable(message))
 
     def wrong(self, path: KeyPath, message: str) -> None:
-        """Note what the other tool would refuse, or what cannot be read; the import will fail."""
+        """Add a problem: a value that the other tool would refuse, or that cannot be read. The import will fail."""
         self.problems.append(self.problem(path, message))
 
     def warn(self, path: KeyPath, message: str) -> None:
-        """Note what the user should look at."""
+        """Add a warning: something that the user should check."""
         self.warnings.append(self.problem(path, message))
 
     def finish(self, definition: Entry) -> Imported:
@@ -48,7 +48,7 @@ class Report:
 
 
 def shown(value: Any) -> str:
-    """Return a value for a comment: in one line, cut where it becomes unreadable."""
+    """Return a value for a comment: in one line, cut at MAX_SHOWN characters."""
     text = ""
     for part in emit.flow_parts(value):
         text += part
@@ -58,9 +58,9 @@ def shown(value: Any) -> str:
 
 
 class Section:
-    """A mapping of the source. Reads its keys by type, and knows which of them nobody has read.
+    """A mapping of the source. Reads its keys by type, and records which keys are not read yet.
 
-    A key without a value counts as absent, and so does one of a wrong type, which is noted as a problem.
+    A key without a value counts as absent; so does a value of a wrong type, which is also a problem.
     """
 
     def __init__(self, report: Report, at: KeyPath, data: dict[str, Any], root: int | None = None) -> None:
@@ -68,7 +68,7 @@ class Section:
         self.at = at
         self.data = data
         self.root = len(at) if root is None else root
-        """How many keys lead to the app that this is a part of."""
+        """The number of keys on the path to the app that this is a part of."""
         self.unread = {key for key, value in data.items() if value is not None}
 
     def value(self, key: str) -> Any:
@@ -81,18 +81,18 @@ class Section:
         return (*self.at, *keys)
 
     def wrong(self, key: str | int, message: str) -> None:
-        """Note that the value at `key` is wrong."""
+        """Add a problem of the value at `key`."""
         self.report.wrong(self.path(key), message)
 
     def left(self, entry: Entry, key: str, why: str, above: str | None = None) -> None:
-        """Leave the value at `key` behind: say so in a comment in `entry`, and in a warning."""
+        """Leave out the value at `key`, with a comment in `entry` and a warning."""
         value = self.value(key)
         label = ".".join(map(str, self.path(key)[self.root :]))
         entry.comment(f"{label}: {shown(value)}\n  cannot be carried over: {why}", above)
         self.report.warn(self.path(key), f"cannot be carried over: {why}")
 
     def changed(self, entry: Entry, key: str, message: str, above: str | None = None) -> None:
-        """Say in a comment and in a warning what the value at `key` has become."""
+        """Add a comment and a warning about a change to the value at `key`."""
         label = ".".join(map(str, self.path(key)[self.root :]))
         entry.comment(f"{label}: {message}", above)
         self.report.warn(self.path(key), message)
@@ -116,7 +116,7 @@ class Section:
             return None
 
     def flag(self, key: str) -> bool | None:
-        """Return a truth value; "true" and "false" as text are taken for it."""
+        """Return a bool; the texts "true" and "false" count too."""
         value = self.value(key)
         if value is None or isinstance(value, bool):
             return value
@@ -126,7 +126,7 @@ class Section:
         return None
 
     def number(self, key: str) -> float | None:
-        """Return a number; digits as text are taken for it."""
+        """Return a number; a text of digits counts too."""
         value = self.value(key)
         if value is None:
             return None
@@ -149,7 +149,7 @@ class Section:
         return None if number is None else int(number)
 
     def parsed(self, key: str, parse: Callable[[str], T]) -> T | None:
-        """Return what `parse` makes of text; its ValueError becomes a problem."""
+        """Return the result of `parse` for a text; its ValueError becomes a problem."""
         text = self.text(key)
         if text is None:
             return None
@@ -182,13 +182,13 @@ class Section:
         if isinstance(self.data.get(key), dict):
             return [section] if (section := self.section(key)) else []
         inner = Section(self.report, self.path(key), {}, self.root)
-        found: list[Section | str] = []
+        entries: list[Section | str] = []
         for index, item in enumerate(self.items(key)):
             if isinstance(item, dict):
-                found.append(Section(self.report, self.path(key, index), item, self.root))
+                entries.append(Section(self.report, self.path(key, index), item, self.root))
             elif (text := inner._read_text(index, item)) is not None:
-                found.append(text)
-        return found
+                entries.append(text)
+        return entries
 
     def texts(self, key: str) -> list[str]:
         """Return a list of texts; a single text counts as a list of one."""
@@ -197,27 +197,27 @@ class Section:
         return [text for text in read if text is not None]
 
     def rest(self) -> Iterator[str]:
-        """Yield the keys that nobody has read, in the order of the file; `x-` keys are the user's own."""
+        """Yield the unread keys, in the order of the file; `x-` keys are the user's own."""
         for key in self.data:
             if key in self.unread and not key.startswith("x-"):
                 yield key
 
     def leave_rest(self, entry: Entry, why: str, above: str | None = None) -> None:
-        """Leave behind every key that nobody has read."""
+        """Leave out every unread key."""
         for key in list(self.rest()):
             self.left(entry, key, why, above)
 
 
 def kind(value: Any) -> str:
-    """Return what sort of value this is, in the words of a definition."""
+    """Return the type of a value, in the words of a definition."""
     return KINDS.get(type(value), type(value).__name__)
 
 
 def shown_briefly(value: Any) -> str:
-    """Return a value for a message: a scalar as it is, anything else by its sort."""
+    """Return a value for a message: a short text as it is, anything else by its type."""
     return repr(value) if isinstance(value, str) and len(value) < 60 else kind(value)
 
 
 def number_text(value: int | float) -> str:
-    """Return a number as the other tools write it: no `.0` on a whole one."""
+    """Return a number as the other tools write it: a whole one without `.0`."""
     return str(int(value)) if isinstance(value, int) or value.is_integer() else repr(value)

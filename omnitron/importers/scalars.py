@@ -14,11 +14,11 @@ from omnitron.errors import DefinitionError, Problem
 BASE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 NOT_YAML = (".json", ".toml")
 LONGEST_NUMBER = 40
-"""Longer digits stay text: no field takes such a number."""
+"""Longest number in characters; a longer one stays text, because no field accepts it."""
 MAX_CHARACTERS = 16 << 20
-"""What the values may come to once aliases are expanded."""
+"""Limit for all values together, with aliases expanded."""
 TRUE_WORDS = frozenset({"true", "yes", "on", "y"})
-"""More than the resolver takes: what carries a tag of its own gets here too."""
+"""More words than in the resolver: values with an explicit tag can be any of these."""
 
 
 class CoreLoader(BASE):  # type: ignore[misc]
@@ -42,13 +42,13 @@ def read_data(path: Path) -> Source:
     source = read_source(path)
     if path.suffix in NOT_YAML:
         return source
-    # That it is well formed, holds no loops and stays within bounds is known by now.
+    # read_source has already checked the syntax, loops and limits.
     node = yaml.compose(read_text(path).text, Loader=CoreLoader)
     return Source(path, None if node is None else _Values(path).value(node), source.locate)
 
 
 class _Values:
-    """Turns composed nodes into values, up to a sum of characters."""
+    """Turns composed nodes into values, up to MAX_CHARACTERS."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -89,6 +89,6 @@ def _scalar(tag: str, text: str) -> Any:
         if tag == "float" and len(text) <= LONGEST_NUMBER:
             return float(text)
     except ValueError:
-        # Explicitly tagged, and a number by YAML 1.1 only.
+        # An explicit tag on a text that is a number in YAML 1.1 only.
         return text
     return text

@@ -1,8 +1,8 @@
-"""Decides how a shell's command line becomes a command that SIGTERM reaches.
+"""Turns a shell's command line into a command that receives SIGTERM.
 
-A plain program with its arguments needs no shell. Where the line needs one, `exec` puts its last
-program in the shell's place. Where that is not possible, the shell stays, and systemd must signal
-every process of the unit (`KillMode=control-group`), for a shell passes no signal on.
+A plain program with its arguments needs no shell. Where the line needs one, `exec` replaces the shell by
+its last program. Where that is not possible, the shell stays, and systemd must signal every process of the
+unit (`KillMode=control-group`), because a shell does not pass signals on.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ OPERATORS = ("&&", "||", ";;", ";", "&", "|", "(", ")", "\n")
 REDIRECTION = re.compile(r"\d*(?:<<<|<<-?|<>|<&|>&|>>|>\||<|>)")
 ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 SPECIAL = re.compile(r"[$`*?\[{~]")
-"""Characters that a shell makes something else of, unless they are quoted."""
+"""Characters with a special meaning for a shell, unless they are quoted."""
 HAS_EXEC = -1
-"""In place of a position: the line says `exec` itself."""
+"""Instead of a position: the line has `exec` already."""
 BLANKS = " \t\r"
 ENDS_A_WORD = BLANKS + "\n&|;()<>"
 KEYWORDS = frozenset({
@@ -32,12 +32,12 @@ BUILTINS = frozenset({
     "hash", "jobs", "local", "read", "readonly", "return", "set", "shift", "shopt", "source", "times", "type",
     "typeset", "ulimit", "umask", "unalias", "unset", "wait",
 })  # fmt: skip
-"""What only a shell can do; the other builtins are programs too."""
+"""Builtins that only a shell has; the others exist as programs too."""
 
 
 @dataclass(frozen=True)
 class Word:
-    """One word of a line: where it starts, its text without quotes, and whether a shell would change that."""
+    """One word of a line: its start, its text without quotes, and whether it is `plain`, without expansions."""
 
     start: int
     text: str
@@ -53,7 +53,7 @@ class Operator:
 
     @property
     def redirects(self) -> bool:
-        """Whether it only connects a file."""
+        """Return whether it is a redirection."""
         return self.text not in OPERATORS
 
 
@@ -63,13 +63,13 @@ class Command:
 
     argv: list[str]
     needs_group_kill: bool = False
-    """Whether a shell remains that would keep SIGTERM from the program."""
+    """True if a shell remains, which would not pass SIGTERM on to the program."""
 
 
 def command(line: str, shell: str = "/bin/sh", *, own_path: bool = False) -> Command:
-    """Return the command that does what `shell -c line` does; raises ValueError when the quotes do not match.
+    """Return the command that is equivalent to `shell -c line`; raises ValueError when the quotes do not match.
 
-    `own_path` says that the program is looked for in a PATH that only a shell would use.
+    `own_path`: the line has a PATH of its own, which only a shell would use to find the program.
     """
     tokens = list(_tokens(line))
     plain = _plain(tokens)
@@ -103,7 +103,7 @@ def _plain(tokens: list[Token]) -> list[str] | None:
 
 
 def _commands(tokens: list[Token]) -> list[list[Token]]:
-    """Split at `&&` and `;`, the operators after which the last command decides; a `;` at the end ends nothing."""
+    """Split at `&&` and `;`, the operators after which the last command may be exec'ed; a `;` at the end is dropped."""
     while tokens and isinstance(tokens[-1], Operator) and tokens[-1].text in (";", "\n"):
         tokens = tokens[:-1]
     parts: list[list[Token]] = [[]]
@@ -116,7 +116,7 @@ def _commands(tokens: list[Token]) -> list[list[Token]]:
 
 
 def _is_simple(part: list[Token]) -> bool:
-    """Whether it is no part of a compound command, and no background job."""
+    """Return whether it is neither part of a compound command nor a background job."""
     operators = {token.text for token in part if isinstance(token, Operator)}
     if operators & {"(", ")", "&", ";;"}:
         return False
@@ -134,7 +134,7 @@ def _ends_at_once(part: list[Token]) -> bool:
 
 
 def _place_for_exec(part: list[Token]) -> int | None:
-    """Return where `exec` goes in the last command: after its assignments. None when it cannot have one."""
+    """Return the position of `exec` in the last command, after its assignments; None when it cannot have one."""
     if any(_controls(token) for token in part):
         return None
     for token in part:
@@ -155,9 +155,9 @@ def _tokens(line: str) -> Iterator[Token]:
         elif line[at] == "#":
             end = line.find("\n", at)
             at = len(line) if end < 0 else end
-        elif found := _operator(line, at):
-            yield Operator(at, found)
-            at += len(found)
+        elif operator := _operator(line, at):
+            yield Operator(at, operator)
+            at += len(operator)
         else:
             start = at
             text, plain, at = _word(line, at)
@@ -170,7 +170,7 @@ def _operator(line: str, at: int) -> str | None:
 
 
 def _word(line: str, at: int) -> tuple[str, bool, int]:
-    """Return the text of the word at `at`, whether it is plain, and where it ends."""
+    """Return the text of the word at `at`, whether it is plain, and its end."""
     parts: list[str] = []
     plain = True
     while at < len(line) and line[at] not in ENDS_A_WORD:
@@ -233,7 +233,7 @@ def _end(line: str, at: int, quote: str) -> int:
 
 
 def _substitution(line: str, at: int) -> int:
-    """Return where the substitution that starts at `at` ends: backquotes, `$(…)` or `${…}`."""
+    """Return the end of the substitution that starts at `at`: backquotes, `$(…)` or `${…}`."""
     if line[at] == "`":
         end = at + 1
         while end < len(line) and line[end] != "`":

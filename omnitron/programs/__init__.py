@@ -1,1 +1,1 @@
-"""Programs that systemd starts for a stack beside its apps: servers, containers, and what opens secrets."""
+"""Programs that systemd starts for a stack beside its apps: servers, containers, and the opening of secrets."""

@@ -137,7 +137,7 @@ def test_maintenance_is_switched_within_a_second_and_fails_open(machine: Machine
     time.sleep(1)
     assert curl(it, "/api/web/")[0] == 200
     gone = it.omnitron("maintenance", "off", check=False)
-    assert gone.returncode == 1 and "cannot reach the Redis in which maintenance mode is kept" in gone.stderr
+    assert gone.returncode == 1 and "cannot reach the Redis that stores the maintenance mode" in gone.stderr
     # It was never taken back, and holds again.
     it.omnitron("start", "infra-redis")
     machine.wait(lambda: curl(it, "/api/web/")[0] == 503, 10, "the gateway asks again")
@@ -242,7 +242,7 @@ def test_what_the_gateway_refuses(make: Make) -> None:
     it = project(make, 9, host="localhost", maintenance={"allow": ["everybody"]}, cors=["*.example"], configDir="no;ne")
     said = it.omnitron("validate", check=False).stderr
     for text in (
-        "gateway.host: cannot listen on 'localhost': it is no IP address",
+        "gateway.host: cannot listen on 'localhost': it is not an IP address",
         "gateway.maintenance.allow.0: cannot allow 'everybody'",
         "gateway.cors.0: cannot allow '*.example'",
         "gateway.configDir: cannot use",

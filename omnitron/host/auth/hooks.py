@@ -1,4 +1,4 @@
-"""The app's own functions around a call: whose a token is, what its caller may see, and what is done around it."""
+"""The app's own functions around a call: the check of a token, the caller's view of data, a wrapper of the call."""
 
 from __future__ import annotations
 
@@ -27,56 +27,56 @@ class Invocation:
     method: str
     """`Service.method`."""
     identity: Identity | None
-    """Who calls; None where nobody was asked."""
+    """The caller; None where no token is required."""
     arguments: tuple[Any, ...]
     named: Mapping[str, Any]
 
 
 async def verifier(auth: Auth, loader: Loader, context: Context) -> Verify | None:
-    """Return what tells whose a token is, as `auth.manager` says; None without one.
+    """Return the function that identifies the owner of a token, from `auth.manager`; None without one.
 
-    The function makes a manager, or is called with each token itself where it takes one argument named `token`.
+    The function creates a manager; if its first parameter is called `token`, it checks each token itself.
     Raises FailureError.
     """
     if auth.manager is None:
         return None
     try:
-        made: Any = loader.function(auth.manager)
-        if list(inspect.signature(made).parameters)[:1] != ["token"]:
-            made = await _settled(made(*([context] if inspect.signature(made).parameters else [])))
-        verify = getattr(made, "verify", made)
+        manager: Any = loader.function(auth.manager)
+        if list(inspect.signature(manager).parameters)[:1] != ["token"]:
+            manager = await _settled(manager(*([context] if inspect.signature(manager).parameters else [])))
+        verify = getattr(manager, "verify", manager)
         if not callable(verify):
-            raise TypeError(f"it made {made!r}, which has no method verify(token)")
+            raise TypeError(f"it made {manager!r}, which has no method verify(token)")
     except Exception as error:
         raise FailureError(f"make the auth manager ({auth.manager})", error) from error
     return partial(_verified, verify)
 
 
 async def _verified(verify: Callable[[str], Any], token: str) -> Identity:
-    told = await _settled(verify(token))
-    if isinstance(told, Identity):
-        return told
-    if not told:
+    claims = await _settled(verify(token))
+    if isinstance(claims, Identity):
+        return claims
+    if not claims:
         raise Unauthenticated("the token is not known")
-    subject = told.get("subject", told.get("sub"))
+    subject = claims.get("subject", claims.get("sub"))
     if not isinstance(subject, str):
-        raise TypeError("the auth manager names no subject")
-    return Identity(subject, frozenset(map(str, told.get("roles", ()))), dict(told))
+        raise TypeError("the auth manager returned no subject")
+    return Identity(subject, frozenset(map(str, claims.get("roles", ()))), dict(claims))
 
 
 def around(auth: Auth, loader: Loader) -> Around | None:
-    """Return what calls are run in, as `auth.rls` and `auth.invocationWrapper` say; None without either.
+    """Return the function that runs each call, from `auth.rls` and `auth.invocationWrapper`; None without either.
 
     Raises FailureError.
     """
-    found: dict[str, Callable[..., Any]] = {}
+    functions: dict[str, Callable[..., Any]] = {}
     for name, reference in (("rls", auth.rls), ("invocationWrapper", auth.invocation_wrapper)):
         try:
             if reference:
-                found[name] = loader.function(reference)
+                functions[name] = loader.function(reference)
         except Exception as error:
             raise FailureError(f"load auth.{name} ({reference})", error) from error
-    return partial(_run, found.get("rls"), found.get("invocationWrapper")) if found else None
+    return partial(_run, functions.get("rls"), functions.get("invocationWrapper")) if functions else None
 
 
 async def _run(

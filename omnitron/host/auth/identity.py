@@ -1,4 +1,4 @@
-"""Who calls, and may they: identities, roles on functions, and what HTTP says of both."""
+"""Authorisation of callers: identities, roles on functions, and the HTTP answers of a refusal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 F = TypeVar("F", bound=Callable[..., Any])
 
 TOKEN_LIMIT = 8192
-"""Characters of a token; longer ones are refused unread."""
+"""Characters of a token; a longer one is refused before it is parsed."""
 
 _MARK = "__omnitron_roles__"
 _TOKEN68 = re.compile(r"[A-Za-z0-9._~+/-]+=*")
@@ -20,10 +20,10 @@ _UNQUOTABLE = re.compile(r"[^\x20\x21\x23-\x5b\x5d-\x7e]")  # what RFC 6750, 3 k
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who calls.
+    """The caller of a method.
 
-    `trusted` is a peer of the same system on a unix socket: it has every role. `claims` is what the token
-    says, read-only: the same identity answers later calls with that token.
+    `trusted` is a peer of the same system on a unix socket: it has every role. `claims` are those of the
+    token, read-only: later calls with the same token share this identity.
     """
 
     subject: str
@@ -32,14 +32,14 @@ class Identity:
     trusted: bool = False
 
     def has(self, role: str) -> bool:
-        """Whether the caller has `role`."""
+        """Return whether the caller has `role`."""
         return self.trusted or role in self.roles
 
 
 class Unauthenticated(Exception):  # noqa: N818 - HTTP's word for it
-    """Nobody knows who calls: 401. The text is safe to show to the client.
+    """The caller could not be identified: 401. The text is safe to show to the client.
 
-    `presented` is False when no bearer token came at all; the challenge then names no error.
+    `presented` is False when the request had no bearer token; the challenge then names no error.
     """
 
     def __init__(self, reason: str, *, presented: bool = True) -> None:
@@ -49,7 +49,7 @@ class Unauthenticated(Exception):  # noqa: N818 - HTTP's word for it
 
 
 class Forbidden(Exception):  # noqa: N818 - HTTP's word for it
-    """The caller is known and lacks roles, all those in `missing`: 403."""
+    """The caller is identified and lacks the roles in `missing`: 403."""
 
     def __init__(self, missing: frozenset[str]) -> None:
         super().__init__(missing)
@@ -61,7 +61,7 @@ class Forbidden(Exception):  # noqa: N818 - HTTP's word for it
 
 
 def bearer_token(header: str | None) -> str:
-    """The token in the value of an Authorization header; Unauthenticated when it holds none."""
+    """Return the token in the value of an Authorization header; Unauthenticated when it holds none."""
     scheme, _, rest = (header or "").strip(" \t").partition(" ")
     if scheme.lower() != "bearer":
         raise Unauthenticated("a bearer token is needed", presented=False)
@@ -74,9 +74,9 @@ def bearer_token(header: str | None) -> str:
 
 
 def challenge(error: Unauthenticated | Forbidden | None) -> str:
-    """The value of WWW-Authenticate (RFC 6750, 3) for a 401 or 403."""
+    """Return the value of WWW-Authenticate (RFC 6750, 3) for a 401 or 403."""
     realm = 'Bearer realm="omnitron"'
-    # A client that showed no token has made no mistake yet (RFC 6750, 3.1).
+    # A client that sent no token gets no error code (RFC 6750, 3.1).
     if error is None or (isinstance(error, Unauthenticated) and not error.presented):
         return realm
     code = "insufficient_scope" if isinstance(error, Forbidden) else "invalid_token"
@@ -84,9 +84,9 @@ def challenge(error: Unauthenticated | Forbidden | None) -> str:
 
 
 def requires(*roles: str) -> Callable[[F], F]:
-    """Mark a function: its callers need all of `roles`; with none, any authenticated caller will do.
+    """Mark a function: its callers need all of `roles`; without any, every authenticated caller may call it.
 
-    Several marks add up. TypeError for anything but names.
+    Several marks add up. Raises TypeError for a role that is not a non-empty string.
     """
     for role in roles:
         if callable(role):
@@ -95,7 +95,7 @@ def requires(*roles: str) -> Callable[[F], F]:
             raise TypeError(f"a role is a non-empty string, not {role!r}")
 
     def mark(function: F) -> F:
-        # A static or class method hands out the function within, never itself.
+        # A static or class method returns the function inside it on access, so the mark must be on that function.
         inner = getattr(function, "__func__", function)
         setattr(inner, _MARK, (required_roles(inner) or frozenset()) | set(roles))
         return function
@@ -104,9 +104,9 @@ def requires(*roles: str) -> Callable[[F], F]:
 
 
 def required_roles(function: Callable[..., Any]) -> frozenset[str] | None:
-    """The roles that `function` was marked with; None when anybody may call it.
+    """Return the roles that `function` was marked with; None when every caller may call it.
 
-    Looks into methods, `functools.partial` and objects with a `__call__`, so that none of them drops a mark.
+    Looks into methods, `functools.partial` and objects with a `__call__`, so that none of them loses a mark.
     """
     marks: list[Any] = []
     while isinstance(function, functools.partial):
@@ -114,13 +114,13 @@ def required_roles(function: Callable[..., Any]) -> frozenset[str] | None:
         function = function.func
     inner = getattr(function, "__func__", function)
     marks += [inner, getattr(inner, "__call__", None)]  # noqa: B004 - its mark is read, not whether it is there
-    # Objects that answer to any name give something else.
-    found = [roles for one in marks if isinstance(roles := getattr(one, _MARK, None), frozenset)]
-    return frozenset().union(*found) if found else None
+    # An object with a general `__getattr__` may return something that is no set of roles.
+    marked_roles = [roles for marked in marks if isinstance(roles := getattr(marked, _MARK, None), frozenset)]
+    return frozenset().union(*marked_roles) if marked_roles else None
 
 
 def check(identity: Identity | None, needed: frozenset[str] | None) -> None:
-    """Raise Unauthenticated or Forbidden unless `identity` has the roles `needed`; None lets everybody in."""
+    """Raise Unauthenticated or Forbidden unless `identity` has the roles `needed`; None permits everybody."""
     if needed is None:
         return
     if identity is None:

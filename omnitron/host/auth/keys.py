@@ -1,4 +1,4 @@
-"""Keys that tokens are checked with: read from a file, and fit for one algorithm."""
+"""Keys that tokens are verified with: read from a file, and checked to fit the algorithm."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RSA_LEAST = 2048
 """Bits of an RSA key (RFC 7518, 3.3)."""
 
 _SECRET = "a shared secret"
-# What each kind of key can check; the first is used unless another is asked for.
+# The algorithms of each kind of key; the first is the default.
 _FITTING = {
     "an RSA key": ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
     "a P-256 key": ("ES256",),
@@ -36,18 +36,18 @@ _CURVES = {"secp256r1": "a P-256 key", "secp384r1": "a P-384 key", "secp521r1": 
 
 
 class BadKeyError(OmnitronError):
-    """Tokens cannot be checked with this key. The text never shows it."""
+    """A key that tokens cannot be verified with. The text never shows the key."""
 
 
 def load_key(path: Path) -> bytes:
-    """The key in a file: PEM, or a shared secret, which may end with a newline that is no part of it.
+    """Return the key in a file: PEM, or a shared secret without the newline at the end of the file.
 
-    An OmnitronError when it cannot be read, is too short, or can be changed by somebody else.
+    Raises OmnitronError when it cannot be read, is too short, or others may write to it.
     """
     mode, data = _read(path)
     if mode & 0o022:
-        who = "everybody" if mode & stat.S_IWOTH else "its group"
-        raise BadKeyError(f"cannot use key file {path}: {who} can change it", hint=f"chmod go-w {path}")
+        writers = "everybody" if mode & stat.S_IWOTH else "its group"
+        raise BadKeyError(f"cannot use key file {path}: {writers} can change it", hint=f"chmod go-w {path}")
     key = data if _is_pem(data) else _without_newline(data)
     if not key:
         raise BadKeyError(f"cannot use key file {path}: it is empty", hint="make a secret: openssl rand -hex 32")
@@ -57,9 +57,9 @@ def load_key(path: Path) -> bytes:
 
 
 def _read(path: Path) -> tuple[int, bytes]:
-    """Return the mode and the content of one and the same file."""
+    """Return the mode and the content, both of the file that was opened."""
     try:
-        # Opening a FIFO would wait for its writer.
+        # open() of a FIFO would block until there is a writer.
         if not stat.S_ISREG(path.stat().st_mode):
             raise BadKeyError(f"cannot read key file {path}: not a regular file", hint="name a file with the key in it")
         with path.open("rb") as file:
@@ -78,7 +78,7 @@ def _read(path: Path) -> tuple[int, bytes]:
 
 
 def _without_newline(data: bytes) -> bytes:
-    # One in 256 binary secrets ends with this byte.
+    # Only of text: a binary secret may end with this byte by chance.
     with suppress(UnicodeDecodeError):
         data.decode()
         return data[:-2] if data.endswith(b"\r\n") else data.removesuffix(b"\n")
@@ -104,11 +104,11 @@ def prepare(key: bytes, algorithm: str | None) -> tuple[str, AllowedPublicKeys |
     fitting = _FITTING[kind]
     chosen = fitting[0] if algorithm is None else algorithm
     if chosen not in fitting:
-        raise BadKeyError(f"cannot use algorithm '{chosen}' with {kind}", hint=f"what fits: {', '.join(fitting)}")
+        raise BadKeyError(f"cannot use algorithm '{chosen}' with {kind}", hint=f"use one of: {', '.join(fitting)}")
     if public:
         return chosen, public
-    if _is_public_elsewise(key):
-        # Whoever knows it, and that is everybody, could sign tokens with it.
+    if _is_public_outside_pem(key):
+        # The value is public: anybody could sign tokens with it.
         raise BadKeyError(
             "cannot use the key as a shared secret: it is a public key, a certificate or JSON",
             hint="write a public key as PEM, '-----BEGIN PUBLIC KEY-----'",
@@ -127,12 +127,12 @@ def _public_key(pem: bytes) -> PublicKeyTypes:
         return load_pem_public_key(pem)
     except TypeError:
         raise BadKeyError(
-            "cannot use the key: it is locked with a password", hint="its public half will do: openssl pkey -pubout"
+            "cannot use the key: it is locked with a password", hint="use its public half: openssl pkey -pubout"
         ) from None
     except (ValueError, UnsupportedAlgorithm):
         raise BadKeyError(
             "cannot use the key: it is not a key in PEM form",
-            hint="of a certificate, take the key: openssl x509 -pubkey -noout",
+            hint="to get the key of a certificate: openssl x509 -pubkey -noout",
         ) from None
 
 
@@ -156,8 +156,8 @@ def _kind(public: PublicKeyTypes) -> str:
     return kind
 
 
-def _is_public_elsewise(key: bytes) -> bool:
-    """Whether `key` is a public key, certificate or JSON Web Key, in a form other than PEM."""
+def _is_public_outside_pem(key: bytes) -> bool:
+    """Return whether `key` is a public key, certificate or JSON Web Key, in a form other than PEM."""
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_der_public_key
     from cryptography.x509 import load_der_x509_certificate
@@ -169,7 +169,7 @@ def _is_public_elsewise(key: bytes) -> bool:
             return True
     forms = [key]
     with suppress(ValueError):
-        forms.append(base64.b64decode(key))  # the inside of a PEM, as identity providers show it
+        forms.append(base64.b64decode(key))  # the base64 part of a PEM file, as identity providers show it
     for form in forms:
         for load in (load_der_public_key, load_der_x509_certificate):
             with suppress(ValueError, TypeError, UnsupportedAlgorithm):

@@ -1,4 +1,4 @@
-"""JSON Web Tokens: one key, one algorithm, and a memory of those that were good."""
+"""JSON Web Tokens: verified with one key and one algorithm; valid ones are cached."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from omnitron.host.auth.identity import TOKEN_LIMIT, Identity, Unauthenticated
 from omnitron.host.auth.keys import BadKeyError, prepare
 
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
-# The end of the year 9999. Milliseconds taken for seconds are later: such a token would never expire.
+# The end of the year 9999. A time in milliseconds, read as seconds, is later: such a token would never expire.
 _LATEST = 253_402_300_799
 
 
 class JwtVerifier:
-    """Checks JSON Web Tokens with one key and one algorithm, and remembers the good ones for a while.
+    """Verifies JSON Web Tokens with one key and one algorithm, and caches the valid ones for a while.
 
     The algorithm comes from the key or from `algorithm`, never from a token. Of a private key only the public
-    half is kept. `leeway_s` forgives clocks that differ. BadKeyError when the key is unfit for the algorithm.
+    half is stored. `leeway_s` allows for clocks that differ. BadKeyError when the key does not fit the algorithm.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class JwtVerifier:
                 hint="apt install python3-jwt python3-cryptography, or pip install 'pyjwt[crypto]'",
             ) from error
         self._algorithm, self._key = prepare(key, algorithm)
-        # Every other algorithm is out of reach, "none" included.
+        # No other algorithm can be used, "none" included.
         self._jws = jwt.PyJWS(algorithms=[self._algorithm])
         try:
             self._jws.get_algorithm_by_name(self._algorithm).prepare_key(self._key)
@@ -63,13 +63,13 @@ class JwtVerifier:
         self._cache = _Cache(cache_ttl_s, cache_size)
 
     def verify(self, token: str) -> Identity:
-        """The caller that `token` proves; Unauthenticated when it proves nothing."""
+        """Return the identity that `token` proves; Unauthenticated when the token is not valid."""
         if len(token) > TOKEN_LIMIT or not token.isascii():
             raise Unauthenticated("the token is malformed")
         digest, now = sha256(token.encode()).digest(), self._clock()
-        known = self._cache.get(digest, now)
-        if known is not None:
-            return known
+        cached = self._cache.get(digest, now)
+        if cached is not None:
+            return cached
         claims = self._signed_claims(token)
         expires = self._check_times(claims, now)
         self._check_origin(claims)
@@ -85,20 +85,20 @@ class JwtVerifier:
         try:
             parts = self._jws.decode_complete(token, self._key, algorithms=[self._algorithm])
             claims = json.loads(parts["payload"].decode())
-        # Their texts and their context show pieces of the token.
+        # `from None`: the messages and contexts of these errors show parts of the token.
         except jwt.InvalidSignatureError:
             raise Unauthenticated("the token's signature is wrong") from None
         except jwt.InvalidAlgorithmError:
             raise Unauthenticated(f"the token is not signed with {self._algorithm}") from None
         except (jwt.InvalidTokenError, ValueError, RecursionError):
             raise Unauthenticated("the token is malformed") from None
-        # `crit` names extensions that must be understood (RFC 7515, 4.1.11): none is.
+        # `crit` names extensions that must be understood (RFC 7515, 4.1.11); we support none.
         if not isinstance(claims, dict) or "crit" in parts["header"]:
             raise Unauthenticated("the token is malformed")
         return claims
 
     def _check_times(self, claims: Mapping[str, Any], now: float) -> float:
-        """Return when the token expires. By our clock, not PyJWT's, so that the cache has the same time."""
+        """Return the time at which the token expires, checked by our clock and not PyJWT's: the cache uses ours too."""
         expires = _date(claims, "exp")
         if expires is None:
             raise Unauthenticated("the token has no claim 'exp'")
@@ -107,20 +107,20 @@ class JwtVerifier:
         for name in ("nbf", "iat"):
             start = _date(claims, name)
             if start is not None and start - self._leeway_s > now:
-                raise Unauthenticated(f"the token is not valid yet, says its claim '{name}'")
+                raise Unauthenticated(f"the token is not valid yet, by its claim '{name}'")
         return expires
 
     def _check_origin(self, claims: Mapping[str, Any]) -> None:
         if self._issuer is not None and claims.get("iss") != self._issuer:
             raise Unauthenticated("the token is from another issuer")
         if self._audience is not None:
-            meant_for = claims.get("aud")
-            if self._audience not in (meant_for if isinstance(meant_for, list) else [meant_for]):
+            audience = claims.get("aud")
+            if self._audience not in (audience if isinstance(audience, list) else [audience]):
                 raise Unauthenticated("the token is for another audience")
 
 
 class _Cache:
-    """Identities by the digest of their token: the `size` used last, each for `ttl_s` and never past its expiry."""
+    """Identities by the digest of their token: the `size` used last, each for `ttl_s` but not after it expires."""
 
     def __init__(self, ttl_s: float, size: int) -> None:
         self._ttl_s, self._size = ttl_s, size
@@ -151,9 +151,9 @@ class _Cache:
 
 
 def _is_compact(token: str) -> bool:
-    """Whether `token` is three parts of base64url, each in its only spelling.
+    """Return whether `token` is three parts of base64url, each in its canonical form.
 
-    PyJWT reads `=` at the end, and its older releases ignore spare bits: a token could be written in several ways.
+    PyJWT accepts `=` at the end, and its older releases ignore unused bits: one token could have several texts.
     """
     if not _COMPACT.fullmatch(token):
         return False
@@ -175,7 +175,7 @@ def _date(claims: Mapping[str, Any], name: str) -> float | None:
     if name not in claims:
         return None
     value = claims[name]
-    # Neither NaN nor an infinity passes the comparison; both are JSON to Python.
+    # Python's JSON parser accepts NaN and infinity; this comparison refuses both.
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _LATEST:
         raise Unauthenticated(f"the token's claim '{name}' is not a date in seconds")
     return float(value)

@@ -1,4 +1,4 @@
-"""What belongs to one call and travels with it: who calls, until when, and the trace it is part of."""
+"""The context of a call, passed on with it: caller, deadline and trace."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ class Call:
     """One call as its service sees it."""
 
     identity: Identity | None = None
-    """Who calls; None where nobody was asked."""
+    """The caller; None where no token is required."""
     deadline: float | None = None
-    """When the caller stops waiting; seconds on the event loop's clock (CLOCK_MONOTONIC)."""
+    """The time at which the caller stops waiting; seconds on the event loop's clock (CLOCK_MONOTONIC)."""
     traceparent: str | None = None
     """The W3C trace context, with this call's own span."""
     transport: str = ""
     """`http`, `websocket` or `unix`."""
     rows: Any = None
-    """What its caller may see, as the app's `auth.rls` says it."""
+    """The rows that its caller may see: the result of the app's `auth.rls`."""
 
     def remaining(self) -> float | None:
         """Return the seconds left until the deadline, None without one."""
@@ -44,7 +44,7 @@ _current: ContextVar[Call | None] = ContextVar("omnitron_call", default=None)
 
 
 def current_call() -> Call | None:
-    """Return the call that is being served here, None outside of one."""
+    """Return the call that this task serves, None outside a call."""
     return _current.get()
 
 
@@ -54,7 +54,7 @@ def enter(call: Call) -> None:
 
 
 def detached() -> Context:
-    """Return a context for work that outlives the call which is served here: its caller and trace, no deadline."""
+    """Return a context for work that outlives the current call: with its caller and trace, without its deadline."""
     context, call = copy_context(), _current.get()
     if call is not None:
         context.run(enter, replace(call, deadline=None))
@@ -62,15 +62,15 @@ def detached() -> Context:
 
 
 def is_cancelled() -> bool:
-    """Whether this task is asked to end; if not, a CancelledError comes from something that it waits for."""
+    """Return whether this task itself is cancelled; else a CancelledError comes from something that it awaits."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 
 def child_span(traceparent: str | None) -> str | None:
-    """Return `traceparent` with a span of its own; None for none, and for one that is malformed."""
-    found = TRACEPARENT.fullmatch(traceparent) if traceparent else None
-    return f"00-{found[1]}-{os.urandom(8).hex()}-{found[3]}" if found else None
+    """Return `traceparent` with a new span; None without one or for a malformed one."""
+    match = TRACEPARENT.fullmatch(traceparent) if traceparent else None
+    return f"00-{match[1]}-{os.urandom(8).hex()}-{match[3]}" if match else None
 
 
 def new_trace() -> str:

@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from omnitron.host.telemetry.tracing import Tracing
 
 DEADLINE_S = 30.0
-"""How long a call waits for its answer where nobody says otherwise."""
+"""The default deadline of a call."""
 CONNECTIONS = 8
 """Connections of one client: enough to reach every instance of a pool."""
 CONNECTION_LIFE_S = 60.0
-"""Age at which a connection is replaced, so that instances that were added get their share."""
+"""Age at which a connection is replaced, so that new instances get calls too."""
 MAX_WAITING = 10_000
-"""Calls that wait for answers on one client; more fail at once."""
+"""Calls that may wait for answers on one client; further calls fail at once."""
 LONGEST_LINE = 16 << 20
 """Bytes of one message to a service."""
 LONGEST_ANSWER = 64 << 20
 """Bytes of one message from a service."""
 QUEUE_FULL_S = 0.01
-"""Pause before a socket is tried again whose queue of connections is full."""
+"""Pause before the next attempt when the queue of a socket is full."""
 
 
 class _Call(msgspec.Struct, omit_defaults=True):
@@ -41,7 +41,7 @@ class _Call(msgspec.Struct, omit_defaults=True):
     traceparent: str | None = None
     jsonrpc: str = "2.0"
 
-    # `jsonrpc` has to be said although it is the default.
+    # `omit_defaults` leaves out `jsonrpc`, which the protocol requires.
     def encoded(self) -> bytes:
         return b'{"jsonrpc":"2.0",' + _encode(self)[1:] + b"\n"
 
@@ -60,7 +60,7 @@ class _Answer(msgspec.Struct):
 
 
 class _NotSentError(Exception):
-    """The service has seen nothing of a call, which may be sent again."""
+    """A call that the service has not received: it may be sent again."""
 
 
 _encode = msgspec.json.Encoder().encode
@@ -79,9 +79,9 @@ class Client:
         self._tracer = tracer
 
     async def call(self, method: str, params: Any, *, deadline_s: float | None = None) -> msgspec.Raw:
-        """Return the result of a call, still encoded; raises RpcError, what the service said or why it was not reached.
+        """Return the result of a call, still encoded; raises RpcError, from the service or when it cannot be reached.
 
-        The deadline is that of the call which is being served here, where it is earlier.
+        The deadline of the call that is being served here applies where it is earlier.
         """
         if self._tracer is None:
             return await self._bounded(method, params, deadline_s)
@@ -108,7 +108,7 @@ class Client:
             self._waiting -= 1
 
     async def _call(self, method: str, params: Any, deadline: float, trace: str) -> msgspec.Raw:
-        # Every connection may have been lost, unnoticed, with the process at its other end; not the one after them.
+        # Each open connection may turn out to be dead when it is used; one that is opened after them is new.
         for _ in range(CONNECTIONS + 1):
             connection = self._least_busy()
             if connection is None or (connection.waiting and self._may_open):
@@ -132,7 +132,7 @@ class Client:
         return len(self._connections) < CONNECTIONS and not self._opening.locked()
 
     async def _open(self) -> _Connection:
-        """Return another connection, or the least busy that there is by the time."""
+        """Return a new connection, or the least busy one if another task has opened one meanwhile."""
         async with self._opening:
             best = self._least_busy()
             if best and (not best.waiting or len(self._connections) >= CONNECTIONS):
@@ -157,7 +157,7 @@ class Client:
 async def _connect(path: str) -> _Connection:
     connecting = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
-        # On a Unix socket EAGAIN says that the queue is full. asyncio takes it for a connection on its way.
+        # On a Unix socket EAGAIN means that the queue is full; asyncio would treat it as EINPROGRESS.
         while True:
             try:
                 connecting.connect(path)
@@ -176,7 +176,7 @@ class _Connection(asyncio.Protocol):
         self.opened = time.monotonic()
         self.usable = True
         self._error: RpcError | None = None
-        """Why no connection to this service will do."""
+        """The error that every further call gets."""
         self._futures: dict[int, asyncio.Future[msgspec.Raw]] = {}
         self._numbers = itertools.count(1)
         self._buffer = bytearray()
@@ -190,7 +190,7 @@ class _Connection(asyncio.Protocol):
         return len(self._futures)
 
     def load(self) -> tuple[bool, int]:
-        """What makes one connection better than another."""
+        """Return a sort key: connections with less load come first."""
         return not self._room.is_set(), len(self._futures)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -206,7 +206,7 @@ class _Connection(asyncio.Protocol):
 
     async def call(self, method: str, params: Any, deadline: float, trace: str) -> msgspec.Raw:
         while not self._room.is_set():
-            # A service that reads nothing must not make this process hold all that is meant for it.
+            # While the service reads nothing, calls wait here and do not fill the write buffer.
             await self._room.wait()
         if self._error:
             raise RpcError(self._error.code, self._error.message)
@@ -224,7 +224,7 @@ class _Connection(asyncio.Protocol):
         finally:
             del self._futures[number]
             if future.done() and not future.cancelled():
-                future.exception()  # nobody may be left to ask, and asyncio would complain
+                future.exception()  # else asyncio logs an exception that was never retrieved
             self._leave_when_done()
 
     def _write(self, message: bytes) -> None:
@@ -249,13 +249,13 @@ class _Connection(asyncio.Protocol):
         try:
             answer = _answer.decode(line)
         except (msgspec.MsgspecError, RecursionError):
-            self._give_up(_unreachable("it answers with what is not JSON-RPC"))
+            self._give_up(_unreachable("its answer is not JSON-RPC"))
             return
         if answer.method == "rpc.draining":
             self.retire()
         elif answer.id is None:
             if answer.error:
-                # It is about the connection: that this process may not call, or that it did not understand.
+                # An error without an id is about the connection: no permission, or an unreadable message.
                 self._give_up(RpcError(answer.error.code, answer.error.message))
         elif (future := self._futures.get(answer.id)) and not future.done():
             if answer.error:
@@ -264,7 +264,7 @@ class _Connection(asyncio.Protocol):
                 future.set_result(answer.result)
 
     def retire(self) -> None:
-        """Take no more calls; close when those that wait have their answers."""
+        """Take no more calls; close when the waiting calls have their answers."""
         self.usable = False
         self._leave_when_done()
 

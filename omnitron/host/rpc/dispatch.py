@@ -1,4 +1,4 @@
-"""JSON-RPC 2.0: from a message to its answer, whatever transport carried it."""
+"""JSON-RPC 2.0: from a message to its answer, for every transport."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_PENDING = 1000
-"""Calls at once in one process; more are refused, for a queue without end helps nobody."""
+"""Calls at once in one process; further calls are refused, because a queue would only grow."""
 MAX_BATCH = 100
 """Calls in one batch."""
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""What the decoder raises for what is no JSON."""
+"""The errors of the decoder for a text that is not JSON."""
 UNKNOWN = "unknown"
-"""The method under which calls of what does not exist are counted."""
+"""The method name in metrics for calls of methods that do not exist."""
 
 Id = str | int | float | None
 Observer = Callable[[str, str, float], None]
-"""Told of every call: its method, `ok` or the error's code, and the seconds that it took."""
+"""Called after every call with its method, `ok` or the error's code, and its seconds."""
 
 
 class Request(msgspec.Struct):
-    """A request or notification as it arrives; members of later versions are passed over."""
+    """A request or notification as it arrives; unknown members are ignored."""
 
     method: str
     jsonrpc: str = ""
     params: msgspec.Raw = msgspec.Raw(b"")
     id: Id | msgspec.UnsetType = msgspec.UNSET
     deadline: float | None = None
-    """Seconds that the caller waits: a member of ours."""
+    """Seconds that the caller waits: an extension of omnitron's."""
     traceparent: str | None = None
-    """W3C trace context: a member of ours."""
+    """W3C trace context: an extension of omnitron's."""
 
 
 class _Error(msgspec.Struct, omit_defaults=True):
@@ -68,7 +68,7 @@ class _Failure(msgspec.Struct):
     jsonrpc: str = "2.0"
 
 
-# What is beyond the last field is read over: a list of whatever a client sends would take 40 times its size.
+# A struct of limited size: a list of all that a client sends would take 40 times the memory of the text.
 _Batch = msgspec.defstruct(
     "_Batch", [(f"call_{number}", msgspec.Raw, msgspec.Raw(b"")) for number in range(MAX_BATCH + 1)], array_like=True
 )
@@ -78,10 +78,10 @@ _batch = msgspec.json.Decoder(_Batch)
 
 
 def _plain(value: Any) -> Any:
-    """Return what JSON has for a value that msgspec does not know: a read-only mapping is an object."""
+    """Convert a value that msgspec cannot encode: a read-only mapping becomes an object."""
     if isinstance(value, Mapping):
         return dict(value)
-    raise NotImplementedError  # msgspec's word for "nor do I": it then says what type it was
+    raise NotImplementedError  # msgspec then raises its own error, which names the type
 
 
 _encode = msgspec.json.Encoder(enc_hook=_plain).encode
@@ -100,7 +100,7 @@ class Dispatcher:
         tracer: Tracing | None = None,
         around: Around | None = None,
     ) -> None:
-        """Take the table; `longest_s` bounds every call, whatever the caller says; `around` is what each runs in."""
+        """Take the table; `longest_s` limits every call, whatever its own deadline; `around` runs each call."""
         self.methods = methods
         self.pending = 0
         """Calls that are being served now."""
@@ -113,7 +113,7 @@ class Dispatcher:
     async def answer(self, message: bytes, call: Call) -> bytes | None:
         """Return the answer to a message: a call or a batch of them; None when all of it was notifications."""
         if message.lstrip()[:1] != b"[":
-            answer = await self._one(message, call)
+            answer = await self._answer_request(message, call)
             return None if answer is None else _encode(answer)
         try:
             items = [item for item in msgspec.structs.astuple(_batch.decode(message)) if item]
@@ -122,13 +122,13 @@ class Dispatcher:
         if not items or len(items) > MAX_BATCH:
             what = "an empty batch" if not items else f"a batch holds at most {MAX_BATCH} calls"
             return _encode(_failure(None, RpcError(errors.INVALID_REQUEST, what)))
-        # Tasks of their own: a call's context (its deadline, its trace) is not its neighbour's.
+        # One task for each call: contexts (deadline, trace) must not be shared.
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._one(bytes(item), call)) for item in items]
-        said = [answer for task in tasks if (answer := task.result()) is not None]
-        return _encode(said) if said else None
+            tasks = [group.create_task(self._answer_request(bytes(item), call)) for item in items]
+        answers = [answer for task in tasks if (answer := task.result()) is not None]
+        return _encode(answers) if answers else None
 
-    async def _one(self, message: bytes, call: Call) -> _Success | _Failure | None:
+    async def _answer_request(self, message: bytes, call: Call) -> _Success | _Failure | None:
         try:
             request = _request.decode(message)
         except msgspec.ValidationError as error:
@@ -157,7 +157,7 @@ class Dispatcher:
             self._observe(method.name if method else UNKNOWN, outcome, time.perf_counter() - began)
 
     async def _traced(self, request: Request, params: bytes, method: Method | None, call: Call, tracer: Tracing) -> Any:
-        """Serve inside of a span, which becomes the call's own."""
+        """Serve inside a span, which becomes that of the call."""
         own = request.traceparent if TRACEPARENT.fullmatch(request.traceparent or "") else call.traceparent
         with tracer.serving(method.name if method else UNKNOWN, own) as span:
             request.traceparent = None
@@ -166,16 +166,16 @@ class Dispatcher:
 
     async def _serve(self, request: Request, params: bytes, method: Method | None, call: Call) -> Any:
         if method is None:
-            # Who sits on this machine may know what there is; for anybody else it would be a map.
-            known = {"methods": sorted(self.methods)} if call.identity and call.identity.trusted else None
-            raise RpcError(errors.METHOD_NOT_FOUND, f"no such method: {request.method[:200]}", known)
+            # Only callers on this host get the list of methods: it could help an attacker.
+            registered = {"methods": sorted(self.methods)} if call.identity and call.identity.trusted else None
+            raise RpcError(errors.METHOD_NOT_FOUND, f"no such method: {request.method[:200]}", registered)
         _permit(call, method)
         positional, named = _arguments(method, params)
         if self.pending >= self._max_pending:
             raise RpcError(errors.BUSY)
         deadline = _earliest(call.deadline, request.deadline, self._longest_s)
         if deadline is not None and deadline <= time.monotonic():
-            raise RpcError(errors.DEADLINE_EXCEEDED)  # nobody waits for it any more
+            raise RpcError(errors.DEADLINE_EXCEEDED)  # the caller no longer waits for it
         enter(Call(call.identity, deadline, child_span(request.traceparent) or call.traceparent, call.transport))
         self.pending += 1
         try:
@@ -191,7 +191,7 @@ def _arguments(method: Method, params: bytes) -> tuple[tuple[Any, ...], dict[str
         raise RpcError(errors.INVALID_PARAMS, f"wrong parameters: {error}") from None
     except UNREADABLE:
         raise RpcError(errors.INVALID_PARAMS) from None
-    except Exception as error:  # of a `__post_init__` or an Enum's `_missing_`
+    except Exception as error:  # raised by a `__post_init__` or an Enum's `_missing_`
         raise _internal(method, error) from None
 
 
@@ -210,7 +210,7 @@ async def _run(
             async with asyncio.timeout(deadline - time.monotonic()) as limit:
                 result = await running
         value = method.checked(result)
-        # Encoded here, while it can still be told what was wrong with it.
+        # Encoded here, where an error still belongs to the method.
         return msgspec.Raw(_encode(value))
     except RpcError as error:
         raise _sendable(method, error) from None
@@ -221,13 +221,13 @@ async def _run(
     except asyncio.CancelledError as error:
         if is_cancelled():
             raise
-        raise _internal(method, error) from None  # of something that the method waited for
+        raise _internal(method, error) from None  # raised by something that the method awaited
     except (Exception, SystemExit) as error:
         raise _internal(method, error) from None
 
 
 def _sendable(method: Method, error: RpcError) -> RpcError:
-    """Return an error of the app's as it can be sent; an internal one where it is none of JSON-RPC's."""
+    """Return an error of the app's in a form that can be sent; an internal error when that is not possible."""
     try:
         code, message = msgspec.convert((error.code, error.message), tuple[int, str])
         _encode(message)
@@ -237,7 +237,7 @@ def _sendable(method: Method, error: RpcError) -> RpcError:
 
 
 def _internal(method: Method, error: BaseException) -> RpcError:
-    """Return what the caller may know of a failure: a number to look for in the log, where the rest is."""
+    """Log a failure, and return an error for the caller with nothing but the id of the log entry."""
     mark = os.urandom(6).hex()
     log.error("%s failed [%s]", method.name, mark, exc_info=error, extra={"error_id": mark})
     return RpcError(errors.INTERNAL_ERROR, data={"errorId": mark})
@@ -254,9 +254,9 @@ def _permit(call: Call, method: Method) -> None:
         raise RpcError(errors.FORBIDDEN, str(error)) from None
 
 
-def _earliest(deadline: float | None, wanted_s: float | None, longest_s: float | None) -> float | None:
+def _earliest(deadline: float | None, requested_s: float | None, longest_s: float | None) -> float | None:
     """Return the first of the deadlines; the last two are in seconds from now."""
-    spans = [seconds for seconds in (wanted_s, longest_s) if seconds is not None]
+    spans = [seconds for seconds in (requested_s, longest_s) if seconds is not None]
     moments = [time.monotonic() + max(min(spans), 0.0)] if spans else []
     return min([*moments, *([deadline] if deadline is not None else [])], default=None)
 
@@ -266,10 +266,10 @@ def _failure(id: Any, error: RpcError) -> _Failure:
 
 
 def _not_a_request(message: bytes, error: msgspec.ValidationError) -> _Failure:
-    """Return the answer to what is no request, with its id as far as it has one."""
+    """Return the answer to a message that is not a request, with its id if it has one."""
     id: Id = None
     try:
-        msgspec.json.decode(message, type=msgspec.Raw)  # to the end, where there may be more amiss
+        msgspec.json.decode(message, type=msgspec.Raw)  # the whole message, which may have an error further on
         id = msgspec.json.decode(message, type=_OnlyId).id
     except msgspec.ValidationError:
         pass

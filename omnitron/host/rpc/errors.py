@@ -1,4 +1,4 @@
-"""What can go wrong with a call, by its JSON-RPC code."""
+"""The errors of a call, by their JSON-RPC codes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MESSAGES = {
 
 
 class RpcError(Exception):
-    """An error that reaches the caller as it is: raise it in a service, catch it around a call."""
+    """An error that reaches the caller unchanged: raise it in a service, catch it around a call."""
 
     def __init__(self, code: int, message: str = "", data: Any = None) -> None:
         """Take a JSON-RPC error: a code, a sentence for the caller, and any JSON value."""

@@ -1,4 +1,4 @@
-"""The methods of services: found by their annotations, with decoders for what they take and give."""
+"""The methods of services, with decoders for their parameters and checks of their results."""
 
 from __future__ import annotations
 
@@ -36,23 +36,23 @@ class Method:
     by_name: msgspec.json.Decoder[Any]
     by_position: msgspec.json.Decoder[Any]
     keywords: int
-    """How many of its last parameters can be given by name only."""
+    """The number of its keyword-only parameters; they come last."""
     result: Any
-    """What its annotation promises; `Any` is not checked."""
+    """The annotated type of its result; `Any` is not checked."""
     roles: frozenset[str] | None
 
     def arguments(self, params: bytes) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Decode the `params` member of a request; raises msgspec.MsgspecError for what does not fit."""
+        """Decode the `params` member of a request; raises msgspec.MsgspecError for a wrong value."""
         decoder = self.by_position if params[:1] == b"[" else self.by_name
-        given = decoder.decode(params or b"{}")
-        values = msgspec.structs.astuple(given)
+        parameters = decoder.decode(params or b"{}")
+        values = msgspec.structs.astuple(parameters)
         if not self.keywords:
             return values, {}
         split = len(values) - self.keywords
-        return values[:split], dict(zip(given.__struct_fields__[split:], values[split:], strict=True))
+        return values[:split], dict(zip(parameters.__struct_fields__[split:], values[split:], strict=True))
 
     def checked(self, value: Any) -> Any:
-        """Return what the method gave, as its annotation promises; raises msgspec.ValidationError otherwise."""
+        """Return the method's result, converted to its annotation; raises msgspec.ValidationError otherwise."""
         return value if self.result is Any else msgspec.convert(value, self.result)
 
 
@@ -63,11 +63,11 @@ def methods_of(service: object) -> Iterator[Method]:
     for attribute in dir(cls):
         function = inspect.getattr_static(cls, attribute)
         if not attribute.startswith("_") and inspect.iscoroutinefunction(function):
-            marks = [roles for one in (cls, function) if (roles := required_roles(one)) is not None]
+            marks = [roles for marked in (cls, function) if (roles := required_roles(marked)) is not None]
             roles = frozenset().union(*marks) if marks else None
             yield _method(f"{name}.{attribute}", getattr(service, attribute), function, roles)
         elif not attribute.startswith("_") and inspect.isfunction(function):
-            log.warning("%s.%s cannot be called from outside: only `async def` without `yield` is", name, attribute)
+            log.warning("%s.%s cannot be called from outside: only an `async def` without `yield` can", name, attribute)
 
 
 def _method(name: str, bound: Callable[..., Awaitable[Any]], function: Any, roles: frozenset[str] | None) -> Method:
@@ -79,7 +79,7 @@ def _method(name: str, bound: Callable[..., Awaitable[Any]], function: Any, role
     keywords = 0
     for parameter in inspect.signature(bound).parameters.values():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            raise _cannot(name, function, f"what *{parameter.name} takes is not described")
+            raise _cannot(name, function, f"*{parameter.name} is not supported: every parameter must have a name")
         keywords += parameter.kind is parameter.KEYWORD_ONLY
         annotation = hints.get(parameter.name, Any)
         if parameter.default is parameter.empty:
@@ -98,19 +98,19 @@ def _method(name: str, bound: Callable[..., Awaitable[Any]], function: Any, role
 def _default(value: Any) -> Any:
     try:
         hash(value)
-    except TypeError:  # it can be changed, and all calls would share it
+    except TypeError:  # a mutable value, which all calls would share
         return msgspec.field(default_factory=functools.partial(copy.deepcopy, value))
     return value
 
 
 def _decoders(name: str, fields: list[Any]) -> tuple[msgspec.json.Decoder[Any], msgspec.json.Decoder[Any]]:
     title = name.replace(".", "_")
-    # A parameter without a default may follow one that has one where both go by name only.
+    # Keyword-only: there a parameter without a default may follow one with a default.
     named = msgspec.defstruct(title, fields, forbid_unknown_fields=True, kw_only=True)
     names = [field[0] for field in fields]
     required = max((number for number, field in enumerate(fields, 1) if len(field) == 2), default=0)
-    placed = [(field[0], field[1]) if number <= required else field for number, field in enumerate(fields, 1)]
-    listed = msgspec.defstruct(f"{title}_list", placed, array_like=True, forbid_unknown_fields=True)
+    positional = [(field[0], field[1]) if number <= required else field for number, field in enumerate(fields, 1)]
+    listed = msgspec.defstruct(f"{title}_list", positional, array_like=True, forbid_unknown_fields=True)
     assert list(named.__struct_fields__) == names
     return msgspec.json.Decoder(named), msgspec.json.Decoder(listed)
 
@@ -121,5 +121,5 @@ def _cannot(name: str, function: Any, why: str) -> ServiceError:
 
 
 def table(services: Mapping[str, object]) -> dict[str, Method]:
-    """Return every method of the services, by the name that it is called by."""
+    """Return the methods of all services, by their full names."""
     return {method.name: method for service in services.values() for method in methods_of(service)}

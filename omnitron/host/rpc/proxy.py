@@ -15,7 +15,7 @@ from omnitron.host.rpc.errors import RpcError
 
 
 class Proxy:
-    """Every attribute is a method of the service; results are plain JSON values, or what `interface` says."""
+    """Each attribute is a method of the service; results are plain JSON values, or of the types in `interface`."""
 
     def __init__(self, client: Client, service: str, interface: Any = None, deadline_s: float | None = None) -> None:
         """Take the client of the process that has the service, and a class whose methods describe it, if any."""
@@ -32,12 +32,12 @@ class Proxy:
         if name.startswith("_"):
             raise AttributeError(name)
         method = _Method(self._client, f"{self._service}.{name}", self._described(name), self._deadline_s)
-        # Found as an attribute from now on.
+        # An attribute from now on: `__getattr__` is not called for it again.
         self.__dict__[name] = method
         return method
 
     def _described(self, name: str) -> Any:
-        """Return the type of a method's result, Any where nothing describes it."""
+        """Return the type of a method's result, Any without an interface."""
         if self._interface is None:
             return Any
         function = inspect.getattr_static(self._interface, name, None)
@@ -63,19 +63,21 @@ class _Method:
         try:
             return self._decoder.decode(result)
         except msgspec.ValidationError as error:
-            raise RpcError(errors.UNAVAILABLE, f"{self._name} gave something else than described: {error}") from None
+            raise RpcError(
+                errors.UNAVAILABLE, f"{self._name} returned another type than its interface says: {error}"
+            ) from None
 
 
 class Missing:
-    """Stands for a service that nobody exposes here; a call says so."""
+    """Stands for a service that this process may not call; each call raises an error that says so."""
 
-    def __init__(self, service: str, known: typing.Iterable[str]) -> None:
-        """Take the name that was asked for, and those that there are."""
+    def __init__(self, service: str, accessible: typing.Iterable[str]) -> None:
+        """Take the requested name, and the names of the accessible services."""
         self._service = service
-        self._known = sorted(known)
+        self._accessible = sorted(accessible)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        there = f"there are {', '.join(self._known)}" if self._known else "this process may call none"
+        there = f"there are {', '.join(self._accessible)}" if self._accessible else "this process may call none"
         raise RpcError(errors.UNAVAILABLE, f"cannot call {self._service}.{name}: not among topology.access; {there}")

@@ -1,7 +1,7 @@
 """A process's log: entries of the journal with their fields, or lines of text or JSON on a stream.
 
-Whatever a record holds, logging it neither raises nor waits: what the journal does not take at once goes to
-stderr, and what stderr does not take at once is lost.
+Logging a record never raises or blocks: what the journal does not accept at once goes to stderr, and what
+stderr does not accept at once is lost.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LEVELS = {
     "debug": logging.DEBUG,
     "trace": TRACE,
 }
-# Of syslog(3). A level in between has the priority of the nearest one below.
+# Priorities of syslog(3). A level in between has the priority of the nearest level below.
 PRIORITY = {FATAL: 2, logging.ERROR: 3, logging.WARNING: 4, logging.INFO: 6, logging.DEBUG: 7, TRACE: 7}
 
 SOCKET = "/run/systemd/journal/socket"
@@ -40,7 +40,7 @@ SOCKET = "/run/systemd/journal/socket"
 _NAMES = {level: name for name, level in LEVELS.items()}
 _FORMATTER = logging.Formatter()
 
-# Attributes of a record that are not a caller's `extra`; trace_id is looked for by itself.
+# Attributes of a record that are not a caller's `extra`; trace_id is handled apart.
 _STANDARD = {*vars(logging.LogRecord("", 0, "", 0, "", (), None)), "message", "asctime", "taskName", "trace_id"}
 
 _CODE = {"CODE_FILE", "CODE_LINE", "CODE_FUNC"}
@@ -51,10 +51,10 @@ _FIELDS_MAX = 1000  # journald refuses entries with more than 1024
 _NAME_MAX = 64  # characters, as in journald
 
 _STDERR = 2
-# An escaped character has at most 4 bytes, so a piece fits in PIPE_BUF (4096), which poll(2) says there is room for.
+# An escaped character has at most 4 bytes, so a piece fits in PIPE_BUF (4096): poll(2) reports room for that much.
 _PIECE = 1000
 
-# What ends a line, moves a terminal's cursor or is no text: all but tab and newline.
+# Control characters and surrogates: all but tab and newline.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
@@ -62,9 +62,9 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 def configure(
     level: str, format: Literal["journal", "json", "text"] | None = None, stream: TextIO | None = None, **fields: str
 ) -> None:
-    """Log what is at or above `level` by one handler of the root logger, in place of those there; ValueError.
+    """Replace the handlers of the root logger by one that logs at or above `level`; ValueError for a wrong value.
 
-    `format` is by default `journal` where stderr leads there, else `text`; `stream` (stderr) is for text and
+    `format` is by default `journal` where stderr is the journal, else `text`; `stream` (stderr) is for text and
     JSON. `fields` are in each entry, `SYSLOG_IDENTIFIER` names the process in the journal; text has none.
     """
     if level not in LEVELS:
@@ -91,7 +91,7 @@ def _handler(format: str, stream: TextIO, fields: dict[str, str]) -> logging.Han
 
 
 def _is_journal(descriptor: int) -> bool:
-    """Whether systemd connected it to the journal; a child inherits the variable, but not always the descriptor."""
+    """Return whether `descriptor` is the journal; a child may have the variable, but another stderr."""
     try:
         status = os.fstat(descriptor)
     except OSError:
@@ -100,9 +100,9 @@ def _is_journal(descriptor: int) -> bool:
 
 
 def notice(reason: str, *, message_id: str, socket_path: str = SOCKET, **fields: object) -> None:
-    """Say why the process ends, as an error: in the journal, and on a stderr that does not lead there.
+    """Log the reason of the process's end as an error: in the journal, and on a stderr that is not the journal.
 
-    Needs no configuration before.
+    Works without `configure`.
     """
     if not _is_journal(_STDERR):
         _to_stderr(3, reason)
@@ -118,8 +118,8 @@ def notice(reason: str, *, message_id: str, socket_path: str = SOCKET, **fields:
 class JournalHandler(logging.Handler):
     """Sends records by the journal's native protocol, with `fields` in each of them.
 
-    What a caller gives as `extra` becomes fields with upper-case names; one that has a name of ours, or of
-    `fields`, gets a `_` behind it.
+    A caller's `extra` becomes fields with upper-case names; `_` is added to a name that is reserved or in
+    `fields`.
     """
 
     def __init__(
@@ -127,15 +127,15 @@ class JournalHandler(logging.Handler):
     ) -> None:
         super().__init__()
         constant = list(_journal_names((fields or {}).items(), _JOURNAL_OWN))
-        self._taken = _JOURNAL_OWN | {name for name, _ in constant}
+        self._reserved = _JOURNAL_OWN | {name for name, _ in constant}
         self._constant = _encode([*([("SYSLOG_IDENTIFIER", identifier)] if identifier else []), *constant])
         self._path = path
         self._socket: socket.socket | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Send `record`, to the journal or to stderr."""
+        """Send `record` to the journal, or to stderr if that fails."""
         try:
-            fields = (*_journal_fields(record), *_journal_names(_extra(record), self._taken))
+            fields = (*_journal_fields(record), *_journal_names(_extra(record), self._reserved))
             data = _encode(islice(fields, _FIELDS_MAX)) + self._constant
             try:
                 self._socket = self._socket or _channel()
@@ -146,7 +146,7 @@ class JournalHandler(logging.Handler):
             _refused(record, error)
 
     def close(self) -> None:
-        """Close the socket; the next record opens it anew."""
+        """Close the socket; the next record opens it again."""
         channel, self._socket = self._socket, None
         if channel:
             channel.close()
@@ -161,7 +161,7 @@ class _LineHandler(logging.Handler):
         self._stream, self._line = stream, line
         try:
             self._prefixed = _is_journal(stream.fileno())
-        except (AttributeError, OSError, ValueError):  # it has no descriptor
+        except (AttributeError, OSError, ValueError):  # a stream without a descriptor
             self._prefixed = False
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -179,20 +179,20 @@ class _LineHandler(logging.Handler):
 
 
 def priority(level: int) -> int:
-    """The syslog priority of a numeric level."""
+    """Return the syslog priority of a numeric level."""
     return PRIORITY[_nearest(level)]
 
 
 @lru_cache(64)
 def _nearest(level: int) -> int:
-    return max((known for known in PRIORITY if known <= level), default=TRACE)
+    return max((standard for standard in PRIORITY if standard <= level), default=TRACE)
 
 
-# What a record says
+# The parts of a record
 
 
 def text_of(value: object) -> str:
-    """Return the text of anything; what an app's `__str__` raises must not end the one who logs it."""
+    """Return the text of a value; an error of its `__str__` must not reach the code that logs it."""
     try:
         return str(value)
     except Exception:
@@ -207,7 +207,7 @@ def _message(record: logging.LogRecord) -> str:
 
 
 def _summary(error: BaseException) -> str:
-    """The line that a traceback ends with, `ValueError: x`, without what follows in a longer text."""
+    """Return the last line of a traceback, `ValueError: x`, with the first line of the error's text only."""
     kind = type(error)
     name = (
         kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
@@ -230,7 +230,7 @@ def _traceback(record: logging.LogRecord) -> str:
 
 
 def _extra(record: logging.LogRecord) -> Iterator[tuple[str, object]]:
-    trace_id = getattr(record, "trace_id", None)  # a record factory may keep it in its class
+    trace_id = getattr(record, "trace_id", None)  # getattr: a record factory may set it on its class
     if trace_id:
         yield "trace_id", trace_id
     for key, value in list(record.__dict__.items()):
@@ -259,16 +259,16 @@ def _journal_fields(record: logging.LogRecord) -> Iterator[tuple[str, object]]:
         yield "STACK", record.stack_info
 
 
-def _journal_names(fields: Iterable[tuple[str, object]], taken: Container[str]) -> Iterator[tuple[str, object]]:
+def _journal_names(fields: Iterable[tuple[str, object]], reserved: Container[str]) -> Iterator[tuple[str, object]]:
     for key, value in fields:
         name = _journal_name(key)
         if name:
-            yield (f"{name}_" if name in taken else name), value
+            yield (f"{name}_" if name in reserved else name), value
 
 
 @lru_cache(256)
 def _journal_name(key: str) -> str:
-    """`user-id` as journald accepts it, `USER_ID`: ASCII, a letter first; empty when nothing is left."""
+    """Return a name that journald accepts, `USER_ID` for `user-id`: ASCII, a letter first; maybe empty."""
     return re.sub("[^A-Z0-9_]", "_", key.upper()).lstrip("_0123456789")[:_NAME_MAX]
 
 
@@ -289,7 +289,7 @@ def _channel() -> socket.socket:
 
 def _send(channel: socket.socket, path: str, data: bytes) -> None:
     try:
-        # Not connected once and for all: the journal's socket may be another one after an upgrade.
+        # No connect(): after an upgrade the journal's socket may be another one.
         channel.sendto(data, path)
     except OSError as error:
         if error.errno not in (errno.EMSGSIZE, errno.ENOBUFS):
@@ -298,7 +298,7 @@ def _send(channel: socket.socket, path: str, data: bytes) -> None:
 
 
 def _send_file(channel: socket.socket, path: str, data: bytes) -> None:
-    """Send what is too large for a datagram, in a file that nobody can change any more."""
+    """Send data that is too large for a datagram, as a sealed memory file."""
     import fcntl
 
     descriptor = os.memfd_create("journal-entry", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
@@ -315,7 +315,7 @@ def _send_file(channel: socket.socket, path: str, data: bytes) -> None:
 
 
 def _lines(record: logging.LogRecord) -> str:
-    """`logger: message` and, indented, the lines that follow in the message and the traceback."""
+    """Return `logger: message`, with the further lines of message and traceback indented."""
     parts = (f"{record.name}: {_message(record)}", _traceback(record), record.stack_info)
     return _escaped("\n".join(part for part in parts if part)).replace("\n", "\n  ")
 
@@ -348,16 +348,16 @@ def _timestamp(seconds: float) -> str:
 
 
 def _json(entry: dict[str, object]) -> str:
-    """One line of ASCII; a value that JSON does not have is its text."""
+    """Return one line of ASCII; a value that JSON does not have becomes its text."""
     import json
 
     try:
         line = json.dumps(entry, default=text_of, allow_nan=False)
-    except Exception:  # not a number, a loop, a key that is no text
+    except Exception:  # NaN, a loop, or a key that is not text
         line = json.dumps({key: text_of(value) for key, value in entry.items()})
     if "\\ud" not in line:
         return line
-    # Perhaps half a surrogate pair, which strict parsers refuse.
+    # There may be half a surrogate pair, which strict parsers refuse.
     raw = json.dumps(json.loads(line), ensure_ascii=False)
     return json.dumps(json.loads(_SURROGATE.sub(lambda half: f"\\\\u{ord(half[0]):04x}", raw)))
 
@@ -367,12 +367,12 @@ def _escaped(text: str) -> str:
 
 
 def _prefixed(priority: int, text: str) -> str:
-    """With the mark that sd-daemon(3) has for the priority of a line."""
+    """Return the text with the priority of sd-daemon(3) before each line."""
     return "\n".join(f"<{priority}>{line}" for line in text.split("\n"))
 
 
 def _to_stderr(priority: int, text: str) -> None:
-    """Write what stderr takes without waiting: when the journal is stuck, so is a stderr that leads there."""
+    """Write as much as stderr takes without blocking: a stderr that is the journal may be stuck too."""
     import select
 
     room = select.poll()

@@ -1,6 +1,6 @@
-"""Counts and times of a process, rendered in Prometheus' text format 0.0.4.
+"""Metrics of a process, rendered in Prometheus' text format 0.0.4.
 
-Made for one thread, the event loop's: increments from several threads at once may get lost.
+For one thread, that of the event loop: concurrent increments from several threads may get lost.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 MAX_SERIES = 1000
 """Label sets of one metric, the last of which is `other`."""
 VALUE_MAX = 200
-"""Characters of a label's value; the rest is cut off."""
+"""Longest value of a label, in characters; the rest is cut off."""
 OTHER = "other"
 
 DEFAULT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""Upper bounds in seconds: those of Prometheus' clients, and two below for calls inside one host."""
+"""Upper bounds in seconds: those of Prometheus' clients, and two smaller ones for calls inside one host."""
 
 
 class Metric:
-    """What all kinds share: a name, a line of help, and one series for each set of label values.
+    """A metric of any kind: a name, a line of help, and one series for each set of label values.
 
-    Cardinality must not grow with what clients send: beyond MAX_SERIES a new label set is counted under the
-    label values `other`. Names that Prometheus does not accept are a ValueError.
+    Clients must not be able to create series without limit: beyond MAX_SERIES a new label set is counted under
+    the label values `other`. Raises ValueError for a name that Prometheus does not accept.
     """
 
     kind = ""
@@ -43,14 +43,14 @@ class Metric:
     def __init__(self, name: str, help: str, labels: tuple[str, ...] = ()) -> None:
         _check_names(name, labels)
         self.name, self.help, self.labels = name, help, tuple(labels)
-        # Label values in the form they are rendered in, to the numbers of the series.
+        # From label values, as they are rendered, to the numbers of the series.
         self._series: dict[tuple[object, ...], list[float]] = {}
 
     def _new(self) -> list[float]:
         return [0.0]
 
     def _add(self, values: tuple[object, ...]) -> list[float]:
-        """The numbers of the series of `values`, which `_series` does not have under exactly these."""
+        """Return the numbers of the series of `values`, for which `_series` has no key in this form."""
         if len(values) != len(self.labels):
             raise ValueError(f"{self.name} has {len(self.labels)} labels, not {len(values)}")
         key: tuple[object, ...] = tuple(_clean(str(value))[:VALUE_MAX] for value in values)
@@ -59,7 +59,7 @@ class Metric:
         return self._series.setdefault(key, self._new())
 
     def names(self) -> set[str]:
-        """The names of its samples, and its own."""
+        """Return its own name and the names of its samples."""
         return {self.name}
 
     def render(self) -> Iterator[str]:
@@ -136,7 +136,7 @@ class Gauge(_Scalar):
 
 
 class Histogram(Metric):
-    """How many observations there were up to each of some bounds, and their sum."""
+    """The numbers of observations up to each of several bounds, and the sum of the observations."""
 
     kind = "histogram"
 
@@ -154,7 +154,7 @@ class Histogram(Metric):
             self._series[()] = self._new()
 
     def _new(self) -> list[float]:
-        """For each bound those above the one before, then those above all, then the sum."""
+        """Return zeros: a count for each bucket, the last without an upper bound, and the sum."""
         return [*([0] * (len(self._bounds) + 1)), 0.0]
 
     def observe(self, seconds: float, *label_values: object) -> None:
@@ -164,7 +164,7 @@ class Histogram(Metric):
         numbers[-1] += seconds
 
     def names(self) -> set[str]:
-        """The names of its samples, and its own."""
+        """Return its own name and the names of its samples."""
         return {self.name, *(f"{self.name}_{part}" for part in ("bucket", "sum", "count"))}
 
     def _samples(self, pairs: list[str], numbers: list[float]) -> Iterator[str]:
@@ -177,7 +177,7 @@ class Histogram(Metric):
 
 
 class Registry:
-    """The metrics of a process, in the order they were made in; a name taken is a ValueError."""
+    """The metrics of a process, in order of creation; a second metric of the same name is a ValueError."""
 
     def __init__(self) -> None:
         self._metrics: list[Metric] = []
@@ -202,23 +202,23 @@ class Registry:
         return self._add(Histogram(name, help, labels, buckets))
 
     def _add(self, metric: M) -> M:
-        if taken := self._names & metric.names():
-            raise ValueError(f"cannot add the metric {metric.name}: {min(taken)} is there already")
+        if conflicts := self._names & metric.names():
+            raise ValueError(f"cannot add the metric {metric.name}: {min(conflicts)} is there already")
         self._names |= metric.names()
         self._metrics.append(metric)
         return metric
 
     def render(self) -> str:
-        """All metrics as text."""
+        """Return all metrics as text."""
         return "".join(f"{line}\n" for metric in self._metrics for line in metric.render())
 
 
 def process_metrics(registry: Registry) -> None:
-    """Add what Prometheus' clients say of their process."""
+    """Add the standard process metrics of Prometheus' clients."""
     registry.counter("process_cpu_seconds_total", "CPU time, user and system.", value=time.process_time)
     registry.gauge("process_resident_memory_bytes", "Resident memory.", value=_resident_bytes)
     registry.gauge("process_open_fds", "Open file descriptors.", value=_open_descriptors)
-    # Counted from now, so the clock being set would move it.
+    # Computed once: the value would change when the clock is set.
     started = cache(_start_seconds)
     registry.gauge("process_start_time_seconds", "Start time, in seconds since 1970.", value=started)
 
@@ -229,12 +229,12 @@ def _resident_bytes() -> int:
 
 def _open_descriptors() -> int:
     with os.scandir("/proc/self/fd") as entries:
-        return sum(1 for _ in entries) - 1  # less the one that lists them
+        return sum(1 for _ in entries) - 1  # without the descriptor of this listing
 
 
 def _start_seconds() -> float:
-    # The name of the program is in parentheses, and may hold some; the start is field 22, see proc_pid_stat(5).
-    # /proc/stat, which has the time of the boot, is hidden by ProcSubset=pid.
+    # The program's name is in parentheses, and may have parentheses itself; the start is field 22, see
+    # proc_pid_stat(5). /proc/stat, which has the time of the boot, is hidden by ProcSubset=pid.
     ticks = int(_proc("stat").rpartition(")")[2].split()[19])
     booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
     return round(booted + ticks / os.sysconf("SC_CLK_TCK"), 2)
@@ -262,7 +262,7 @@ def _is_name(text: str) -> bool:
 
 
 def _clean(text: str) -> str:
-    """Without half surrogate pairs: one of them would make the whole page impossible to encode."""
+    """Return the text without half surrogate pairs, which cannot be encoded."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 

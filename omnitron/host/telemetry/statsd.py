@@ -1,7 +1,7 @@
-"""Sends the metrics of a process as StatsD packets: what has been counted since the last, and what is now.
+"""Sends the metrics of a process as StatsD packets: the increase of each counter, the value of each gauge.
 
 The format is that of Etsy's StatsD: `NAME:VALUE|c` and `NAME:VALUE|g`, several lines in a packet. It has no labels:
-their values are parts of the name.
+their values become parts of the name.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import socket
 from omnitron.host.telemetry.metrics import Registry
 
 HOST, PORT = "STATSD_HOST", "STATSD_PORT"
-"""Variables that say where to; 127.0.0.1 and 8125 without them."""
+"""Variables with the address of the server; 127.0.0.1 and 8125 by default."""
 PACKET = 1432
 """Bytes of payload that fit into an Ethernet frame."""
 SAMPLE = re.compile(r"([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)")
@@ -24,10 +24,10 @@ log = logging.getLogger(__name__)
 
 
 async def send(registry: Registry, prefix: str, interval_s: float) -> None:
-    """Send a round of packets each interval, until cancelled. What is lost on the way is lost: it is UDP."""
+    """Send a round of packets each interval, until cancelled. Over UDP: packets may get lost."""
     address = os.environ.get(HOST, "127.0.0.1"), int(os.environ.get(PORT, "8125"))
     before: dict[str, float] = {}
-    said = False
+    is_reported = False
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         sender.setblocking(False)
         while True:
@@ -37,13 +37,13 @@ async def send(registry: Registry, prefix: str, interval_s: float) -> None:
                 try:
                     sender.sendto(packet, address)
                 except OSError as error:
-                    if not said:
+                    if not is_reported:
                         log.warning("cannot send metrics to %s:%s: %s", *address, error.strerror or error)
-                    said = True
+                    is_reported = True
 
 
 def changes(text: str, prefix: str, before: dict[str, float]) -> tuple[list[str], dict[str, float]]:
-    """Return the lines for what Prometheus' text format says, and the counts to compare the next one with."""
+    """Return the lines for a text in Prometheus' format, and the counts to compare the next text with."""
     lines: list[str] = []
     counts: dict[str, float] = {}
     kinds: dict[str, str] = {}
@@ -55,7 +55,7 @@ def changes(text: str, prefix: str, before: dict[str, float]) -> tuple[list[str]
             name, labels, value = sample[1], sample[2] or "", float(sample[3])
             kind = kinds.get(name) or kinds.get(name.rpartition("_")[0], "gauge")
             if name.endswith("_bucket"):
-                continue  # StatsD keeps no histograms: count and sum are told
+                continue  # StatsD has no histograms: only count and sum are sent
             key = ".".join(_part(part) for part in (*prefix.split("."), name, *VALUE.findall(labels)))
             if kind == "gauge":
                 lines.append(f"{key}:{value:g}|g")
@@ -67,14 +67,14 @@ def changes(text: str, prefix: str, before: dict[str, float]) -> tuple[list[str]
 
 
 def packets(lines: list[str]) -> list[bytes]:
-    """Return the lines in packets of a size that no network cuts into pieces."""
-    found: list[bytes] = []
+    """Return the lines in packets that fit into an Ethernet frame."""
+    parts: list[bytes] = []
     for line in (line.encode() for line in lines):
-        if found and len(found[-1]) + 1 + len(line) <= PACKET:
-            found[-1] += b"\n" + line
+        if parts and len(parts[-1]) + 1 + len(line) <= PACKET:
+            parts[-1] += b"\n" + line
         else:
-            found.append(line)
-    return found
+            parts.append(line)
+    return parts
 
 
 def _part(text: str) -> str:

@@ -18,7 +18,7 @@ from omnitron.host.spec import Tracing as Settings
 
 
 class TracingError(OmnitronError):
-    """A process that is to be traced and cannot be."""
+    """Tracing that is configured and cannot work."""
 
 
 try:
@@ -57,9 +57,9 @@ except ImportError as missing:
 log = logging.getLogger(__name__)
 
 FLUSH_S = 2.0
-"""How long the end of a process may wait for its last spans to be sent."""
+"""Longest time at the end of a process to send its last spans."""
 SELDOM_S = 60.0
-"""Pause between two complaints about a collector."""
+"""Pause between two log messages about a collector."""
 LONGEST_PATH = 200
 """Characters of a request's path in its span."""
 
@@ -72,50 +72,50 @@ Attributes = Mapping[str, str | int]
 def configure(
     settings: Settings, *, service: str, version: str | None, stack: str, process: str, instance: int | None
 ) -> Tracing:
-    """Return the tracing of a process, which has begun to export; raises TracingError.
+    """Return the tracing of a process, with its exporter started; raises TracingError.
 
-    Where to is said by the standard variables OTEL_EXPORTER_OTLP_*, how often by OTEL_BSP_*.
+    The standard variables OTEL_EXPORTER_OTLP_* name the collector, OTEL_BSP_* the intervals.
     """
-    who = {
+    attributes = {
         "service.name": service,
         "service.namespace": stack,
         "service.instance.id": f"{socket.gethostname()}/{process}" + (f"@{instance}" if instance else ""),
         **({"service.version": version} if version else {}),
     }
     try:
-        # The process ends it itself: the SDK's own way out would wait for as long as it takes.
-        provider = TracerProvider(sampler(settings.sampler), Resource.create(who), shutdown_on_exit=False)
+        # The process shuts it down itself: the SDK's exit handler would wait without a limit.
+        provider = TracerProvider(sampler(settings.sampler), Resource.create(attributes), shutdown_on_exit=False)
         exporter = OTLPSpanExporter()
         provider.add_span_processor(BatchSpanProcessor(exporter))
     except (ValueError, OSError) as error:
         raise TracingError(
-            f"cannot export traces: {error}", hint="see the variables OTEL_* of its environment"
+            f"cannot export traces: {error}", hint="check the variables OTEL_* in its environment"
         ) from error
     logging.getLogger(type(exporter).__module__).addFilter(_SELDOM)
     return Tracing(provider, Jaeger() if settings.propagator == "jaeger" else TraceContextTextMapPropagator())
 
 
 def sampler(setting: str | None) -> Sampler | None:
-    """Return what decides which traces are kept, by its name as in OTEL_TRACES_SAMPLER, with `:ratio` where it has one.
+    """Return the sampler with a name as in OTEL_TRACES_SAMPLER, with `:ratio` where it has one.
 
-    None leaves it to the SDK: to that variable, and else everything that the caller does not want left out.
+    None leaves the choice to the SDK: by that variable, else every trace that the caller samples.
     """
     if setting is None:
         return None
     base = setting.removeprefix("parentbased_")
     name, _, ratio = base.partition(":")
     try:
-        kept = TraceIdRatioBased(float(ratio)) if name == "traceidratio" else ALWAYS[base]
+        base_sampler = TraceIdRatioBased(float(ratio)) if name == "traceidratio" else ALWAYS[base]
     except (KeyError, ValueError):
         raise TracingError(f"cannot trace: there is no sampler {setting!r}") from None
-    return kept if base == setting else ParentBased(kept)
+    return base_sampler if base == setting else ParentBased(base_sampler)
 
 
 class Tracing:
     """Makes the spans of one process."""
 
     def __init__(self, provider: TracerProvider, propagator: TextMapPropagator) -> None:
-        """Take where spans go, and how a trace is carried on in HTTP headers."""
+        """Take the destination of spans, and the format of trace contexts in HTTP headers."""
         self._provider = provider
         self._propagator = propagator
         self._tracer = provider.get_tracer("omnitron")
@@ -126,15 +126,15 @@ class Tracing:
         set_global_textmap(self._propagator)
 
     def parent(self, headers: Headers) -> str | None:
-        """Return the W3C trace context of who sent these headers, None where they tell of none."""
+        """Return the W3C trace context in these headers, None without one."""
         return _traceparent(get_current_span(self._propagator.extract(headers, Context(), _FROM_HEADERS)))
 
     def server_span(self, name: str, parent: str | None, attributes: Attributes) -> Span:
-        """Return a span for what is served here: a part of `parent` (a well-formed trace context) or of nothing."""
+        """Return a span for a call served here, as a child of `parent` (a well-formed trace context) or as a root."""
         return Span(self._tracer.start_span(name, _context_of(parent), SpanKind.SERVER, attributes), parent)
 
     def client_span(self, name: str, attributes: Attributes) -> Span:
-        """Return a span for what another process is asked for: a part of what is being served here."""
+        """Return a span for a call to another process, as a child of the current span."""
         return Span(self._tracer.start_span(name, None, SpanKind.CLIENT, attributes))
 
     def serving(self, method: str, parent: str | None) -> Span:
@@ -151,8 +151,8 @@ class Tracing:
         return self.server_span(method, self.parent(headers), about)
 
     async def shutdown(self, timeout_s: float = FLUSH_S) -> None:
-        """Export what is left, and end; what takes longer than the time is lost."""
-        # Not in the loop's executor, which the end of the loop would wait for.
+        """Export the remaining spans; those that are not sent within the time are lost."""
+        # Not in the loop's executor: asyncio.run would wait for its end without a limit.
         thread = threading.Thread(target=self._provider.shutdown, name="last-spans", daemon=True)
         thread.start()
         until = time.monotonic() + timeout_s
@@ -164,22 +164,22 @@ class Tracing:
 
 
 class Span:
-    """One span, which lasts as long as its `with` block, and is the current one meanwhile."""
+    """One span, which lasts as long as its `with` block, and is the current span inside it."""
 
     __slots__ = ("_span", "_token", "traceparent")
 
     def __init__(self, span: Any, parent: str | None = None) -> None:
-        """Take a span of OpenTelemetry's that has begun, and what it is part of."""
+        """Take a started span of OpenTelemetry's, and its parent."""
         self._span = span
         self.traceparent = _traceparent(span) or parent
-        """Its W3C trace context; its parent's where OTEL_SDK_DISABLED says that there shall be no spans."""
+        """Its W3C trace context; that of its parent where OTEL_SDK_DISABLED switches spans off."""
 
     def __enter__(self) -> Span:
         self._token = attach(set_span_in_context(self._span))
         return self
 
     def answered(self, method: str, route: str | None, status: int) -> None:
-        """Say how an HTTP request ended: its route's pattern, if it has one, and the response's status, 0 for none."""
+        """Record the end of an HTTP request: the pattern of its route, if any, and the status, 0 without a response."""
         if route:
             self._span.update_name(f"{method} {route}")
             self._span.set_attribute("http.route", route)
@@ -210,7 +210,7 @@ def _traceparent(span: Any) -> str | None:
 
 
 def _context_of(parent: str | None) -> Context:
-    """Return the context of a W3C trace context: the current one, where that is of the same span."""
+    """Return the context for a W3C trace context: the current context if that is the same span."""
     if parent is None:
         return Context()
     trace_id, span_id, flags = int(parent[3:35], 16), int(parent[36:52], 16), int(parent[53:55], 16)
@@ -234,7 +234,7 @@ _FROM_HEADERS = _FromHeaders()
 
 
 class Jaeger(TextMapPropagator):
-    """Carries a trace on as Jaeger's own clients do, in the header `uber-trace-id`; no baggage."""
+    """The format of Jaeger's own clients: the header `uber-trace-id`, without baggage."""
 
     HEADER = "uber-trace-id"
     FORM = re.compile(r"([0-9a-f]{1,32}):([0-9a-f]{1,16}):[0-9a-f]{1,16}:([0-9a-f]{1,2})", re.IGNORECASE)
@@ -242,20 +242,20 @@ class Jaeger(TextMapPropagator):
     def extract(
         self, carrier: CarrierT, context: Context | None = None, getter: Getter[CarrierT] = default_getter
     ) -> Context:
-        """Return `context` with the caller's span."""
+        """Return `context` with the span of the caller."""
         context = Context() if context is None else context
-        found = self.FORM.fullmatch("".join(getter.get(carrier, self.HEADER) or ()).replace("%3A", ":"))
-        if found is None:
+        match = self.FORM.fullmatch("".join(getter.get(carrier, self.HEADER) or ()).replace("%3A", ":"))
+        if match is None:
             return context
-        # The second bit, for debugging, means that the trace is to be kept too.
-        flags = TraceFlags(TraceFlags.SAMPLED if int(found[3], 16) & 3 else TraceFlags.DEFAULT)
-        caller = SpanContext(int(found[1], 16), int(found[2], 16), is_remote=True, trace_flags=flags)
+        # The second bit (debug) means "sampled" too.
+        flags = TraceFlags(TraceFlags.SAMPLED if int(match[3], 16) & 3 else TraceFlags.DEFAULT)
+        caller = SpanContext(int(match[1], 16), int(match[2], 16), is_remote=True, trace_flags=flags)
         return set_span_in_context(NonRecordingSpan(caller), context) if caller.is_valid else context
 
     def inject(
         self, carrier: CarrierT, context: Context | None = None, setter: Setter[CarrierT] = default_setter
     ) -> None:
-        """Put the current span into headers."""
+        """Write the current span into headers."""
         here = get_current_span(context).get_span_context()
         if here.is_valid:
             sampled = int(here.trace_flags.sampled)
@@ -263,12 +263,12 @@ class Jaeger(TextMapPropagator):
 
     @property
     def fields(self) -> set[str]:
-        """Which headers it writes."""
+        """The headers that it writes."""
         return {self.HEADER}
 
 
 class _Seldom(logging.Filter):
-    """Lets a message through now and then: a collector that is down must not fill the journal."""
+    """Passes one message in SELDOM_S seconds: a collector that is down must not fill the journal."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Accepts connections on a listening socket that systemd holds, and that other instances share."""
+"""Accepts connections on a listening socket that systemd owns, and that other instances share."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from collections.abc import Callable
 log = logging.getLogger(__name__)
 
 REST_S = 0.001
-"""Pause after a connection, so that another instance takes the next: without it one of four got half more."""
+"""Pause after a connection, so that another instance accepts the next; without it, one of four got 50 % more."""
 PAUSE_S = 0.5
 """Pause after a failure, such as too many open files."""
 PATIENCE = 8
-"""Rests after which something still waited, until one connection more is taken at a time: nobody else takes them."""
+"""Pauses with a connection still waiting, until one more is accepted at a time: no other instance is free."""
 
 
 class Acceptor:
-    """Takes one connection at a time, so that instances that wait on the same socket each get a share.
+    """Accepts one connection at a time, so that the instances on a shared socket each get a share.
 
-    asyncio's own server takes all that wait at once, and calls listen() on a socket that is not its own.
+    asyncio's own server accepts all waiting connections at once, and calls listen() on a socket of systemd's.
     """
 
     def __init__(self, listening: socket.socket, protocol: Callable[[], asyncio.BaseProtocol]) -> None:
@@ -30,7 +30,7 @@ class Acceptor:
         self._next: asyncio.TimerHandle | None = None
         self._busy = 0
         self.is_accepting = False
-        """False while it has not begun, has ended, or pauses after a failure."""
+        """False before the start, after the stop, and during the pause after a failure."""
 
     def start(self) -> None:
         """Begin to accept."""
@@ -39,7 +39,7 @@ class Acceptor:
         self._resume()
 
     def stop(self) -> None:
-        """Accept no more; the socket stays open, and what waits on it is another's to take."""
+        """Accept no more; the socket stays open, and other instances accept the waiting connections."""
         if self._next:
             self._next.cancel()
         if self.is_accepting:
@@ -47,7 +47,7 @@ class Acceptor:
             self._loop.remove_reader(self._socket)
 
     async def settle(self) -> None:
-        """Wait until what was accepted has its protocol."""
+        """Wait until every accepted connection has its protocol."""
         if self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -60,7 +60,7 @@ class Acceptor:
             for _ in range(1 + self._busy // PATIENCE):
                 self._take(self._socket.accept()[0])
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-            self._busy //= 2  # another instance was quicker, or the client has gone
+            self._busy //= 2  # another instance was faster, or the client has left
         except OSError as error:
             log.error("cannot accept a connection: %s; trying again in %s s", error.strerror, PAUSE_S)
             self.stop()
@@ -79,8 +79,8 @@ class Acceptor:
     async def _begin(self, connection: socket.socket) -> None:
         try:
             if connection.family != socket.AF_UNIX:
-                # asyncio sees to it only for sockets that were made with the protocol's number.
+                # asyncio sets it only on sockets whose protocol number is set.
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await self._loop.connect_accepted_socket(self._protocol, connection)
         except OSError:
-            connection.close()  # it has gone already
+            connection.close()  # the client has left

@@ -1,4 +1,4 @@
-"""HTTP on an inherited socket: uvicorn's protocol, with limits for clients, and an end that loses no request."""
+"""HTTP on an inherited socket: uvicorn's protocol, with limits for clients, and a drain that loses no request."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from uvicorn.server import ServerState
 from omnitron.host.transports.acceptor import Acceptor
 
 LONGEST_HEAD = 64 << 10
-"""Bytes of a request's line and headers; of anything else, too, that is no byte of its body."""
+"""Longest head of a request, in bytes; chunk headers and trailers count too."""
 READ_AT_ONCE = 8 << 10
-"""Bytes that are read at once, and so a limit to how many requests can be waiting in a pipeline."""
+"""Bytes that are read at once; this also limits the requests that wait in a pipeline."""
 JOINED = 64 << 10
-"""Bytes of a response's body that are worth a copy for leaving with its head."""
+"""A body smaller than this is copied behind the response's head, to send both in one write."""
 TICK_S = 1.0
 GRACE_S = 2.0
-"""How long an idle connection is kept while draining: a request that is on its way to it is still answered."""
+"""Time that an idle connection stays open while draining: a request may be on its way."""
 LINGER_S = 2.0
-"""How long a client that is still sending may take to read why its connection ends."""
+"""Time for a client that is still sending to read the last response."""
 
 CLOSE = (b"connection", b"close")
 BAD = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
@@ -61,7 +61,7 @@ class HttpServer:
             ws_ping_timeout=timeout,
             lifespan="off",
             log_config=None,
-            # It would tell what the application tells, and all that clients do wrong: they could fill the journal.
+            # uvicorn repeats the application's errors, and logs mistakes of clients, which could fill the journal.
             log_level="critical",
             access_log=False,
             proxy_headers=False,
@@ -72,22 +72,22 @@ class HttpServer:
         self.keep_alive_s = keep_alive_s
         self.headers_s = headers_s
         self.draining = False
-        """Set while the process ends: every response then closes its connection."""
+        """True while the process stops: every response then closes its connection."""
         self.buffer = memoryview(bytearray(READ_AT_ONCE))
         self.context = contextvars.copy_context()
-        """What every request starts from."""
+        """The context in which every request starts."""
         self._acceptor = Acceptor(listening, lambda: _Protocol(self))
         self._ticker: asyncio.Task[None] | None = None
         self._unread: dict[Any, tuple[int, float]] = {}
-        """Bytes that the client of a connection has not read, and since when they have not become fewer."""
+        """For each connection the bytes that its client has not read, and the time since they did not decrease."""
 
     @property
     def is_accepting(self) -> bool:
-        """Whether new connections are taken."""
+        """Return whether new connections are accepted."""
         return self._acceptor.is_accepting
 
     def stop(self) -> None:
-        """Accept no more; what is connected is served on."""
+        """Accept no more; open connections are still served."""
         self._acceptor.stop()
 
     def start(self) -> None:
@@ -122,8 +122,8 @@ class HttpServer:
     async def drain(self, deadline: float) -> None:
         """Accept no more, let every request finish until `deadline` (monotonic), and close everything.
 
-        A connection that is idle is closed after a grace: its client may be sending at this moment. WebSockets
-        are the application's to close.
+        An idle connection is closed after GRACE_S: its client may just be sending a request. The application
+        closes its WebSockets itself.
         """
         self.stop()
         await self._acceptor.settle()
@@ -152,7 +152,7 @@ class HttpServer:
 class _Protocol(HttpToolsProtocol, asyncio.BufferedProtocol):
     """One connection.
 
-    At any time either the client owes something, and `_due` says until when, or the application does.
+    `_due` is the time until which the client must send something; None while the application has to act.
     """
 
     def __init__(self, host: HttpServer) -> None:
@@ -160,11 +160,11 @@ class _Protocol(HttpToolsProtocol, asyncio.BufferedProtocol):
         self._host = host
         self._due: float | None = time.monotonic() + host.headers_s
         self._idle = False
-        """Between two requests."""
+        """True between two requests."""
         self._overhead = 0
-        """Bytes since the last that was of a body: of a head, mostly."""
+        """Bytes since the last byte of a body: mostly those of a head."""
         self._ended = False
-        """Nothing more is served; what still comes is thrown away."""
+        """True when nothing more is served; further data is discarded."""
         self._has_whole_message = False
         self._data = b""
 
@@ -190,17 +190,17 @@ class _Protocol(HttpToolsProtocol, asyncio.BufferedProtocol):
         if self._overhead > LONGEST_HEAD:
             self._end(TOO_LARGE)
 
-    # --- what the parser has found ---
+    # --- calls of the parser ---
 
     def on_message_begin(self) -> None:
         self._has_whole_message = False
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        if self._asks_in_vain():
+        if self._is_unsupported_upgrade():
             return
         before = self.cycle
-        # Otherwise it may start in the context of an earlier request on this connection.
+        # Without `run` it could start in the context of an earlier request on this connection.
         self._host.context.run(super().on_headers_complete)
         self._due, self._overhead = None, 0
         if self.cycle is not before:
@@ -213,19 +213,19 @@ class _Protocol(HttpToolsProtocol, asyncio.BufferedProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        if self._asks_in_vain():
+        if self._is_unsupported_upgrade():
             return
         self._has_whole_message, self._overhead = True, 0
         super().on_message_complete()
         if self.cycle and self.cycle.response_complete:
             self._rest()
 
-    def _asks_in_vain(self) -> bool:
-        """Whether the request asks for a protocol that is not spoken here; the parser passes over its body."""
+    def _is_unsupported_upgrade(self) -> bool:
+        """Return whether the request asks for an unsupported protocol; the parser then skips its body."""
         return bool(self.parser.should_upgrade()) and not self._should_upgrade()
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Begin anew, as if the client had not asked (RFC 9110, 7.8): Java's asks for HTTP/2 in its first request."""
+        """Parse again without the upgrade (RFC 9110, 7.8): Java's client asks for HTTP/2 in its first request."""
         method, upgrade = self.parser.get_method(), sys.exc_info()[1]
         if method == b"CONNECT" or not isinstance(upgrade, httptools.HttpParserUpgrade):
             self._end(BAD)
@@ -241,7 +241,7 @@ class _Protocol(HttpToolsProtocol, asyncio.BufferedProtocol):
     def send_400_response(self, msg: str) -> None:
         self._end(BAD)
 
-    # --- how it goes on ---
+    # --- the end of a response and of the connection ---
 
     def on_response_complete(self) -> None:
         if self.pipeline:
@@ -260,7 +260,7 @@ class _Protocol(HttpToolsProtocol, asyncio.BufferedProtocol):
         self._due = time.monotonic() + self._host.keep_alive_s
 
     def end_if_slow(self, now: float) -> None:
-        """Close the connection if its client has let the time pass that it had."""
+        """Close the connection if its client is too late."""
         if self._due is None or now < self._due:
             return
         if self._overhead:
@@ -269,10 +269,10 @@ class _Protocol(HttpToolsProtocol, asyncio.BufferedProtocol):
             self.transport.close()
 
     def close_after_response(self) -> None:
-        """Keep the connection no longer than for what it serves."""
+        """Close the connection after the current response."""
         if self.cycle and not self.cycle.response_complete:
             self.cycle.keep_alive = False
-            # Older uvicorns say it in the response only when the client has said it in the request.
+            # Older releases of uvicorn send `connection: close` only when the request has it.
             self.cycle.scope["headers"].append(CLOSE)  # type: ignore[attr-defined]
 
     def shutdown(self) -> None:
@@ -282,7 +282,7 @@ class _Protocol(HttpToolsProtocol, asyncio.BufferedProtocol):
             self.close_after_response()
 
     def _end(self, answer: bytes) -> None:
-        """Serve nothing more: give the answer, if there is no other to give."""
+        """Serve nothing more; send `answer` unless another response has begun."""
         if self._ended or self.transport.is_closing():
             return
         cycle = self.cycle
@@ -302,7 +302,7 @@ class _Protocol(HttpToolsProtocol, asyncio.BufferedProtocol):
             self.close()
 
     def close(self) -> None:
-        """Close, but not at once if the client may be sending: it would never read what it was told."""
+        """Close, but not at once while the client may be sending: a reset could destroy the response."""
         if self._has_whole_message:
             self.transport.close()
             return
@@ -325,7 +325,7 @@ def _websocket_protocol() -> type[asyncio.Protocol]:
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
-            # Its head has come in one piece: where the library has not understood it, it never will.
+            # The whole head has arrived: if the library has not understood it, it never will.
             if not getattr(self, "handshake_initiated", True) and not self.transport.is_closing():
                 self.transport.write(BAD)
                 self.transport.close()
@@ -334,8 +334,8 @@ def _websocket_protocol() -> type[asyncio.Protocol]:
             if self.writable.is_set():
                 super().handle_ping()
             else:
-                # A client that pings and does not read gets one answer once it does (RFC 6455, 5.5.3). The first
-                # of the pings that came together finds the answers to all of them here, the others none.
+                # A client that sends pings and does not read gets one answer when it reads again (RFC 6455, 5.5.3).
+                # `data_to_send` returns the answers to all pings of one read at the first of them.
                 self._pong = self.conn.data_to_send()[-1:] or self._pong
 
         def resume_writing(self) -> None:
@@ -348,7 +348,7 @@ def _websocket_protocol() -> type[asyncio.Protocol]:
 
 
 class _Flow(FlowControl):
-    """Reads nothing more while requests wait: otherwise each answer would let many more in."""
+    """Flow control that reads nothing while requests wait: else each response would let many more in."""
 
     def __init__(self, transport: asyncio.Transport, protocol: _Protocol) -> None:
         super().__init__(transport)
@@ -360,7 +360,7 @@ class _Flow(FlowControl):
 
 
 class _Writer:
-    """What a response is written to; its head waits for its body, so that both leave together."""
+    """The writer of a response; the head waits for the body, so that both are sent together."""
 
     __slots__ = ("_head", "_holds", "_protocol")
 

@@ -1,4 +1,4 @@
-"""What a process listens on: its own Unix socket, the exposed one, HTTP and WebSocket."""
+"""The listeners of a process: its own Unix socket, the exposed one, HTTP and WebSocket."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CONTROL = "control.sock"
 
 
 class Transports:
-    """Everything through which a process is reached."""
+    """All transports of a process."""
 
     def __init__(self, spec: Spec) -> None:
         """Take over what systemd holds for this process; nothing is served yet."""
@@ -56,7 +56,7 @@ class Transports:
         tracer: Tracing | None = None,
         verify: Verify | None = None,
     ) -> None:
-        """Begin to serve; `verify` is the app's own word on whose a token is, which wins over the definition's."""
+        """Begin to serve; `verify` is the app's own check of tokens, which overrides that of the definition."""
         self._tracer = tracer
         self._verify = verify
         around = hooks.around(self._spec.auth, loader)
@@ -73,13 +73,13 @@ class Transports:
         for server in self._servers:
             server.start()
 
-    def wrong(self) -> str | None:
-        """Say what is wrong with a transport, None when all of them answer."""
+    def problem(self) -> str | None:
+        """Return the problem of a transport, None when all accept connections."""
         closed = [server for server in self._servers if not server.is_accepting]
         return "it accepts no connections: too many files are open" if closed else None
 
     async def drain(self, timeout_s: float) -> None:
-        """Accept no more, finish what is in flight within the time, and close everything."""
+        """Accept no more, finish running calls within the time, and close everything."""
         deadline = time.monotonic() + timeout_s
         for server in self._servers:
             server.stop()
@@ -156,8 +156,8 @@ class Transports:
     ) -> None:
         limits = self._spec.http or Http(host, port)
         self._web.append(web)
-        held: list[socket.socket] = self._inherited.pop(kind, []) or [sockets.listen_tcp(host, port)]
-        for listening in held:
+        listeners: list[socket.socket] = self._inherited.pop(kind, []) or [sockets.listen_tcp(host, port)]
+        for listening in listeners:
             keep_alive_s, headers_s = limits.keep_alive_timeout / 1000, limits.headers_timeout / 1000
             self._http.append(server(web.app, listening, keep_alive_s=keep_alive_s, headers_s=headers_s, ping=ping))
 

@@ -1,4 +1,4 @@
-"""Events for the clients of a WebSocket: a service publishes to a topic, those who subscribed are told."""
+"""Topics for WebSocket clients: a service publishes an event, each subscriber gets it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Deliver = Callable[[bytes], None]
 
 
 class Hub:
-    """Topics and who wants to hear of them. Nothing is kept for a client that is not there."""
+    """Topics and their subscribers. Events are not stored for clients that are not connected."""
 
     def __init__(self) -> None:
         """Begin without topics."""
@@ -22,7 +22,7 @@ class Hub:
         self._clients: dict[object, set[str]] = {}
 
     def publish(self, topic: str, data: Any) -> int:
-        """Send `data` to every subscriber of `topic`; how many there are."""
+        """Send `data` to every subscriber of `topic`; return their number."""
         subscribers = self._topics.get(topic)
         if not subscribers:
             return 0
@@ -33,7 +33,7 @@ class Hub:
         return len(subscribers)
 
     def subscribe(self, client: object, topic: str, deliver: Deliver) -> None:
-        """Send what is published to `topic` to `deliver` too; raises ValueError beyond what one client may have."""
+        """Send what is published to `topic` to `deliver` too; raises ValueError beyond the limits of one client."""
         topics = self._clients.setdefault(client, set())
         if len(topic) > LONGEST_TOPIC or len(topics | {topic}) > TOPICS_PER_CLIENT:
             raise ValueError(f"a client has at most {TOPICS_PER_CLIENT} topics of {LONGEST_TOPIC} characters")

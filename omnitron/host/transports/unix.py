@@ -24,15 +24,15 @@ from omnitron.host.transports.acceptor import Acceptor
 log = logging.getLogger(__name__)
 
 AT_ONCE = 256
-"""Calls at once on one connection; beyond, nothing more is read from it until some are done."""
+"""Calls at once on one connection; at the limit, no more is read until one is done."""
 DRAINING = b'{"jsonrpc":"2.0","method":"rpc.draining"}\n'
-"""Tells a client to send what comes next over another connection."""
+"""Tells a client to send its next calls over another connection."""
 LINGER_S = 1.0
-"""How long a client may take to read why its connection ends."""
+"""Time for a client to read the last message before its connection closes."""
 
 
 class UnixServer:
-    """Serves a dispatcher on a listening socket, to those who may connect."""
+    """Serves a dispatcher on a listening socket, to permitted users."""
 
     def __init__(
         self,
@@ -42,13 +42,13 @@ class UnixServer:
         may_call: Callable[[int], bool],
         pages: Callable[[str], str | None] = lambda path: None,
     ) -> None:
-        """Take a listening socket; `may_call` judges the UID of a peer, `pages` gives texts to a `GET`."""
+        """Take a listening socket; `may_call` decides about the UID of a peer, `pages` returns the text for a `GET`."""
         self.dispatcher = dispatcher
         self.may_call = may_call
         self.pages = pages
         self.connections: set[_Connection] = set()
         self.context = contextvars.copy_context()
-        """What every call starts from."""
+        """The context in which every call starts."""
         self._acceptor = Acceptor(listening, lambda: _Connection(self))
 
     def start(self) -> None:
@@ -57,15 +57,15 @@ class UnixServer:
 
     @property
     def is_accepting(self) -> bool:
-        """Whether new connections are taken."""
+        """Return whether new connections are accepted."""
         return self._acceptor.is_accepting
 
     def stop(self) -> None:
-        """Accept no more; what is connected is served on."""
+        """Accept no more; open connections are still served."""
         self._acceptor.stop()
 
     async def drain(self, grace_s: float) -> None:
-        """Accept no more, let every client finish and leave, and close what is left after the grace."""
+        """Accept no more, let clients finish and leave, and close the remaining connections after the grace."""
         self.stop()
         await self._acceptor.settle()
         for connection in list(self.connections):
@@ -86,12 +86,12 @@ def peer_uid(connection: socket.socket) -> int:
 
 
 def only(users: frozenset[str]) -> Callable[[int], bool]:
-    """Return the judgement that root, this process's own user and `users` may call."""
+    """Return a check of UIDs that permits root, this process's own user and `users`."""
 
     def may_call(uid: int) -> bool:
         if uid in (0, os.geteuid()):
             return True
-        # Asked each time: a transient user has a UID only while its service runs.
+        # Looked up each time: a dynamic user has a UID only while its service runs.
         try:
             return pwd.getpwuid(uid).pw_name in users
         except KeyError:
@@ -112,9 +112,9 @@ class _Connection(asyncio.Protocol):
         """The first line of an HTTP request, until its headers are over."""
         self._is_writable = True
         self._eof = False
-        """The client sends no more."""
+        """True when the client sends no more."""
         self._ended = False
-        """Nothing more is served; what still comes is thrown away."""
+        """True when nothing more is served; further data is discarded."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -137,11 +137,11 @@ class _Connection(asyncio.Protocol):
 
     @property
     def _is_full(self) -> bool:
-        # A client that does not read its answers gets no more of its calls served.
+        # No more calls are served for a client that does not read its answers.
         return len(self._running) >= AT_ONCE or not self._is_writable
 
     def _take(self) -> None:
-        """Begin what has arrived, as much of it as may be served at once; the rest waits, here and in the socket."""
+        """Begin the calls that have arrived, up to the limit; the others wait in the buffer and the socket."""
         while not self._ended and not self._is_full:
             end = self._buffer.find(b"\n", self._searched)
             if end < 0:
@@ -169,7 +169,7 @@ class _Connection(asyncio.Protocol):
         elif line.startswith(b"GET "):
             self._page_line = line
         elif line and not line.isspace():
-            # A context of its own: this may run in that of a call that has just ended.
+            # A context of its own: the current one may be that of a call that has just ended.
             task = self._loop.create_task(self._serve(line), context=self._server.context.copy())
             self._running.add(task)
             task.add_done_callback(self._done)
@@ -198,7 +198,7 @@ class _Connection(asyncio.Protocol):
         self._take()
 
     def _send(self, answer: bytes) -> None:
-        # Answers that are ready in the same moment leave in one system call.
+        # Answers of the same iteration of the loop are sent in one system call.
         if not self._out:
             self._loop.call_soon(self._flush)
         self._out.append(answer)
@@ -223,7 +223,7 @@ class _Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         if self._ended:
             return False
-        # The client has said all it had to say, its last line perhaps without an end, and still wants its answers.
+        # The client sends no more, its last line may lack a newline, and it still waits for answers.
         self._eof = True
         self._buffer += b"\n\n"
         self._take()
@@ -235,7 +235,7 @@ class _Connection(asyncio.Protocol):
         self._end()
 
     def _end(self) -> None:
-        """Send what is ready, and close; not at once if the client may be sending, for then it would not read it."""
+        """Send the ready answers, and close, not at once while the client may be sending: a reset would lose them."""
         self._flush()
         self._ended = True
         self._buffer.clear()
@@ -249,7 +249,7 @@ class _Connection(asyncio.Protocol):
         self._loop.call_later(LINGER_S, self._transport.close)
 
     def ask_to_leave(self) -> None:
-        """Tell the client to use another connection from now on; what still comes over this one is served."""
+        """Tell the client to use another connection; calls that still arrive on this one are served."""
         if not self._ended and not self._transport.is_closing():
             self._transport.write(DRAINING)
 

@@ -30,7 +30,7 @@ CLOSE = (b"connection", b"close")
 VARY = (b"vary", b"Origin")
 LATER_S = 0.5
 BODIES_TOGETHER = 16
-"""How many bodies of the largest size a process holds at a time, all requests together."""
+"""Limit to the bodies of all requests together, in bodies of the largest size."""
 LONGEST_WAIT_HEADER = b"x-request-timeout"
 """Seconds that the caller waits, in a request's header."""
 
@@ -39,14 +39,14 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Verify = Callable[[str], Identity | Awaitable[Identity]]
 Observe = Callable[[str, str, int, float], None]
-"""Told of every request: method, route, status, seconds."""
+"""Called after every request with its method, route, status and seconds."""
 
 DENIED = {
     b'{"error":{"code":%d,' % errors.UNAUTHENTICATED: 401,
     b'{"error":{"code":%d,' % errors.FORBIDDEN: 403,
     b'{"error":{"code":%d,' % errors.BUSY: 503,
 }
-"""How the answer to a single call begins whose error HTTP has a status for."""
+"""HTTP statuses by the start of the JSON-RPC answer to a single call."""
 
 
 class _TooLargeError(Exception):
@@ -76,19 +76,19 @@ class Web:
         observe: Observe | None = None,
         tracer: Tracing | None = None,
     ) -> None:
-        """Take what to serve; `verify` judges bearer tokens, without it nobody is asked who they are."""
+        """Take what to serve; `verify` checks bearer tokens; without it no token is required."""
         self.dispatcher = dispatcher
         self.hub = hub
         self.sockets: set[WebSocket] = set()
         self._verify = verify
         self._request_s = request_s
         self._longest_body = longest_body
-        self._held = 0
-        """Bytes of bodies of all requests that are being served."""
+        self._body_bytes = 0
+        """Bytes of the bodies of all requests that are being served."""
         self._websocket_path = websocket_path
         self._http = http
         self._extra = [(b"x-app-version", version.encode("latin-1", "replace"))] if version else []
-        self._observe = observe or _nobody
+        self._observe = observe or _ignore
         self._tracer = tracer
         self._router = _router(routes) if routes else None
         self._limit = _Limit(request_s + LATER_S)
@@ -108,14 +108,14 @@ class Web:
         return exchange.serve() if self._tracer is None else exchange.traced(self._tracer)
 
     async def identify(self, headers: dict[bytes, bytes]) -> Identity | None:
-        """Return who sends these headers; raises Unauthenticated where a token is asked for and does not do."""
+        """Return the sender of these headers; raises Unauthenticated without a required, valid token."""
         if self._verify is None:
             return None
-        found = self._verify(bearer_token(headers.get(b"authorization", b"").decode("latin-1") or None))
-        return found if isinstance(found, Identity) else await found
+        identity = self._verify(bearer_token(headers.get(b"authorization", b"").decode("latin-1") or None))
+        return identity if isinstance(identity, Identity) else await identity
 
     def _trace_of(self, headers: dict[bytes, bytes]) -> str | None:
-        """Return the trace context that the calls over a WebSocket are part of."""
+        """Return the trace context for the calls over a WebSocket."""
         if self._tracer is not None:
             return self._tracer.parent(headers)
         return child_span(headers.get(b"traceparent", b"").decode("latin-1") or None)
@@ -143,7 +143,7 @@ class Web:
             self.sockets.discard(client)
 
     async def close_sockets(self, deadline: float) -> None:
-        """Tell every WebSocket that the service restarts, once its calls are answered, or at `deadline` (monotonic)."""
+        """Close every WebSocket with "service restart" after its running calls, or at `deadline` (monotonic)."""
         self._restarting = True
         with suppress(TimeoutError):
             async with asyncio.timeout_at(deadline):
@@ -161,18 +161,18 @@ class _Exchange:
         self._to_client = send
         self._headers = dict(scope["headers"])
         self._status = 0
-        self._taken = 0
+        self._received = 0
         """Bytes of its body so far."""
         self._span: Span | None = None
         self._pattern = RPC_PATH if web._http and scope["path"] == RPC_PATH else None
-        """Its route, for who counts: never a path that the client chose."""
+        """Its route, for metrics: never a path that the client chose."""
         self._gone = False
-        """The client has left."""
+        """True when the client has left."""
         self.expired = False
-        """Set by what cancels it for having taken too long."""
+        """Set by `_Limit` when it cancels the request after its time."""
 
     async def traced(self, tracer: Tracing) -> None:
-        """Serve inside of a span, of which the calls that the request holds are parts."""
+        """Serve inside a span, the parent of the request's calls."""
         method, path = self._scope["method"], self._scope["path"]
         with tracer.request(method, path, self._headers) as self._span:
             try:
@@ -184,7 +184,7 @@ class _Exchange:
         web = self._web
         self._began = time.monotonic()
         try:
-            # A call is told by the dispatcher that it took too long; this is for everything else.
+            # The dispatcher has a deadline for calls; this limit is for everything else.
             web._limit.begin(self, self._began)
             await self._route()
             if not self._status and not self._gone:
@@ -195,7 +195,7 @@ class _Exchange:
             elif is_cancelled():
                 raise
             else:
-                await self._broken(error)  # of something that the handler waited for
+                await self._broken(error)  # raised by something that the handler awaited
         except _TooLargeError:
             await self._refuse(413, f"a body holds at most {web._longest_body} bytes", CLOSE)
         except _TooMuchError:
@@ -205,12 +205,12 @@ class _Exchange:
         except Forbidden as error:
             await self._refuse(403, str(error), (b"www-authenticate", challenge(error).encode("latin-1", "replace")))
         except Exception as error:
-            # What a handler makes of its client's leaving is no failure: clients could fill the journal with it.
+            # An error after the client has left is not logged: clients could fill the journal.
             if not self._gone:
                 await self._broken(error)
         finally:
             web._limit.end(self)
-            web._held -= self._taken
+            web._body_bytes -= self._received
             web._observe(self._scope["method"], self._pattern or "other", self._status, time.monotonic() - self._began)
 
     async def _route(self) -> None:
@@ -219,21 +219,21 @@ class _Exchange:
         if self._pattern:
             await self._rpc(self._call(identity))
             return
-        found = web._router.find(scope) if web._router else []
-        if not found:
+        match = web._router.find(scope) if web._router else []
+        if not match:
             await self._refuse(404, "not found")
-        elif isinstance(found, list):
-            self._pattern = found[0].pattern
-            allowed = sorted({other.method for other in found})
+        elif isinstance(match, list):
+            self._pattern = match[0].pattern
+            allowed = sorted({other.method for other in match})
             await self._refuse(405, "method not allowed", (b"allow", ", ".join(allowed).encode()))
         else:
-            self._pattern = found.pattern
-            check(identity, found.roles)
+            self._pattern = match.pattern
+            check(identity, match.roles)
             enter(self._call(identity))
-            await found.respond(scope, self._bounded(), self._send)
+            await match.respond(scope, self._bounded(), self._send)
 
     def _call(self, identity: Identity | None) -> Call:
-        """Return what the services that are called here may know."""
+        """Return the context of the calls in this request."""
         wait_s = min(_seconds(self._headers.get(LONGEST_WAIT_HEADER)), self._web._request_s)
         if self._span:
             trace = self._span.traceparent
@@ -268,7 +268,7 @@ class _Exchange:
         await self._answer(status, answer, JSON, *more)
 
     def _bounded(self) -> Receive:
-        """Return `receive`, which ends the request once the body is larger than it may be."""
+        """Return a `receive` that ends the request when its body is too large."""
         length = self._headers.get(b"content-length")
         if length and length.isdigit() and int(length) > self._web._longest_body:
             raise _TooLargeError
@@ -278,11 +278,11 @@ class _Exchange:
         message = await self._receive()
         if message["type"] == "http.request":
             length = len(message.get("body", b""))
-            self._taken += length
-            self._web._held += length
-            if self._taken > self._web._longest_body:
+            self._received += length
+            self._web._body_bytes += length
+            if self._received > self._web._longest_body:
                 raise _TooLargeError
-            if self._web._held > self._web._longest_body * BODIES_TOGETHER:
+            if self._web._body_bytes > self._web._longest_body * BODIES_TOGETHER:
                 raise _TooMuchError
         else:
             self._gone = True
@@ -310,12 +310,12 @@ class _Exchange:
         what = f"{self._scope['method']} {self._scope['path'][:200]!r}"
         log.error("%s failed [%s]", what, mark, exc_info=error, extra={"error_id": mark})
         if self._status:
-            raise error  # half a response cannot be taken back: the server closes the connection
+            raise error  # the response has begun: the server closes the connection
         await self._refuse(500, f"internal error {mark}")
 
 
 class _Limit:
-    """The time that a request may take. They expire in the order in which they begin: one timer does for all."""
+    """The time limit of requests. They expire in the order of their start, so one timer is enough."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -348,7 +348,7 @@ class _Limit:
 
 
 def _seconds(text: bytes | None) -> float:
-    """Return the number in a header; endless where there is none."""
+    """Return the number in a header; infinity without one."""
     try:
         number = float(text) if text else math.inf
     except ValueError:
@@ -356,7 +356,7 @@ def _seconds(text: bytes | None) -> float:
     return max(0.0, number) if number == number else math.inf
 
 
-def _nobody(method: str, route: str, status: int, seconds: float) -> None:
+def _ignore(method: str, route: str, status: int, seconds: float) -> None:
     pass
 
 
@@ -368,27 +368,27 @@ def _router(routes: Sequence[tuple[str, str, Callable[..., Any]]]) -> Router:
 
 
 def _with_cors(app: Web, cors: Any) -> Any:
-    """Return the application behind Starlette's CORS middleware; `cors` is true for everybody, or its settings."""
+    """Return the application behind Starlette's CORS middleware; `cors` is True for every origin, or the settings."""
     from starlette.middleware.cors import CORSMiddleware
 
-    given = cors if isinstance(cors, dict) else {}
+    settings = cors if isinstance(cors, dict) else {}
 
-    def said(name: str, default: Any) -> Any:
-        value = given.get(name, default)
+    def setting(name: str, default: Any) -> Any:
+        value = settings.get(name, default)
         return [value] if isinstance(value, str) else value
 
-    origins = said("origin", said("origins", True))
+    origins = setting("origin", setting("origins", True))
     middleware = CORSMiddleware(
         app,
         allow_origins=["*"] if origins is True else origins or [],
-        allow_methods=said("methods", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]),
-        allow_headers=said("headers", ["*"]),
-        allow_credentials=bool(given.get("credentials", False)),
-        max_age=int(given.get("maxAge", 600)),
+        allow_methods=setting("methods", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]),
+        allow_headers=setting("headers", ["*"]),
+        allow_credentials=bool(settings.get("credentials", False)),
+        max_age=int(settings.get("maxAge", 600)),
     )
 
     async def cross_origin(scope: Scope, receive: Receive, send: Send) -> None:
-        # The middleware would only add `Vary: Origin`, for a fifth of what a request costs.
+        # Here the middleware would only add `Vary: Origin`, at a fifth of the cost of a request.
         if scope["type"] == "http" and not any(name == b"origin" for name, _ in scope["headers"]):
             await app.request(scope, receive, send, VARY)
         else:

@@ -1,4 +1,4 @@
-"""JSON-RPC over a WebSocket, both ways: calls and their answers, and the events of topics."""
+"""JSON-RPC over a WebSocket: calls and their answers, and the events of topics."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ class _Subscription(msgspec.Struct):
 
 
 class WebSocket:
-    """One WebSocket: JSON-RPC both ways, and the events of the topics that it has subscribed to."""
+    """One WebSocket: JSON-RPC calls, and the events of the topics that it has subscribed to."""
 
     AT_ONCE = 64
-    """Calls at once; what comes beyond waits in the connection, as it does while the client reads no answers."""
+    """Calls at once; further calls wait in the connection, also while the client reads no answers."""
     EVENTS = 1000
-    """Events that wait for a client that does not read; one more ends the connection."""
+    """Events that may wait for a client that does not read; one more closes the connection."""
     EVENT_BYTES = 8 << 20
-    """Their bytes, likewise."""
+    """Bytes of the waiting events, with the same effect."""
 
     def __init__(self, dispatcher: Dispatcher, hub: Hub, call: Call, receive: Receive, send: Send) -> None:
-        """Take what answers, and what every call starts from."""
+        """Take the dispatcher, and the context of every call."""
         self._dispatcher = dispatcher
         self._hub = hub
         self._call = call
@@ -55,7 +55,7 @@ class WebSocket:
         self._bytes = 0
         self._wake = asyncio.Event()
         self._code: int | None = None
-        """Why it is to be closed, once it is."""
+        """The close code, once it is to be closed."""
         self._takes_calls = True
 
     async def serve(self) -> None:
@@ -74,7 +74,7 @@ class WebSocket:
             self._hub.leave(self)
 
     def _begin(self, message: bytes) -> None:
-        task = asyncio.create_task(self._one(message))
+        task = asyncio.create_task(self._answer(message))
         self._running.add(task)
         task.add_done_callback(self._done)
 
@@ -85,13 +85,13 @@ class WebSocket:
             log.error("a call was not answered: its connection is closed", exc_info=error)
             self._end(1011)
 
-    async def _one(self, message: bytes) -> None:
+    async def _answer(self, message: bytes) -> None:
         answer = self._own(message) or await self._dispatcher.answer(message, self._call)
         if answer is not None:
             await self._say(answer)
 
     def _own(self, message: bytes) -> bytes | None:
-        """Answer `rpc.subscribe` and `rpc.unsubscribe`, which are about the connection itself; None for others."""
+        """Answer `rpc.subscribe` and `rpc.unsubscribe`, which concern the connection itself; None for other methods."""
         if b"rpc." not in message:
             return None
         try:
@@ -138,7 +138,7 @@ class WebSocket:
         try:
             await self._send({"type": "websocket.send", "text": message.decode()})
         except (OSError, RuntimeError):
-            # It has gone, or was closed while this waited for it to read.
+            # The client has left, or the socket was closed meanwhile.
             if self._code is None:
                 self._end(1011)
 

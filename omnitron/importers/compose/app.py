@@ -1,4 +1,4 @@
-"""Makes an app of a compose service."""
+"""Turns a compose service into an app."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ REALTIME_SIGNAL = re.compile(r"SIGRTM(?:IN\+|AX-)\d{1,2}")
 
 
 def convert(service: Service, project: Project, entry: Entry) -> None:
-    """Fill `entry` with what the service says."""
+    """Fill `entry` from the service."""
     section = service.section
     _command(entry, service.argv)
     section.unread -= {"command", "entrypoint"}
@@ -40,7 +40,7 @@ def convert(service: Service, project: Project, entry: Entry) -> None:
     limits.give(entry, section)
     if section.texts("profiles"):
         entry["enabled"] = False
-        section.changed(entry, "profiles", "there are no profiles: it is not started with the others", "enabled")
+        section.changed(entry, "profiles", "there are no profiles here: it is not started with the others", "enabled")
     _leave_rest(entry, section)
 
 
@@ -71,17 +71,17 @@ def _leave_rest(entry: Entry, section: Section) -> None:
 
 def _folder(entry: Entry, service: Service, project: Project) -> None:
     section = service.section
-    said = section.text("working_dir")
-    inside = said or service.image.folder
+    working_dir = section.text("working_dir")
+    inside = working_dir or service.image.folder
     mounted = _on_host(section, inside) if inside else None
-    found = project.around.working_directory(mounted) if mounted else None
-    if found is None:
-        found = project.around.working_directory(service.context or ".")
-        if said:
-            section.left(entry, "working_dir", "it is a folder of the image; the app starts in the project's")
-    found = project.around.working_directory() if found is None else found
-    if found:
-        entry["cwd"] = found
+    folder = project.around.working_directory(mounted) if mounted else None
+    if folder is None:
+        folder = project.around.working_directory(service.context or ".")
+        if working_dir:
+            section.left(entry, "working_dir", "it is a folder of the image; the app runs in the project's folder")
+    folder = project.around.working_directory() if folder is None else folder
+    if folder:
+        entry["cwd"] = folder
 
 
 def _on_host(section: Section, inside: str) -> str | None:
@@ -105,26 +105,26 @@ def _binds(section: Section) -> Iterator[tuple[str, str]]:
 
 
 def _user(entry: Entry, section: Section) -> None:
-    said = section.text("user")
-    if not said:
+    text = section.text("user")
+    if not text:
         return
-    user, _, its_group = said.partition(":")
-    found = {"user": account(user), "group": group(its_group)}
-    for key, name in found.items():
+    user, _, its_group = text.partition(":")
+    accounts = {"user": account(user), "group": group(its_group)}
+    for key, name in accounts.items():
         if name and names.why_not_a_name(name):
             section.left(entry, "user", f"{name!r} is not the name of a {key}")
             return
-    entry.update((key, name) for key, name in found.items() if name)
-    entry.comment(f"user: {said}: the image's own; on this host it must exist too", "user" if user else "group")
+    entry.update((key, name) for key, name in accounts.items() if name)
+    entry.comment(f"user: {text}: a user of the image; it must exist on this host too", "user" if user else "group")
 
 
 def _depends_on(entry: Entry, service: Service, project: Project) -> None:
     section = service.section
     value = section.data.get("depends_on")
     inner = section.section("depends_on") if isinstance(value, dict) else None
-    wanted = list(inner.data) if inner else section.texts("depends_on")
+    dependencies = list(inner.data) if inner else section.texts("depends_on")
     chosen: list[str] = []
-    for position, name in enumerate(wanted):
+    for position, name in enumerate(dependencies):
         at = section.path("depends_on", name if inner else position)
         other = project.services.get(name)
         details = (inner.section(name) if inner else None) or Section(section.report, at, {}, section.root)
@@ -145,7 +145,7 @@ def _depends_on(entry: Entry, service: Service, project: Project) -> None:
 
 
 def _why_not_depend(other: Service, condition: str, details: Section) -> str | None:
-    """Say why the order of two services cannot be kept, None when it can: an app waits until the other is healthy."""
+    """Return why an app cannot depend on `other`, or None; an app waits until the other one is healthy."""
     if condition not in ("service_started", "service_healthy", "service_completed_successfully"):
         details.wrong("condition", f"cannot be {condition[:60]!r}: there is no such condition")
     if other.kind == "container":
@@ -175,5 +175,5 @@ def signal_name(text: str) -> str:
         return signal.Signals(int(name)).name
     name = name if name.startswith("SIG") else f"SIG{name}"
     if name not in signal.Signals.__members__ and not REALTIME_SIGNAL.fullmatch(name):
-        raise ValueError(f"is no signal: {text[:60]!r}")
+        raise ValueError(f"is not a signal: {text[:60]!r}")
     return name

@@ -1,4 +1,4 @@
-"""Makes a container of the infrastructure of a compose service that has no program on the host."""
+"""Turns a compose service without a program on the host into a container under `infrastructure`."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from omnitron.importers.report import Section
 
 NO_FIELD = "a container under `infrastructure` has no such field"
 ENGINE_RESTARTS = ("always", "unless-stopped")
-"""What an engine does with a container anyway."""
+"""Restart policies that change nothing: such a container is restarted anyway."""
 
 
 def convert(service: Service, project: Project) -> Entry:
-    """Return the container; what it lacks is a comment in it, and a warning."""
+    """Return the container; each missing setting is a comment in it, and a warning."""
     section = service.section
     entry = Entry(image=section.text("image") or "")
     mapped = (_port(entry, item) for item in section.mixed("ports"))
@@ -71,7 +71,7 @@ def _volume(entry: Entry, volume: Section | str) -> str | None:
 
 def _health(entry: Entry, section: Section, check: compose_health.Check) -> None:
     if check.command is None:
-        section.left(entry, "healthcheck", "a check cannot be switched off there")
+        section.left(entry, "healthcheck", "a check cannot be switched off in a container under `infrastructure`")
         return
     test = check.command if isinstance(check.command, str) else ["CMD", *check.command]
     health = Entry(test=test)
@@ -101,12 +101,12 @@ def _deployed(resources: Entry, entry: Entry, section: Section) -> None:
         return
     if inner is not None:
         limits, reserved = inner.section("limits"), inner.section("reservations")
-        found: dict[str, Any] = {
+        values: dict[str, Any] = {
             "memory": limits and limits.parsed("memory", size),
             "memoryReservation": reserved and reserved.parsed("memory", size),
             "cpus": (limits and limits.number("cpus")) or None,
         }
-        resources.update((key, value) for key, value in found.items() if value is not None)
+        resources.update((key, value) for key, value in values.items() if value is not None)
         for part in filter(None, (limits, reserved, inner)):
             part.leave_rest(entry, NO_FIELD)
     deploy.leave_rest(entry, NO_FIELD)

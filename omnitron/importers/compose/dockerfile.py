@@ -1,4 +1,4 @@
-"""Finds in a Dockerfile what its image runs: ENTRYPOINT, CMD and WORKDIR of the last stage, or of a named one."""
+"""Reads the program of an image from its Dockerfile: ENTRYPOINT, CMD and WORKDIR of the last or a named stage."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SHELL = ["/bin/sh", "-c"]
 
 @dataclass(frozen=True)
 class Image:
-    """What an image says about its program; None where it says nothing."""
+    """The program of an image; None for a part that it does not set."""
 
     entrypoint: list[str] | None = None
     command: list[str] | None = None
@@ -23,7 +23,7 @@ class Image:
 
 
 def read(text: str, target: str | None = None) -> Image:
-    """Return what the image of `target`, or of the last stage, runs. What its base runs is not known."""
+    """Return the program of the stage `target`, or of the last stage. That of a base image is not known."""
     stages: dict[str, Image] = {}
     name, image = "", Image()
     for instruction, argument in _instructions(text):
@@ -41,7 +41,7 @@ def read(text: str, target: str | None = None) -> Image:
 
 def _after(image: Image, instruction: str, argument: str) -> Image:
     if instruction == "ENTRYPOINT":
-        # A command of an earlier line, or of the base, was meant for another program.
+        # ENTRYPOINT resets CMD: an earlier one was for another program.
         return replace(image, entrypoint=_argv(argument), command=None)
     if instruction == "CMD":
         return replace(image, command=_argv(argument))

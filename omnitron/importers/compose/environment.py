@@ -17,7 +17,7 @@ NAMES_A_HOST = re.compile(r"host|server|addr|url|uri|endpoint|broker|node|peer|u
 
 
 def environment(section: Section, project: Project) -> Entry:
-    """Return the variables, with a comment at each that will not work as it is."""
+    """Return the variables, with a comment at each that will not work unchanged."""
     env = Entry()
     for item in section.mixed("env_file"):
         if isinstance(item, str):
@@ -32,7 +32,7 @@ def environment(section: Section, project: Project) -> Entry:
 def _read_file(env: Entry, item: Section, project: Project) -> None:
     name, required, form = item.text("path"), item.flag("required"), item.text("format")
     if not name:
-        item.report.wrong(item.at, "cannot be this: it must be the path of a file")
+        item.report.wrong(item.at, "cannot use this value: it must be the path of a file")
         return
     text = project.around.read(name)
     if text is None:
@@ -60,7 +60,7 @@ def _raw(text: str) -> list[dotenv.Variable]:
 
 
 def _own(section: Section) -> Iterator[tuple[KeyPath, str, Any]]:
-    """Yield the place, name and value of each variable; the value is None where only the name is given."""
+    """Yield the place, name and value of each variable; the value is None for a name without a value."""
     value = section.value("environment")
     if isinstance(value, dict):
         for name, item in value.items():
@@ -95,11 +95,11 @@ def _set(env: Entry, section: Section, path: KeyPath, name: str, value: Any, pro
 
 
 def _comment_hosts(env: Entry, section: Section, project: Project) -> None:
-    """Point at values that name another service as a host: only compose gives hosts such names."""
+    """Comment on values that contain another service as a host name: only compose has such host names."""
     if not env or not project.services:
         return
-    known = "|".join(re.escape(name) for name in sorted(project.services, key=len, reverse=True))
-    inside = re.compile(rf"(?:^|@|://|[,\s])({known})(?=:\d|/|,|$)")
+    hosts = "|".join(re.escape(name) for name in sorted(project.services, key=len, reverse=True))
+    inside = re.compile(rf"(?:^|@|://|[,\s])({hosts})(?=:\d|/|,|$)")
     for name, value in env.items():
         match = inside.search(value)
         if match and (match[0] != value or NAMES_A_HOST.search(name)):

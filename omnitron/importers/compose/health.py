@@ -18,10 +18,10 @@ MAX_RETRIES = 1000
 
 @dataclass(frozen=True)
 class Check:
-    """A health check as compose understands it. Times in milliseconds, None where nothing is said."""
+    """A health check of compose. Times in milliseconds; None where it is not set."""
 
     command: str | list[str] | None
-    """A line for a shell, or arguments; None switches the check off."""
+    """A shell's command line, or arguments; None switches the check off."""
     interval: int | None
     timeout: int | None
     retries: int | None
@@ -29,7 +29,7 @@ class Check:
 
 
 def read(section: Section, entry: Entry) -> Check | None:
-    """Return the service's own check, None when it has none; what cannot be carried over goes to `entry`."""
+    """Return the service's own check or None; settings that cannot be carried over become comments in `entry`."""
     inner = section.section("healthcheck")
     if inner is None:
         return None
@@ -62,12 +62,12 @@ def _command(inner: Section) -> str | list[str] | None:
     if words[:1] == ["CMD"] and len(words) > 1:
         return words[1:]
     if words != ["NONE"]:
-        inner.wrong("test", "cannot be this: it must be text, or a list that begins with CMD, CMD-SHELL or NONE")
+        inner.wrong("test", "cannot use this value: it must be text, or a list that begins with CMD, CMD-SHELL or NONE")
     return None
 
 
 def give(entry: Entry, section: Section, check: Check) -> None:
-    """Give an app the check as its probe; it decides when those that depend on the app start."""
+    """Set the check as the probe of an app; apps that depend on it start after its first success."""
     if check.command is None:
         entry["health"] = Entry(enabled=False)
         return
@@ -83,7 +83,9 @@ def give(entry: Entry, section: Section, check: Check) -> None:
         health["retries"] = check.retries
     entry["health"] = health
     entry["startupTimeout"] = span(_startup(check))
-    entry.comment("What compose allows: start_period, and then as many checks as may fail.", "startupTimeout")
+    entry.comment(
+        "The time that compose allows: start_period, then the checks that may fail (retries).", "startupTimeout"
+    )
 
 
 def _startup(check: Check) -> int:

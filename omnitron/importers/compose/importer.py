@@ -25,7 +25,7 @@ OVERRIDES = (
     "docker-compose.override.yaml",
 )
 DEFAULT_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
-NOT_SET = "the variable {} is not set: it is empty"
+NOT_SET = "the variable {} is not set: it is replaced by an empty text"
 CONTAINERS_NOTE = (
     "These services are images, with no program on this host: omnitron runs them as containers of Docker, and stops\n"
     "and starts them with the stack. Stop them in compose first, or leave them there and remove them here."
@@ -33,13 +33,13 @@ CONTAINERS_NOTE = (
 
 
 def convert(source: Source, around: Surroundings, project: str | None = None) -> Imported:
-    """Return the definition that a compose file stands for; raises DefinitionError."""
+    """Return the definition of a compose file; raises DefinitionError."""
     environ = _environ(source, around)
     report = Report(source)
     data, unset = interpolated(source.data, report, environ)
     top = Section(report, (), data if isinstance(data, dict) else {})
     if not isinstance(data, dict):
-        report.wrong((), "cannot import: it is no mapping with the key 'services'")
+        report.wrong((), "cannot import: it is not a mapping with the key 'services'")
     name = top.text("name")
     services = _services(top, around)
     project_name = naming.project(project or name, around.folder)
@@ -64,9 +64,9 @@ def _environ(source: Source, around: Surroundings) -> Mapping[str, str]:
 
 
 def interpolated(data: Any, report: Report, environ: Mapping[str, str]) -> tuple[Any, dict[str, KeyPath]]:
-    """Return `data` with the variables of `environ`, and where each variable is used that is not set."""
+    """Return `data` with the variables of `environ`, and the place of each variable that is not set."""
     unset: dict[str, KeyPath] = {}
-    known: dict[str, str] = {}
+    cache: dict[str, str] = {}
 
     def text(item: str, at: KeyPath) -> str:
         def note(name: str) -> None:
@@ -85,9 +85,9 @@ def interpolated(data: Any, report: Report, environ: Mapping[str, str]) -> tuple
             return [value(inner, (*at, index)) for index, inner in enumerate(item)]
         if not isinstance(item, str) or "$" not in item:
             return item
-        if item not in known:
-            known[item] = text(item, at)
-        return known[item]
+        if item not in cache:
+            cache[item] = text(item, at)
+        return cache[item]
 
     result = value(data, ())
     for name, at in unset.items():
@@ -96,7 +96,7 @@ def interpolated(data: Any, report: Report, environ: Mapping[str, str]) -> tuple
 
 
 def _services(top: Section, around: Surroundings) -> dict[str, Service]:
-    """Return the services with their names in the definition; apps and containers are named apart."""
+    """Return the services with their names in the definition; apps and containers have separate names."""
     inner = top.section("services")
     if inner is None or not inner.data:
         if not top.report.problems:
@@ -148,7 +148,7 @@ def _comment_unset(definition: Entry, unset: Mapping[str, KeyPath]) -> None:
 
 
 def _leave(definition: Entry, top: Section, services: Mapping[str, Service], around: Surroundings) -> None:
-    """Say which services are nothing here, and what the file says beside services."""
+    """Add comments and warnings for services that are not imported, and for the other keys of the file."""
     report = top.report
     for service in services.values():
         if service.kind == "nothing":

@@ -1,4 +1,4 @@
-"""Puts variables into text as compose does: `$NAME`, `${NAME}`, `${NAME:-default}` and its kin, `$$` for a dollar."""
+"""Replaces variables in text as compose does: `$NAME`, `${NAME}`, `${NAME:-default}` and so on; `$$` is a dollar."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ OPERATOR = re.compile(r":?[-?+]")
 Lookup = Callable[[str], str | None]
 """Returns the value of a variable, None when it is not set."""
 Unset = Callable[[str], None]
-"""Is told of each variable that was used as if it were set, and is not."""
+"""Called with each variable that is used without a default and is not set."""
 
 
 class RequiredVariableError(ValueError):
@@ -24,7 +24,7 @@ class RequiredVariableError(ValueError):
 
 
 def substitute(text: str, lookup: Lookup, unset: Unset = lambda _: None) -> str:
-    """Return `text` with its variables; one that is not set is empty. Raises ValueError where compose fails."""
+    """Return `text` with its variables replaced; an unset one is empty. Raises ValueError where compose fails."""
     parts: list[str] = []
     size = at = 0
     while (dollar := text.find("$", at)) >= 0:
@@ -38,7 +38,7 @@ def substitute(text: str, lookup: Lookup, unset: Unset = lambda _: None) -> str:
 
 
 def _variable(text: str, dollar: int, lookup: Lookup, unset: Unset) -> tuple[str, int]:
-    """Return what the expression at `dollar` stands for, and where it ends."""
+    """Return the value of the expression at `dollar`, and its end."""
     if text.startswith("$$", dollar):
         return "$", dollar + 2
     if match := NAME.match(text, dollar + 1):
@@ -47,7 +47,7 @@ def _variable(text: str, dollar: int, lookup: Lookup, unset: Unset) -> tuple[str
         return "$", dollar + 1
     end, name = _closing_brace(text, dollar + 1), NAME.match(text, dollar + 2)
     if end is None or name is None:
-        raise ValueError("'${' begins no variable here; a '$' of its own is written '$$'")
+        raise ValueError("'${' is not the start of a variable here; write '$$' for a '$'")
     rest = text[name.end() : end]
     operator = OPERATOR.match(rest)
     if not rest:
@@ -66,7 +66,7 @@ def _plain(name: str, lookup: Lookup, unset: Unset) -> str:
 
 
 def _choice(name: str, operator: str, argument: str, lookup: Lookup) -> tuple[bool, str]:
-    """Return the text that an operator chooses, and whether that holds variables itself."""
+    """Return whether the chosen text may have variables itself, and the text."""
     value = lookup(name)
     present = value is not None and (value != "" or ":" not in operator)
     if operator.endswith("+"):

@@ -1,4 +1,4 @@
-"""How many of a compose service there are, what each may use, and when it starts again."""
+"""The instances, limits and restart policy of a compose service."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ DEFAULT_CPU_PERIOD = 100_000
 DEFAULT_SHARES = 1024
 DEFAULT_WEIGHT = 100
 MAX_WEIGHT = 10_000
-FOREVER = "Compose never gives it up; without maxRestarts, omnitron does after 5 crashes within a minute."
-NEVER = "Compose restarts no service without `restart`; omnitron would, but for this."
+FOREVER = "Compose restarts it without a limit; without maxRestarts, omnitron stops after 5 crashes within a minute."
+NEVER = "Compose does not restart a service without `restart`; this setting makes omnitron do the same."
 ON_FAILURE = re.compile(r"on-failure(?::(\d{1,9}))?")
 
 
 def give(entry: Entry, section: Section) -> None:
-    """Give an app its instances, limits and restart policy."""
+    """Set the instances, limits and restart policy of an app."""
     deploy = section.section("deploy") or Section(section.report, section.path("deploy"), {}, section.root)
     _instances(entry, section, deploy)
     _limits(entry, section, deploy)
     if policy := deploy.section("restart_policy"):
         _swarm_policy(entry, policy)
         if section.data.get("restart") is not None:
-            section.left(entry, "restart", "deploy.restart_policy wins over it", "restartPolicy")
+            section.left(entry, "restart", "deploy.restart_policy overrides it", "restartPolicy")
     else:
         _restart(entry, section)
     deploy.leave_rest(entry, unsupported.LEFT["deploy"])
@@ -67,7 +67,7 @@ def _limits(entry: Entry, section: Section, deploy: Section) -> None:
     if limits:
         entry["limits"] = limits
     for part in filter(None, (inner, resources)):
-        part.leave_rest(entry, "only limits of memory, CPU time and tasks are")
+        part.leave_rest(entry, "only limits of memory, CPU time and tasks are supported")
 
 
 def _quota(section: Section) -> float:
@@ -76,19 +76,19 @@ def _quota(section: Section) -> float:
 
 
 def _restart(entry: Entry, section: Section) -> None:
-    said = section.text("restart") or "no"
-    match = ON_FAILURE.fullmatch(said)
-    if said == "no":
+    restart = section.text("restart") or "no"
+    match = ON_FAILURE.fullmatch(restart)
+    if restart == "no":
         entry["restartPolicy"] = Entry(enabled=False)
         if section.data.get("restart") is None:
             entry.comment(NEVER, "restartPolicy")
-    elif said in ("always", "unless-stopped"):
+    elif restart in ("always", "unless-stopped"):
         entry["restartPolicy"] = Entry(restart="always", maxRestarts=MAX_RESTARTS)
         entry.comment(FOREVER, "restartPolicy")
     elif match:
         _on_failure(entry, section, int(match[1] or 0))
     else:
-        section.wrong("restart", f"cannot be {said[:60]!r}: it must be no, always, on-failure[:N] or unless-stopped")
+        section.wrong("restart", f"cannot be {restart[:60]!r}: it must be no, always, on-failure[:N] or unless-stopped")
 
 
 def _on_failure(entry: Entry, section: Section, times: int) -> None:
@@ -115,4 +115,4 @@ def _swarm_policy(entry: Entry, policy: Section) -> None:
         entry["restartPolicy"]["delay"] = span(delay)
     if attempts is None:
         entry.comment(FOREVER, "restartPolicy")
-    policy.leave_rest(entry, "restarts are counted within restartPolicy.window, whatever they led to", "restartPolicy")
+    policy.leave_rest(entry, "every restart within restartPolicy.window counts, a successful one too", "restartPolicy")

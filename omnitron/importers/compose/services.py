@@ -1,4 +1,4 @@
-"""What becomes of each service of a compose file: an app, a container of the infrastructure, or nothing."""
+"""The kind of each service of a compose file: an app, a container under `infrastructure`, or nothing."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ DATABASES = frozenset({
     "redis-stack", "redis-stack-server", "redpanda", "rethinkdb", "scylla", "solr", "timescaledb",
     "typesense", "valkey", "vault", "zookeeper",
 })  # fmt: skip
-"""Images by their last name that hold a service for apps, whatever command they are given."""
+"""Images, by the last part of their name, that are a service for apps, whatever their command is."""
 
 
 @dataclass
 class Service:
-    """One service of the file, and what was decided about it."""
+    """One service of the file, and the decision about it."""
 
     name: str
     section: Section
     kind: Kind
     argv: list[str] = field(default_factory=list)
     image: Image = field(default_factory=Image)
-    """What its Dockerfile says."""
+    """The program in its Dockerfile."""
     context: str | None = None
     """The folder that its image is built from."""
     why: str = ""
-    """What keeps it from being anything."""
+    """The reason why it is not imported."""
     called: str = ""
     """Its name in the definition."""
 
     @property
     def enabled(self) -> bool:
-        """Whether it starts with the others."""
+        """Return whether it starts with the others."""
         section = self.section
         deploy = section.data.get("deploy")
         replicas = deploy.get("replicas") if isinstance(deploy, dict) else None
@@ -59,17 +59,17 @@ def _counts(*values: object) -> list[int]:
 
 @dataclass(frozen=True)
 class Project:
-    """The whole file, for those who convert one service of it."""
+    """The whole file, for the conversion of one service."""
 
     report: Report
     around: Surroundings
     environ: Mapping[str, str]
-    """The variables that compose would see."""
+    """The variables of compose's environment."""
     services: Mapping[str, Service]
 
 
 def decide(name: str, section: Section, around: Surroundings) -> Service:
-    """Return what becomes of a service."""
+    """Return a service with its kind."""
     context, image = _built(section, around)
     entrypoint, command = _argv(section, "entrypoint"), _argv(section, "command")
     has_image = bool(section.data.get("image"))
@@ -88,16 +88,16 @@ def decide(name: str, section: Section, around: Surroundings) -> Service:
 
 def _why_nothing(section: Section, argv: list[str]) -> str:
     if argv:
-        return f"{argv[0]!r} is no program: its image would say what it is an argument of"
+        return f"{argv[0]!r} is not a program but an argument for the program of its image, which is not known"
     if section.data.get("build"):
-        return "no command says what its program is, and no ENTRYPOINT or CMD of a Dockerfile here does"
+        return "its program is not known: it has no command, and no Dockerfile here with ENTRYPOINT or CMD"
     if section.data.get("extends") or section.data.get("provider"):
-        return "what it runs is said elsewhere"
-    known = len(section.report.problems)
+        return "its command is defined elsewhere"
+    before = len(section.report.problems)
     Section(section.report, section.at, section.data).text("image")
-    if len(section.report.problems) == known:
+    if len(section.report.problems) == before:
         section.report.wrong(section.at, "cannot run: it has no image, no build and no command")
-    return "it runs nothing"
+    return "it has no program"
 
 
 def _is_program(argv: list[str]) -> bool:
@@ -113,7 +113,7 @@ def _is_database(section: Section) -> bool:
 
 
 def _argv(section: Section, key: str) -> list[str] | None:
-    """Return a command: a list as it is, text split into words as a shell would, None when nothing is said."""
+    """Return a command: a list as it is, text split into words as a shell would; None without one."""
     value = section.value(key)
     if value is None:
         return None
@@ -127,14 +127,14 @@ def _argv(section: Section, key: str) -> list[str] | None:
 
 
 def _built(section: Section, around: Surroundings) -> tuple[str | None, Image]:
-    """Return the folder that the image is built from, and what its Dockerfile says."""
+    """Return the folder that the image is built from, and the program in its Dockerfile."""
     build = section.data.get("build")
     if build is None:
         return None, Image()
     if isinstance(build, str):
         build = {"context": build}
     if not isinstance(build, dict):
-        section.wrong("build", "cannot be this: it must be text or a mapping")
+        section.wrong("build", "cannot use this value: it must be text or a mapping")
         return None, Image()
     inner = Section(section.report, section.path("build"), build)
     context = inner.text("context") or "."

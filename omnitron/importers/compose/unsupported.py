@@ -1,4 +1,4 @@
-"""Why keys of a compose service cannot be carried over, and which ones have nothing to be carried."""
+"""Keys of a compose service that cannot be carried over, with reasons, and keys that are not needed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LEFT = {
     "cap_add": PRIVILEGE,
     "cgroup": "each stack has a slice of its own",
     "cgroup_parent": "each stack has a slice of its own",
-    "configs": "files are not handed out: put them where the app reads them",
+    "configs": "files are not copied: put them where the app reads them",
     "container_name": "units have names of their own",
     "cpu_count": CPU,
     "cpu_percent": CPU,
@@ -29,7 +29,7 @@ LEFT = {
     "cpu_rt_runtime": CPU,
     "cpuset": "no field binds an app to CPUs; AllowedCPUs= in `systemd` does",
     "credential_spec": "it is for Windows",
-    "deploy": "only replicas, restart_policy and limits are",
+    "deploy": "only replicas, restart_policy and limits are supported",
     "develop": "see `watch`",
     "device_cgroup_rules": DEVICES,
     "devices": DEVICES,
@@ -38,7 +38,7 @@ LEFT = {
     "dns_search": NETWORK,
     "domainname": NETWORK,
     "expose": NETWORK,
-    "extends": "what it takes from the other service is not here",
+    "extends": "the parts from the other service are not imported",
     "external_links": NETWORK,
     "extra_hosts": f"{NETWORK}: add them to /etc/hosts",
     "gpus": DEVICES,
@@ -62,7 +62,7 @@ LEFT = {
     "oom_score_adj": "there is no field for it; OOMScoreAdjust= in `systemd` does it",
     "pid": NAMESPACE,
     "platform": "no image is run",
-    "ports": f"{CONTAINER} to map a port of: the program must itself listen on the port that is wanted",
+    "ports": f"{CONTAINER} to map a port of: the program must listen on the port itself",
     "post_start": HOOK,
     "pre_start": HOOK,
     "pre_stop": HOOK,
@@ -71,7 +71,7 @@ LEFT = {
     "pull_policy": "no image is run",
     "pull_refresh_after": "no image is run",
     "runtime": CONTAINER,
-    "secrets": "files are not handed out: put them where the app reads them",
+    "secrets": "files are not copied: put them where the app reads them",
     "security_opt": PRIVILEGE,
     "shm_size": f"{CONTAINER} with a /dev/shm of its own",
     "stdin_open": "an app has no terminal",
@@ -79,17 +79,17 @@ LEFT = {
     "sysctls": NAMESPACE,
     "tmpfs": f"{CONTAINER} to mount it in; /tmp is the app's own, see `hardening`",
     "tty": "an app has no terminal",
-    "ulimits": "there is no field for it; LimitNOFILE= and its kin in `systemd` do it",
+    "ulimits": "there is no field for it; LimitNOFILE= and similar settings in `systemd` do it",
     "use_api_socket": CONTAINER,
     "userns_mode": NAMESPACE,
     "uts": NAMESPACE,
     "volumes": f"{CONTAINER} to mount into: the app sees the host's files; what it writes to is `paths`",
     "volumes_from": f"{CONTAINER} to mount into: the app sees the host's files",
 }
-"""What the keys of a service lack here."""
+"""The reasons why keys of a service cannot be carried over."""
 
 NOT_NEEDED = {
-    "cap_drop": "strict hardening takes every capability away",
+    "cap_drop": "strict hardening removes every capability",
     "init": "systemd reaps what a program leaves behind",
     "read_only": "under strict hardening an app writes only to its `paths`",
 }
@@ -105,4 +105,4 @@ TOP_LEVEL = {
     "secrets": LEFT["secrets"],
     "volumes": "there are no containers to mount into",
 }
-"""Why keys beside `services` cannot be carried over."""
+"""The reasons why keys beside `services` cannot be carried over."""

@@ -1,4 +1,4 @@
-"""Makes an app of an app of pm2's."""
+"""Turns an app of pm2's into an app."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from omnitron.importers.report import Section, number_text
 MAX_INSTANCES = 1000
 MEMORY = re.compile(r"\d{1,15}[GMK]?")
 CLUSTER = (
-    "in cluster mode node shares one port among its processes; here each instance is a program of its own, "
-    "and they can share a socket that systemd holds: see `transports.http.socketActivation`"
+    "in cluster mode node shares one port among its processes; here each instance is a process of its own, "
+    "and they can share a socket that systemd opens: see `transports.http.socketActivation`"
 )
-COUNTED = "an instance is told its number by OMNITRON_INSTANCE, from 1 on, and not by NODE_APP_INSTANCE, from 0 on"
+COUNTED = "an instance has its number in OMNITRON_INSTANCE, from 1, instead of NODE_APP_INSTANCE, from 0"
 
 
 def convert(entry: Entry, section: Section, around: Surroundings) -> None:
-    """Fill `entry` with what the app says."""
+    """Fill `entry` from the app."""
     interpreter = command.give(entry, section, around)
     _folder(entry, section, around)
     _accounts(entry, section)
@@ -47,19 +47,19 @@ def convert(entry: Entry, section: Section, around: Surroundings) -> None:
 
 
 def _folder(entry: Entry, section: Section, around: Surroundings) -> None:
-    said = section.text("cwd")
-    found = around.working_directory(said or ".")
-    if found is None:
+    cwd = section.text("cwd")
+    folder = around.working_directory(cwd or ".")
+    if folder is None:
         section.left(entry, "cwd", "there is no such folder on this host", "command")
-        found = around.working_directory()
-    if found:
-        entry["cwd"] = found
+        folder = around.working_directory()
+    if folder:
+        entry["cwd"] = folder
 
 
 def _accounts(entry: Entry, section: Section) -> None:
-    for key, field, known in (("uid", "user", account), ("gid", "group", group)):
-        said = section.text(key)
-        name = known(said) if said else None
+    for key, field, lookup in (("uid", "user", account), ("gid", "group", group)):
+        text = section.text(key)
+        name = lookup(text) if text else None
         if name and names.why_not_a_name(name):
             section.left(entry, key, f"{name!r} is not the name of a {field}")
         elif name:
@@ -67,8 +67,8 @@ def _accounts(entry: Entry, section: Section) -> None:
 
 
 def _instances(entry: Entry, section: Section, around: Surroundings, interpreter: str) -> None:
-    said = section.data.get("instances")
-    if said == "max":
+    value = section.data.get("instances")
+    if value == "max":
         section.value("instances")
         count: int | None = 0
     else:
@@ -77,7 +77,7 @@ def _instances(entry: Entry, section: Section, around: Surroundings, interpreter
     if count is None:
         return
     if count <= 0:
-        section.changed(entry, "instances", f"{said} means {max(around.cpus + count, 1)} on this host", "instances")
+        section.changed(entry, "instances", f"{value} means {max(around.cpus + count, 1)} on this host", "instances")
         count = max(around.cpus + count, 1)
     if count > MAX_INSTANCES:
         section.left(entry, "instances", f"an app has at most {MAX_INSTANCES} instances")
@@ -110,7 +110,7 @@ def _environment(section: Section, interpreter: str) -> Entry:
 
 
 def _text(value: Any) -> str | None:
-    """Return a value as node hands it to a program."""
+    """Return a value as node passes it to a program."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
@@ -119,20 +119,20 @@ def _text(value: Any) -> str | None:
 
 
 def _memory(entry: Entry, section: Section) -> None:
-    said = section.text("max_memory_restart")
-    if said is None:
+    text = section.text("max_memory_restart")
+    if text is None:
         return
-    if not MEMORY.fullmatch(said):
-        section.wrong("max_memory_restart", f"cannot be {said[:60]!r}: it must be a size such as 300M")
-    elif memory := size(said):
+    if not MEMORY.fullmatch(text):
+        section.wrong("max_memory_restart", f"cannot be {text[:60]!r}: it must be a size such as 300M")
+    elif memory := size(text):
         entry["limits"] = Entry(memoryMax=memory)
-        message = "pm2 restarts it in an orderly way; here the kernel kills it, and it starts again as after a crash"
+        message = "pm2 stops and starts it again; here the kernel kills it, and it restarts as after a crash"
         section.changed(entry, "max_memory_restart", message, "limits")
 
 
 def _watch(entry: Entry, section: Section) -> None:
-    said = section.value("watch")
-    watched = ["."] if said is True else section.texts("watch") if said else []
+    value = section.value("watch")
+    watched = ["."] if value is True else section.texts("watch") if value else []
     ignored, delay = section.texts("ignore_watch"), restarts.milliseconds(section, "watch_delay")
     if not watched:
         return

@@ -1,4 +1,4 @@
-"""The command of a pm2 app: its interpreter, its script and their arguments, as pm2 puts them together."""
+"""The command of a pm2 app: its interpreter, its script and their arguments, as pm2 combines them."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ INTERPRETERS = {
 }
 ARGUMENT = re.compile(r"""(?:[^\s"'=]+=)?(?:"[^"]*"|'[^']*')|\S+""")
 SHARES_PORTS = re.compile(r"(?:.*/)?(?:node|bun)")
-"""Interpreters that pm2 runs in cluster mode as soon as `instances` is given."""
+"""Interpreters that pm2 runs in cluster mode if `instances` is set."""
 
 
 def arguments(section: Section, key: str) -> list[str]:
-    """Return a list of arguments; pm2 splits text at white space that is not in quotes."""
+    """Return a list of arguments; pm2 splits text at white space outside quotes."""
     if not isinstance(section.data.get(key), str):
         return section.texts(key)
     words = ARGUMENT.findall(section.text(key) or "")
@@ -39,7 +39,7 @@ def arguments(section: Section, key: str) -> list[str]:
 
 
 def give(entry: Entry, section: Section, around: Surroundings) -> str:
-    """Give an app its command, and return its interpreter: empty for a program that is run as it is."""
+    """Set the command of an app, and return its interpreter; empty for a program that runs without one."""
     script = section.text("script")
     if not script:
         section.report.wrong(section.at, "cannot run: it has no script")
@@ -75,16 +75,16 @@ def _shell_line(entry: Entry, section: Section, script: str) -> None:
 
 
 def _interpreter(entry: Entry, section: Section, script: str, path: str, around: Surroundings) -> str:
-    said = section.text("exec_interpreter")
-    if said == "none":
+    interpreter = section.text("exec_interpreter")
+    if interpreter == "none":
         return ""
-    if said and said.startswith("node@"):
-        message = f"version {said[5:]} of node cannot be chosen: give its full path in the command"
+    if interpreter and interpreter.startswith("node@"):
+        message = f"version {interpreter[5:]} of node cannot be chosen: give its full path in the command"
         section.changed(entry, "exec_interpreter", message, "command")
         return "node"
-    if said:
-        return said
-    found = INTERPRETERS.get(posixpath.splitext(script)[1])
-    if found:
-        return found
+    if interpreter:
+        return interpreter
+    default = INTERPRETERS.get(posixpath.splitext(script)[1])
+    if default:
+        return default
     return "node" if around.is_file(path) and not around.is_binary(path) else ""

@@ -1,4 +1,4 @@
-"""Imports an ecosystem file of pm2: JSON, YAML, or what a JavaScript file exports."""
+"""Imports an ecosystem file of pm2: JSON, YAML, or the export of a JavaScript file."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ ALIASES = {
     "merge_logs": ("combine_logs",),
     "uid": ("user",),
 }
-"""Other names that pm2 takes for a key."""
+"""Other names that pm2 accepts for a key."""
 LISTS = ("apps", "pm2")
-"""Keys that hold the apps; the second is of older files."""
+"""Keys with the list of apps; the second one is that of older files."""
 
 
 def convert(source: Source, around: Surroundings, project: str | None = None) -> Imported:
-    """Return the definition that an ecosystem file stands for; raises DefinitionError."""
+    """Return the definition of an ecosystem file; raises DefinitionError."""
     report = Report(source)
     top, at, items = _apps(source.data, report)
     if not items and not report.problems:
@@ -51,7 +51,7 @@ def convert(source: Source, around: Surroundings, project: str | None = None) ->
 
 
 def _apps(data: Any, report: Report) -> tuple[Section, KeyPath, list[tuple[KeyPath, Any]]]:
-    """Return the file's mapping, where its apps are, and each app with its place there."""
+    """Return the file's mapping, the key path of its apps, and each app with its place there."""
     nothing = Section(report, (), {})
     if isinstance(data, list):
         return nothing, (), [((index,), item) for index, item in enumerate(data)]
@@ -61,8 +61,8 @@ def _apps(data: Any, report: Report) -> tuple[Section, KeyPath, list[tuple[KeyPa
     top = Section(report, (), data)
     key = next((key for key in LISTS if key in data), None)
     if key is None:
-        is_one = any(name in data for name in ("script", *ALIASES["script"]))
-        return nothing, (), [((), data)] if is_one else []
+        is_single_app = any(name in data for name in ("script", *ALIASES["script"]))
+        return nothing, (), [((), data)] if is_single_app else []
     value = top.value(key)
     if isinstance(value, dict):
         return top, (key,), [((), value)]
@@ -76,13 +76,13 @@ def _is_app(item: Any, at: KeyPath, report: Report) -> bool:
 
 
 def _canonical(app: dict[str, Any]) -> dict[str, Any]:
-    """Return an app with the keys that pm2 has other names for called by their first."""
-    given = {key: value for key, value in app.items() if value is not None}
+    """Return an app with aliases of keys replaced by the first name of each key."""
+    canonical = {key: value for key, value in app.items() if value is not None}
     for key, others in ALIASES.items():
         for other in others:
-            if key not in given and other in given:
-                given[key] = given.pop(other)
-    return given
+            if key not in canonical and other in canonical:
+                canonical[key] = canonical.pop(other)
+    return canonical
 
 
 def _app(section: Section, namer: Namer, around: Surroundings) -> Entry:

@@ -34,13 +34,13 @@ import(require('url').pathToFileURL(file).href).then((module) => {
 });
 """
 HINT = (
-    "install nodejs; or, where there is node: "
-    "node -p 'JSON.stringify(require(\"./{name}\"))' > ecosystem.json, and import that"
+    "install nodejs; or, on a host with node: "
+    "node -p 'JSON.stringify(require(\"./{name}\"))' > ecosystem.json, and import that file"
 )
 
 
 def read(path: Path, *, timeout_s: float = isolation.TIMEOUT_S) -> Source:
-    """Return what the file at `path` exports; raises DefinitionError when it does not load, hangs or exits."""
+    """Return the export of the file at `path`; raises DefinitionError when it does not load, hangs or exits."""
     text, owner = read_text(path)
     node = shutil.which("node")
     if node is None:
@@ -62,7 +62,7 @@ def _line_in(stack: str, path: Path) -> int:
 
 
 def _locate(text: str, data: Any, keys: KeyPath) -> int:
-    """Return the line where an app is named, when its name stands in one place only; 0 otherwise."""
+    """Return the line with the name of an app if the name occurs only once, else 0."""
     for key in keys:
         try:
             data = data[key]
@@ -70,6 +70,6 @@ def _locate(text: str, data: Any, keys: KeyPath) -> int:
             break
         if isinstance(data, dict) and isinstance(data.get("name"), str):
             named = re.compile(rf"\bname['\"]?\s*:\s*(['\"`]){re.escape(data['name'])}\1")
-            found = [match.start() for match in named.finditer(text)]
-            return text.count("\n", 0, found[0]) + 1 if len(found) == 1 else 0
+            matches = [match.start() for match in named.finditer(text)]
+            return text.count("\n", 0, matches[0]) + 1 if len(matches) == 1 else 0
     return 0

@@ -1,4 +1,4 @@
-"""When and how often a pm2 app starts again, and how it is stopped."""
+"""The restarts and the stop of a pm2 app."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from omnitron.importers.quantities import span, within
 from omnitron.importers.report import Section
 
 UNSTABLE_MS = 1000
-"""pm2's `min_uptime`, unless it is given."""
+"""pm2's default of `min_uptime`."""
 UNSTABLE_RESTARTS = 16
-"""pm2's `max_restarts`, unless it is given."""
+"""pm2's default of `max_restarts`."""
 MAX_RESTARTS = 1_000_000
 MAX_EXIT_CODE = 255
 LONGEST_BACKOFF_MS = 15_000
 BACKOFF_FACTOR = 1.5
 OWN_LONGEST_BACKOFF_MS = 30_000
-"""omnitron's own back-off goes up to this where the app says nothing of delays."""
+"""The longest delay of omnitron's own back-off, for an app without delays."""
 UPTIME = re.compile(r"(\d{1,12})(ms|h|m|s)?")
 UPTIME_UNITS = {None: 1, "ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
 
 
 def give(entry: Entry, section: Section) -> None:
-    """Give an app its restart policy."""
+    """Set the restart policy of an app."""
     codes = _codes(section, entry)
     policy = Entry(restart="on-failure" if 0 in codes else "always")
     longest = _delay(policy, section)
@@ -62,7 +62,7 @@ def milliseconds(section: Section, key: str) -> int | None:
 
 
 def _delay(policy: Entry, section: Section) -> int:
-    """Set the delay, and return the longest that there can be."""
+    """Set the delay, and return the longest possible delay."""
     fixed, growing = milliseconds(section, "restart_delay"), milliseconds(section, "exp_backoff_restart_delay")
     if growing:
         longest = max(growing, LONGEST_BACKOFF_MS)
@@ -76,7 +76,7 @@ def _delay(policy: Entry, section: Section) -> int:
 
 
 def _budget(policy: Entry, entry: Entry, section: Section, longest_delay: int) -> None:
-    """pm2 counts restarts after less than `min_uptime`; here all count that fall into a window."""
+    """Set the budget: pm2 counts restarts after less than `min_uptime`, omnitron all restarts in a window."""
     times, uptime = section.whole("max_restarts"), section.parsed("min_uptime", _uptime)
     if times is None and uptime is None:
         return
@@ -84,7 +84,7 @@ def _budget(policy: Entry, entry: Entry, section: Section, longest_delay: int) -
     window = (times + 1) * ((UNSTABLE_MS if uptime is None else uptime) + longest_delay)
     policy["maxRestarts"] = times
     policy["window"] = span(min(window, MAX_DURATION_MS))
-    message = "the window is long enough for that many restarts after less than min_uptime, and their delays"
+    message = "the window is long enough for that many restarts, each after less than min_uptime, with their delays"
     key = "max_restarts" if section.data.get("max_restarts") is not None else "min_uptime"
     section.changed(entry, key, message, "restartPolicy")
 
@@ -97,7 +97,7 @@ def _uptime(text: str) -> int:
 
 
 def give_stop(entry: Entry, section: Section) -> None:
-    """Let an app be stopped as pm2 stops it."""
+    """Set the stop of an app to that of pm2."""
     timeout = milliseconds(section, "kill_timeout")
     if timeout is not None:
         entry["shutdown"] = Entry(timeout=span(timeout))

@@ -17,14 +17,14 @@ FOREMAN_NAME = re.compile(r"[A-Za-z0-9_-]+")
 ENV_FILE = ".env"
 FOREMAN_OPTIONS = ".foreman"
 RELEASE = "release"
-"""To Heroku, a command that runs once per deployment."""
+"""The process that Heroku runs once per deployment."""
 FIRST_PORT = 5000
 PORTS_APART = 100
 LAST_PORT = 65535
 
 NOTES = (
-    "A Procfile does not say how many of each run (foreman -m, honcho -c, heroku ps:scale): that is `instances`.",
-    f"PORT is what foreman gives: {FIRST_PORT} (or PORT of {ENV_FILE}), and {PORTS_APART} more for each further one.",
+    "A Procfile has no number of instances (foreman -m, honcho -c, heroku ps:scale): set `instances`.",
+    f"PORT is as with foreman: {FIRST_PORT} (or PORT in {ENV_FILE}), and {PORTS_APART} more for each further process.",
     fields.SYSTEM_PATH_NOTE,
 )
 
@@ -37,11 +37,11 @@ class Line:
     name: str
     command: str
     above: tuple[str, ...] = ()
-    """What stands above it and is no process, as comments."""
+    """Comments for the lines above it that are not processes."""
 
 
 def convert(path: Path, text: str, around: Surroundings, project: str | None = None) -> Imported:
-    """Return the definition that a Procfile stands for; raises DefinitionError."""
+    """Return the definition of a Procfile; raises DefinitionError."""
     lines: dict[str, Line] = {}
     places = Source(path, {}, lambda keys: lines[str(keys[0])].number if keys and keys[0] in lines else 0)
     report = Report(places)
@@ -60,14 +60,14 @@ def convert(path: Path, text: str, around: Surroundings, project: str | None = N
         definition.comment(comment)
     if env:
         definition["stacks"] = Entry(dev=Entry(type="local", settings=Entry(env=Entry(env))))
-        definition.comment(f"The variables of {ENV_FILE}: they are given to every app, and win over its own.", "stacks")
+        definition.comment(f"The variables of {ENV_FILE}: every app gets them, and they override its own.", "stacks")
     for comment in env_comments:
         definition.comment(comment, "stacks")
     return report.finish(definition)
 
 
 def _read(path: Path, text: str, report: Report) -> tuple[dict[str, Line], list[str]]:
-    """Return the processes by name, and comments for what stands below the last one."""
+    """Return the processes by name, and comments for the lines below the last one."""
     lines: dict[str, Line] = {}
     above: list[str] = []
     for number, raw in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
@@ -86,7 +86,7 @@ def _read(path: Path, text: str, report: Report) -> tuple[dict[str, Line], list[
 
 
 def _environment(path: Path, around: Surroundings, report: Report) -> tuple[dict[str, str], list[str]]:
-    """Return the variables of the file beside the Procfile, and comments for what is left of such files."""
+    """Return the variables of the file beside the Procfile, and comments for settings that are left out."""
     comments = []
     if around.is_file(FOREMAN_OPTIONS):
         message = "cannot be carried over: foreman's options are not read; `formation` is `instances` here"
@@ -105,11 +105,11 @@ def _environment(path: Path, around: Surroundings, report: Report) -> tuple[dict
 
 
 def _first_port(env: dict[str, str], comments: list[str], report: Report) -> int:
-    """Return the port of the first process; PORT leaves `env`, where it would win over the port of each."""
+    """Return the port of the first process; PORT is removed from `env`, which would override each port."""
     text = env.pop("PORT", str(FIRST_PORT))
     if re.fullmatch(r"[0-9]{1,5}", text):
         return int(text)
-    message = f"cannot be carried over: {text[:60]!r} is no port; {FIRST_PORT} is used"
+    message = f"cannot be carried over: {text[:60]!r} is not a port; {FIRST_PORT} is used"
     report.warnings.append(dotenv.problem(report.source.path.with_name(ENV_FILE), 0, message, "PORT"))
     comments.append(f"{ENV_FILE}: PORT {message}")
     return FIRST_PORT
@@ -121,7 +121,7 @@ def _app(
     entry = fields.named(namer, line.name, report, (line.name,))
     entry.comments[:0] = [("name", text) for text in line.above]
     if not FOREMAN_NAME.fullmatch(line.name):
-        message = "foreman passes this line over: a name holds letters, digits, '_' and '-' only"
+        message = "foreman ignores this line: a name holds letters, digits, '_' and '-' only"
         entry.comment(f"{line.name}: {message}", "name")
         report.warn((line.name,), message)
     try:
@@ -134,7 +134,7 @@ def _app(
     if folder := around.working_directory():
         entry["cwd"] = folder
     if line.name == RELEASE:
-        message = "is not started with the stack: to Heroku it is no process but a phase of each deployment"
+        message = "is not started with the stack: for Heroku it is not a process but a phase of each deployment"
         entry["enabled"] = False
         entry.comment(f"{RELEASE}: {message}", "enabled")
         report.warn((line.name,), message)
@@ -146,6 +146,6 @@ def _set_port(entry: Entry, line: Line, port: int, report: Report) -> None:
     if 1 <= port <= LAST_PORT:
         entry["env"] = Entry(PORT=str(port))
         return
-    message = f"PORT: cannot be carried over: {port} is no port"
+    message = f"PORT: cannot be carried over: {port} is not a port"
     entry.comment(message)
     report.warn((line.name,), message)

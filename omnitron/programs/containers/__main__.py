@@ -1,7 +1,7 @@
-"""What the unit of a container runs: `python -m omnitron.programs.containers run|reload SETTINGS`.
+"""The program of a container's unit: `python -m omnitron.programs.containers run|reload SETTINGS`.
 
-It stays in the foreground as long as the container runs, hands on what that writes, says READY when it is healthy,
-and ends as it ends. While the engine is away it waits and says so: that is no crash of the container's.
+It stays in the foreground while the container runs, passes on its output, reports READY when it is healthy, and
+ends with its exit status. It waits for an engine that does not answer, which is not a crash of the container.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from omnitron.supervision import notify
 
 USAGE = "usage: python -m omnitron.programs.containers run|reload SETTINGS"
 STARTING_S, RUNNING_S, ENGINE_S = 0.25, 1.0, 2.0
-"""Time between two looks: while it starts, while it runs, and while the engine is away."""
+"""Time between two checks of the state: during the start, while it runs, and while there is no engine."""
 EXTENSION_US = 30_000_000
 
 
@@ -40,11 +40,11 @@ class Runner:
         self._since = time.time()
 
     def end(self, number: int, frame: FrameType | None) -> None:
-        """Ask it to end (a signal handler)."""
+        """Request the end (a signal handler)."""
         self._asked_to_end.set()
 
     def abort(self, number: int, frame: FrameType | None) -> None:
-        """End at once, and the container with it: an outside check has found that it does not answer."""
+        """Kill the container and end at once: an outside check got no answer (a signal handler)."""
         threading.Thread(target=self._abort).start()
 
     def _abort(self) -> None:
@@ -54,7 +54,7 @@ class Runner:
             os._exit(128 + signal.SIGABRT)
 
     def run(self) -> int:
-        """Run it until it ends, or somebody asks it to; an exit status."""
+        """Run it until it ends or is to be stopped; return an exit status."""
         threading.Thread(target=self._ask_for_time, daemon=True).start()
         while not self._asked_to_end.is_set():
             try:
@@ -74,7 +74,7 @@ class Runner:
         return 0
 
     def _run(self) -> int | None:
-        """Have it run, and return its exit status once it has ended; None when somebody asked it to end."""
+        """Start it, and return its exit status after its end; None when it is to be stopped."""
         self._say(f"starting the container {self._container.name}")
         self._container.start()
         _note(self._told)
@@ -84,7 +84,7 @@ class Runner:
         while not self._asked_to_end.wait(RUNNING_S if self._is_ready else STARTING_S):
             state = self._container.state()
             if state.status != "running":
-                # An engine that is going down ends its containers first: that is not their crash.
+                # An engine that shuts down ends its containers first, which is not their crash: check again later.
                 if self._asked_to_end.wait(ENGINE_S):
                     return None
                 state = self._container.state()
@@ -94,7 +94,7 @@ class Runner:
                 return self._ended(state)
             if state.health == "unhealthy":
                 self._container.kill()
-                raise CannotError(f"the container {self._container.name} is unhealthy, says its own check")
+                raise CannotError(f"the container {self._container.name} is unhealthy by its own check")
             if not self._is_ready and state.health in ("", "healthy"):
                 self._provision()
                 self._is_ready = True
@@ -118,20 +118,20 @@ class Runner:
         return state.exit_code if 0 <= state.exit_code < 256 else 1
 
     def _hand_on(self, since: float) -> None:
-        """Pass on what the container writes; the journal has it then."""
+        """Pass on the container's output, to the journal."""
         try:
             for chunk in self._container.log(since):
                 sys.stdout.buffer.write(chunk)
                 sys.stdout.buffer.flush()
         except (EngineDownError, CannotError):
-            return  # whoever looks at the container finds out, too
+            return  # `_run` gets the same error and handles it
 
     def _say(self, text: str) -> None:
         print(text, file=sys.stderr)
         notify.send(f"STATUS={text}")
 
     def _ask_for_time(self) -> None:
-        """Keep systemd from ending the start while an image comes in, or the engine is away."""
+        """Extend systemd's start timeout while an image is pulled, or there is no engine."""
         while not self._is_ready and not self._asked_to_end.is_set():
             notify.send(f"EXTEND_TIMEOUT_USEC={EXTENSION_US}")
             self._asked_to_end.wait(EXTENSION_US / 3e6)

@@ -1,4 +1,4 @@
-"""One container on the engine: made as its settings say, looked at, stopped. The only user of the docker library."""
+"""One container on the engine: created, watched and stopped. The only module that uses the docker library."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ class EngineDownError(Exception):
 
 
 class CannotError(Exception):
-    """The engine refuses, or something is in the way: one line for the journal."""
+    """A failure of the engine or of the container: one line for the journal."""
 
 
 class State(NamedTuple):
-    """How a container is."""
+    """The state of a container."""
 
     status: str
     """`created`, `running`, `exited`, … or `gone`."""
     health: str
-    """`healthy`, `unhealthy`, `starting`; empty for one without a check."""
+    """`healthy`, `unhealthy`, `starting`; empty without a check."""
     exit_code: int
     error: str
 
@@ -50,66 +50,66 @@ class Container:
         self._client: Any = None
 
     def start(self) -> None:
-        """Have it run: as it is if it is up to date, else made anew; its volumes stay."""
+        """Start the container, created again first unless it is up to date; its volumes stay."""
         with self._engine() as client:
             self._network(client)
             image = self._image(client)
-            found = self._find(client)
-            if found is not None and (found.labels.get(DIGEST) != self._digest or found.image.id != image):
-                found.remove(force=True)
-                found = None
-            found = found or self._create(client)
-            if found.status != "running":
+            container = self._find(client)
+            if container is not None and (container.labels.get(DIGEST) != self._digest or container.image.id != image):
+                container.remove(force=True)
+                container = None
+            container = container or self._create(client)
+            if container.status != "running":
                 if self._files:
-                    found.put_archive("/", self._files)
-                found.start()
+                    container.put_archive("/", self._files)
+                container.start()
 
     def state(self) -> State:
-        """Return how it is."""
+        """Return the state of the container."""
         with self._engine() as client:
-            found = self._find(client)
-            if found is None:
+            container = self._find(client)
+            if container is None:
                 return State("gone", "", 0, "")
-            state = found.attrs["State"]
+            state = container.attrs["State"]
             health = (state.get("Health") or {}).get("Status", "")
             return State(state["Status"], health, int(state.get("ExitCode", 0)), str(state.get("Error", "")))
 
     def log(self, since: float) -> Iterator[bytes]:
-        """Yield what it writes from a moment on, until it ends."""
+        """Yield the output from a time on, until the container ends."""
         with self._engine() as client:
-            found = self._find(client)
-            if found is not None:
-                yield from found.logs(stream=True, follow=True, since=since)
+            container = self._find(client)
+            if container is not None:
+                yield from container.logs(stream=True, follow=True, since=since)
 
     def execute(self, argv: list[str], environment: dict[str, str]) -> tuple[int, str, str]:
-        """Run a program inside; its exit status, what it wrote, and what it complained of."""
+        """Run a program inside; return its exit status, standard output and standard error."""
         with self._engine() as client:
-            found = self._find(client)
-            if found is None:
+            container = self._find(client)
+            if container is None:
                 raise CannotError(f"the container {self.name} was removed")
-            status, streams = found.exec_run(argv, environment=environment, demux=True)
+            status, streams = container.exec_run(argv, environment=environment, demux=True)
             output, errors = ((stream or b"").decode(errors="replace") for stream in streams)
             return int(status), output, errors
 
     def put(self, files: bytes) -> None:
-        """Put an archive of files into it."""
+        """Unpack an archive of files in the container."""
         with self._engine() as client:
-            if (found := self._find(client)) is not None:
-                found.put_archive("/", files)
+            if (container := self._find(client)) is not None:
+                container.put_archive("/", files)
 
     def stop(self) -> None:
-        """Stop it, and wait until it has."""
+        """Stop the container, and wait for its end."""
         with self._engine() as client:
             found = self._find(client)
             if found is not None:
                 found.stop(timeout=max(1, round(self.settings["stopTimeout"] / 1000)))
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill the container."""
         with self._engine() as client:
-            found = self._find(client)
-            if found is not None and found.status == "running":
-                found.kill()
+            container = self._find(client)
+            if container is not None and container.status == "running":
+                container.kill()
 
     def remove(self, *, volumes: bool) -> None:
         """Remove it and, when asked, the volumes that were made for it."""
@@ -177,7 +177,7 @@ class Container:
             extra_hosts=dict(text.split(":", 1) for text in told["extraHosts"]),
             labels={**told["labels"], DIGEST: self._digest},
             cgroup_parent=self._parent(client),
-            # Restarts are systemd's affair.
+            # systemd restarts the service, not the engine.
             restart_policy={"Name": "no"},
             **{key: value for key, value in optional.items() if value is not None},
         )
@@ -194,22 +194,22 @@ def _confined(capabilities: list[str] | None) -> dict[str, Any]:
     return {"cap_drop": ["ALL"], "cap_add": capabilities, "security_opt": ["no-new-privileges"]}
 
 
-def remove_strays(project: str, stack: str, known: Collection[str]) -> list[str]:
-    """Remove the stopped containers of a stack that are not among `known`; their names. Volumes stay."""
+def remove_strays(project: str, stack: str, names: Collection[str]) -> list[str]:
+    """Remove the stopped containers of a stack that are not in `names`; return their names. Volumes stay."""
     try:
         client = docker.from_env(timeout=PATIENCE_S)
         labels = [f"{MANAGED}=true", f"omnitron.project={project}", f"omnitron.stack={stack}"]
-        found = client.containers.list(all=True, filters={"label": labels})
-        strays = [one for one in found if one.name not in known and one.status != "running"]
-        for one in strays:
-            one.remove()
+        containers = client.containers.list(all=True, filters={"label": labels})
+        strays = [stray for stray in containers if stray.name not in names and stray.status != "running"]
+        for stray in strays:
+            stray.remove()
     except (DockerException, RequestException) as error:
         raise EngineDownError(str(error)) from error
-    return [one.name for one in strays]
+    return [stray.name for stray in strays]
 
 
 class _Engine:
-    """The engine for the length of one question; what goes wrong is told apart by whose fault it is."""
+    """A client of the engine; its errors become EngineDownError (no engine) or CannotError (the container)."""
 
     def __init__(self, owner: Container) -> None:
         self._owner = owner

@@ -1,4 +1,4 @@
-"""Files that are put into a container before it starts: nothing of the host is mounted for them, nor is root inside."""
+"""Files that are copied into a container before it starts, so that it needs no mount and no root."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makes what a server in a container is to have, with the clients of its own image."""
+"""Creates the databases or buckets of a server in a container, with the clients of its own image."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from omnitron.programs.containers.engine import CannotError, Container
 from omnitron.programs.secrets import credentials
 from omnitron.programs.servers import databases
 
-# Neither is given on a command line: that would be for everybody to see.
+# Neither SQL nor passwords are arguments: all users can read command lines.
 SQL = 'printf %s "$OMNITRON_SQL" | exec psql "$@" -f -'
 LOG_IN = (
     """printf '%s\\n' "$MINIO_ROOT_USER" "$MINIO_ROOT_PASSWORD" | """

@@ -1,1 +1,1 @@
-"""Secrets at run time: what opens them, and what hands them to a program."""
+"""Secrets at run time: opening the store, and passing secrets to a program."""

@@ -13,13 +13,13 @@ from omnitron.supervision.state import trusted_files
 
 
 def main(arguments: list[str]) -> int:
-    """Write every secret of STORE to a file of its own in FOLDER, which is in memory; an exit status."""
+    """Write each secret of STORE to a file in FOLDER, which is in memory; return an exit status."""
     if len(arguments) != 3 or arguments[0] != "open":
         print("usage: python -m omnitron.programs.secrets open STORE FOLDER", file=sys.stderr)
         return 2
-    given = os.environ.get(PASSPHRASE_FILE)
+    passphrase_file = os.environ.get(PASSPHRASE_FILE)
     try:
-        secrets = SealedStore(Path(arguments[1]), Path(given) if given else None).all()
+        secrets = SealedStore(Path(arguments[1]), Path(passphrase_file) if passphrase_file else None).all()
         with trusted_files.opened_folder(arguments[2], create=True) as folder:
             trusted_files.make_private(folder)
             for path in Path(f"/proc/self/fd/{folder}").iterdir():

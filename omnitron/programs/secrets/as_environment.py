@@ -1,7 +1,7 @@
 """Becomes a program with secrets in its environment: `python -I -S as_environment.py VAR=TEXT… -- PROGRAM ARG…`.
 
-TEXT refers to secrets as `${secret:NAME}`. systemd keeps what they are out of the unit; here they come out of
-the credentials of the service, and nobody but the program sees them.
+TEXT refers to secrets as `${secret:NAME}`. The unit does not contain them: they come from the credentials of the
+service, and only the program sees them.
 """
 
 import os
@@ -9,13 +9,13 @@ import signal
 import sys
 
 NOT_EXECUTABLE, NOT_FOUND = 126, 127
-"""As a shell has them."""
+"""The exit statuses of a shell for the same failures."""
 CONFIGURATION_ERROR = 78
 """EX_CONFIG of sysexits.h; systemd calls it CONFIG."""
 
 
 def main(arguments: list[str]) -> int:
-    """Become the program; returns an exit status only when that cannot be done."""
+    """Become the program; return an exit status only when that fails."""
     from omnitron.programs.secrets import credentials
 
     end = arguments.index("--")
@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> int:
     except credentials.MissingError as error:
         print(error, file=sys.stderr)
         return CONFIGURATION_ERROR
-    # The interpreter ignores it; a program that is started as usual does not.
+    # Python ignores this signal; the program must have the default.
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     try:
         os.execvpe(program[0], program, {**os.environ, **variables})
@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
 
 if __name__ == "__main__":
     package = __file__.rpartition("/")[0]
-    # A user could not remove root's bytecode from their checkout.
+    # Root must not write bytecode into a user's checkout: the user could not remove it.
     sys.dont_write_bytecode = os.stat(package).st_uid != os.geteuid()  # noqa: PTH116 - pathlib is slow to import
     sys.path.append(package + "/../../..")
     sys.exit(main(sys.argv[1:]))

@@ -1,6 +1,6 @@
-"""The credentials that systemd has put before a service: where a process finds its secrets.
+"""The credentials of a service: the secrets that systemd passes to it.
 
-Standard library only: the wrapper around a program and the process host both read them.
+Standard library only: the wrapper around a program and the process host both use it.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from omnitron.secrets.references import fill
 
 
 class MissingError(Exception):
-    """A secret is not there, or is not text."""
+    """A secret that is missing, or is not text."""
 
 
 def read(name: str) -> str:
-    """Return the secret `name` that the service was given; MissingError when it was not."""
+    """Return the secret `name` of this service; MissingError without it."""
     folder = os.environ.get("CREDENTIALS_DIRECTORY", "")
     try:
         with open(os.path.join(folder, name), encoding="utf-8", newline="") as file:  # noqa: PTH118, PTH123

@@ -1,6 +1,6 @@
-"""What a PostgreSQL server is made to have: roles, databases, extensions. Standard library only.
+"""Creates the roles, databases and extensions of a PostgreSQL server. Standard library only.
 
-Nothing that is there already is changed, but for a password that is another one now.
+Existing ones are not changed, except for a changed password.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 SUPERUSER = "postgres"
 ITERATIONS = 4096
-"""Of SCRAM, as the server counts them."""
+"""Iterations of SCRAM: the default of the server."""
 OPTIONS = ("-XqAt", "-v", "ON_ERROR_STOP=1", "-U", SUPERUSER)
-"""Of psql, for answers that a program reads."""
+"""Options of psql for output that a program reads."""
 
 
 class SqlError(Exception):
-    """The server refuses a statement: its own words."""
+    """A statement that the server refuses, with the server's message."""
 
 
 def provision(
@@ -32,8 +32,8 @@ def provision(
     `run` sends SQL to a database and returns the answer, or raises SqlError. Each of `databases` has a `name`,
     an `owner` and `extensions`; `passwords` are those of the owners.
     """
-    known = run("postgres", "SELECT rolname || E'\\t' || coalesce(rolpassword, '') FROM pg_authid;")
-    roles = dict(line.split("\t", 1) for line in known.split("\n") if "\t" in line)
+    rows = run("postgres", "SELECT rolname || E'\\t' || coalesce(rolpassword, '') FROM pg_authid;")
+    roles = dict(line.split("\t", 1) for line in rows.split("\n") if "\t" in line)
     there = set(run("postgres", "SELECT datname FROM pg_database;").split("\n"))
     changes = []
     for role, password in passwords.items():
@@ -60,7 +60,7 @@ def provision(
 
 
 def answer(database: str, status: int, output: str, errors: str) -> str:
-    """Return what psql wrote; SqlError with the reason in its words where it failed."""
+    """Return the output of psql; SqlError with its error message if it failed."""
     if status:
         lines = errors.strip().splitlines()
         why = [line for line in lines if "ERROR" in line or "FATAL" in line] or lines or ["psql failed"]
@@ -69,12 +69,12 @@ def answer(database: str, status: int, output: str, errors: str) -> str:
 
 
 def told(changes: int) -> str:
-    """Return the line that says what was done."""
+    """Return the line for the log."""
     return "provisioned: " + (f"{changes} changes" if changes else "nothing to do")
 
 
 def quoted(text: str) -> str:
-    """Return a string literal, of SQL as of the configuration file."""
+    """Return a string literal for SQL and for the configuration file."""
     return "'" + text.replace("'", "''") + "'"
 
 
@@ -83,7 +83,7 @@ def _identifier(name: str) -> str:
 
 
 def verifier(password: str, salt: bytes | None = None) -> str:
-    """Return what the server keeps of a password (RFC 5803): the password itself never gets to it, nor to its log."""
+    """Return the SCRAM verifier of a password (RFC 5803): the server and its log never get the password itself."""
     import base64
     import hashlib
     import hmac
@@ -100,10 +100,10 @@ def verifier(password: str, salt: bytes | None = None) -> str:
     return f"SCRAM-SHA-256${ITERATIONS}:{base64.b64encode(salt).decode()}${stored}:{key}"
 
 
-def is_verified(kept: str, password: str) -> bool:
-    """Whether `kept`, a verifier, is one of `password`."""
+def is_verified(stored: str, password: str) -> bool:
+    """Return whether `stored` is a verifier of `password`."""
     import base64
 
-    scheme, _, rest = kept.partition(f"${ITERATIONS}:")
+    scheme, _, rest = stored.partition(f"${ITERATIONS}:")
     salt = rest.partition("$")[0]
-    return scheme == "SCRAM-SHA-256" and verifier(password, base64.b64decode(salt)) == kept
+    return scheme == "SCRAM-SHA-256" and verifier(password, base64.b64decode(salt)) == stored

@@ -1,7 +1,7 @@
 """nginx as the gateway's service: `python -I -S serve.py run|hand|reload SETTINGS`. Standard library only.
 
-`run` and `reload` check the configuration first: what nginx does not accept is never what it runs with. `hand` is
-root's, before a reload: it gives nginx the certificate and the key as they are now, where only root can read them.
+`run` and `reload` check the configuration first: nginx never runs with one that it does not accept. `hand` runs as
+root before a reload: it copies the current certificate and key for nginx, where only root can read them.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def hand(arguments: list[str]) -> None:
 
 
 def reload(arguments: list[str]) -> None:
-    """Check what the configuration is now, and let the running nginx take it over."""
+    """Check the current configuration, and let the running nginx load it."""
     import signal
 
     from omnitron.programs.servers.service_folders import folder, settings
@@ -82,7 +82,7 @@ def reload(arguments: list[str]) -> None:
 
 
 def _keep(path: str, copy: str) -> None:
-    """Keep what nginx has accepted for a start at which it does not accept what is there then."""
+    """Save the accepted configuration, for a start at which nginx does not accept the current one."""
     from omnitron.programs.servers.service_folders import write
 
     with open(path, encoding="utf-8") as file:  # noqa: PTH123 - pathlib is slow to import
@@ -99,8 +99,8 @@ def _checked(config: str, place: str) -> None:
         write(f"{place}/nginx.conf.new", file.read().splitlines())
     done = subprocess.run([NGINX, *_arguments(place, "nginx.conf.new"), "-t", "-q"], capture_output=True, text=True)
     if done.returncode:
-        said = [line for line in done.stderr.splitlines() if "[emerg]" in line] or done.stderr.splitlines()
-        raise CannotError(f"cannot use the configuration: {said[-1] if said else 'nginx -t failed'}")
+        lines = [line for line in done.stderr.splitlines() if "[emerg]" in line] or done.stderr.splitlines()
+        raise CannotError(f"cannot use the configuration: {lines[-1] if lines else 'nginx -t failed'}")
     os.rename(f"{place}/nginx.conf.new", f"{place}/nginx.conf")  # noqa: PTH104
 
 

@@ -1,7 +1,7 @@
 """PostgreSQL as a service: `python -I -S postgres.py run|provision SETTINGS`, `… probe PORT`.
 
-`run` makes the cluster if there is none and becomes the server; `provision` makes roles, databases and
-extensions, and changes nothing that is there already; `probe` asks a running server for a session.
+`run` creates the cluster if there is none and becomes the server; `provision` creates missing roles, databases and
+extensions; `probe` asks a running server for a session.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ PLACES = ("/usr/lib/postgresql",)
 PASSWORDS = "passwords.json"
 IDENT_MAP = "omnitron"
 SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
-"""Answered with one byte by every version, by a process that the server forked for it."""
+"""Every version answers with one byte, from a process that it forked for the connection."""
 
 
 def main(arguments: list[str]) -> int:
@@ -44,10 +44,10 @@ def serve(arguments: list[str]) -> None:
 
 
 def _programs(data: str) -> str:
-    """Return the folder of the programs that fit the data; the newest ones when there is none yet."""
+    """Return the folder of the programs for the version of the data; the newest version without data."""
     from omnitron.programs.servers.service_folders import CannotError
 
-    found = {
+    folders = {
         version: f"{place}/{version}/bin"
         for place in PLACES
         if os.path.isdir(place)  # noqa: PTH112
@@ -58,19 +58,19 @@ def _programs(data: str) -> str:
         with open(f"{data}/PG_VERSION") as file:  # noqa: PTH123
             version = file.read().strip()
     except FileNotFoundError:
-        if not found:
+        if not folders:
             raise CannotError("cannot run PostgreSQL: it is not installed: apt install postgresql") from None
-        version = max(found, key=int)
-    if version not in found:
+        version = max(folders, key=int)
+    if version not in folders:
         raise CannotError(
             f"cannot run PostgreSQL: {data} is of version {version}, which is not installed: "
             f"apt install postgresql-{version}, or move the data to a newer version with pg_upgrade"
         )
-    return found[version]
+    return folders[version]
 
 
 def _make(programs: str, data: str) -> None:
-    """Make a cluster, aside first: one that was half made when the host went down is made anew."""
+    """Create a cluster under another name first, so that one that was interrupted is created again."""
     import shutil
     import subprocess
 
@@ -130,9 +130,9 @@ def _hand_over(told: dict[str, Any], runtime: str) -> None:
 def _handed_over(runtime: str) -> dict[str, str]:
     path = f"{runtime}/{PASSWORDS}"
     with open(path, encoding="utf-8") as file:  # noqa: PTH123 - pathlib is slow to import
-        found: dict[str, str] = json.load(file)
+        passwords: dict[str, str] = json.load(file)
     os.unlink(path)  # noqa: PTH108
-    return found
+    return passwords
 
 
 def provision(arguments: list[str]) -> None:
@@ -145,7 +145,7 @@ def provision(arguments: list[str]) -> None:
     server = [f"{programs}/psql", *databases.OPTIONS, "-h", runtime, "-p", str(told["port"])]
 
     def run(database: str, text: str) -> str:
-        """Run SQL, given on stdin: an argument would be for everybody to see."""
+        """Run SQL from standard input: all users can read arguments."""
         import subprocess
 
         done = subprocess.run([*server, "-d", database, "-f", "-"], input=text, capture_output=True, text=True)

@@ -50,13 +50,13 @@ def serve(arguments: list[str]) -> None:
 
 
 def quoted(text: str) -> str:
-    """Return a word of the configuration file, whatever is in it."""
+    """Return a text as one quoted word of the configuration file."""
     plain = set(range(0x20, 0x7F)) - {ord('"'), ord("\\")}
     return '"' + "".join(chr(byte) if byte in plain else f"\\x{byte:02x}" for byte in text.encode()) + '"'
 
 
 def probe(arguments: list[str]) -> None:
-    """Ask for a sign of life; a server that wants a password first gives one, too."""
+    """Send a PING; the answer of a server that requires a password counts too."""
     from omnitron.programs.servers.service_folders import CannotError, ask
 
     answer = ask(int(arguments[0]), PING, 64)

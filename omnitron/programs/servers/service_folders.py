@@ -1,4 +1,4 @@
-"""What the servers have in common: the folders of their service, files in them, and how they are asked."""
+"""Common parts of the servers: the folders of their service, their files, and probes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class CannotError(Exception):
 
 
 def run(verbs: dict[str, Callable[[list[str]], None]], arguments: list[str]) -> int:
-    """Run a verb with its arguments; its exit status."""
+    """Run a verb with its arguments; return its exit status."""
     from omnitron.programs.secrets.credentials import MissingError
 
     try:
@@ -64,7 +64,7 @@ def write_text(path: str, text: str) -> None:
 
 
 def ask(port: int, question: bytes, size: int) -> bytes:
-    """Return the first bytes that a server on this host answers; OSError when it does not."""
+    """Return the first bytes of the answer of a server on this host; OSError without an answer."""
     with socket.create_connection(("127.0.0.1", port), PATIENCE_S) as connection:
         connection.settimeout(PATIENCE_S)
         connection.sendall(question)

@@ -87,7 +87,7 @@ def test_a_manager_tells_whose_a_token_is(loader: Loader, function: str) -> None
     assert (found.subject, found.roles, found.claims["tenant"]) == ("ann", {"a"}, 7)
     with pytest.raises(Unauthenticated, match="the token is not known"):
         verified(loader, function, "wrong")
-    with pytest.raises(TypeError, match="names no subject"):
+    with pytest.raises(TypeError, match="returned no subject"):
         verified(loader, function, "broken")
 
 

@@ -478,7 +478,7 @@ def test_garbage_for_an_answer(path: str, said: bytes) -> None:
         async with answering(path, lambda line: said), calling(path) as client:
             error = await failure(client.call("Tools.echo", []))
             assert error.code == errors.UNAVAILABLE
-            assert error.message == "the service cannot be reached: it answers with what is not JSON-RPC"
+            assert error.message == "the service cannot be reached: its answer is not JSON-RPC"
 
     run(test)
 

@@ -332,7 +332,7 @@ def test_a_source_that_is_none(tmp_path: Path, source: ConfigSource, message: st
 
 
 DEEP = "nested more than 100 levels deep"
-TAG = "a tag that is not known here; text that begins with '!' needs quotes"
+TAG = "an unknown tag; text that begins with '!' needs quotes"
 DIGITS = "a number that is not finite, or has too many digits"
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12)

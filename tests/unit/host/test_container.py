@@ -101,7 +101,7 @@ def test_two_of_one_name_are_told_with_their_places() -> None:
         service_classes(module(a=Clock, b=Watch))
     assert caught.value.brief == (
         f"cannot serve Clock: {Watch.__qualname__} ({__file__}:{line_of(Watch)}) and "
-        f"Clock ({__file__}:{line_of(Clock)}) are both called so"
+        f"Clock ({__file__}:{line_of(Clock)}) have this name"
     )
 
 
@@ -200,9 +200,9 @@ class Unserved:
 @pytest.mark.parametrize(
     ("cls", "why"),
     [
-        (Wanting, "nothing here fits its parameter 'size'"),
-        (Untyped, "nothing here fits its parameter 'clock'"),
-        (Unserved, "nothing here fits its parameter 'one'"),
+        (Wanting, "there is no value for its parameter 'size'"),
+        (Untyped, "there is no value for its parameter 'clock'"),
+        (Unserved, "there is no value for its parameter 'one'"),
         (Unreadable, "its annotations cannot be read: name 'Decimal' is not defined"),
     ],
 )
@@ -214,7 +214,7 @@ def test_a_class_without_a_text_is_told_by_its_module() -> None:
     def init(self: Any, size: int) -> None: ...
 
     made = service(type("Made", (), {"__init__": init, "__module__": "nowhere"}))
-    assert refused(made).brief == "cannot make Made (nowhere): nothing here fits its parameter 'size'"
+    assert refused(made).brief == "cannot make Made (nowhere): there is no value for its parameter 'size'"
 
 
 @service

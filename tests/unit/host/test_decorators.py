@@ -47,7 +47,7 @@ def test_only_classes_are_services() -> None:
     async def place() -> None:
         pass
 
-    with pytest.raises(TypeError, match="it is no class"):
+    with pytest.raises(TypeError, match="it is not a class"):
         service("Orders")(place)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from omnitron.errors import DefinitionError, OmnitronError, Problem
-from omnitron.host.failure import LONGEST, FailureError, describe, one_line
+from omnitron.host.failure import LONGEST, FailureError, describe, single_line
 from omnitron.host.loading import Loader
 
 from .test_loading import Write, as_before, write
@@ -150,12 +150,12 @@ class Unprintable:
     ],
 )
 def test_one_line(value: object, line: str) -> None:
-    assert one_line(value) == line
+    assert single_line(value) == line
 
 
 def test_a_long_text_is_cut() -> None:
-    assert one_line("x" * LONGEST) == "x" * LONGEST
-    assert one_line("x" * 10_000_000) == "x" * (LONGEST - 1) + "…"
+    assert single_line("x" * LONGEST) == "x" * LONGEST
+    assert single_line("x" * 10_000_000) == "x" * (LONGEST - 1) + "…"
     assert len(FailureError("y" * 10_000, ValueError("x" * 10_000)).sentence([])) == LONGEST
 
 

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import msgspec
 import pytest
 
-from omnitron.host.health import Health, understood
+from omnitron.host.health import Health, parse_answer
 
 
 class Plain(Enum):
@@ -51,7 +51,7 @@ class Unprintable:
     [
         (None, ("healthy", "")),
         (True, ("healthy", "")),
-        (False, ("unhealthy", "its health check says so")),
+        (False, ("unhealthy", "its health check returned False")),
         ("healthy", ("healthy", "")),
         ("degraded", ("degraded", "")),
         ("unhealthy", ("unhealthy", "")),
@@ -72,7 +72,7 @@ class Unprintable:
     ],
 )
 def test_answers_that_are_understood(answer: Any, expected: tuple[str, str]) -> None:
-    said = understood(answer)
+    said = parse_answer(answer)
     assert said == expected
     assert type(said[0]) is str
 
@@ -95,13 +95,13 @@ def test_answers_that_are_understood(answer: Any, expected: tuple[str, str]) -> 
     ],
 )
 def test_an_answer_that_is_not_understood_is_unhealthy(answer: Any, shown: str) -> None:
-    message = f"its health check said {shown}, not healthy, degraded or unhealthy"
-    assert understood(answer) == ("unhealthy", message)
+    message = f"its health check returned {shown}, not healthy, degraded or unhealthy"
+    assert parse_answer(answer) == ("unhealthy", message)
 
 
 def test_an_answer_of_any_length_fits_into_a_notification() -> None:
     for answer in ("x" * 1_000_000, {"status": "healthy", "message": "x" * 1_000_000}):
-        assert len(understood(answer)[1]) < 1200
+        assert len(parse_answer(answer)[1]) < 1200
 
 
 def health(
@@ -201,7 +201,7 @@ def test_only_failures_in_a_row_count() -> None:
     async def main() -> None:
         for _ in range(8):
             await one.check()
-            seen.append((one.failures, one.is_given_up))
+            seen.append((one.failures, one.has_failed))
 
     asyncio.run(main())
     assert seen == [

@@ -96,7 +96,7 @@ def spec(tmp_path: Path, **more: Any) -> Spec:
 @asynccontextmanager
 async def opened(spec: Spec) -> AsyncIterator[tuple[Transports, Tools]]:
     tools, transports = Tools(), Transports(spec)
-    assert transports.wrong() is None
+    assert transports.problem() is None
     transports.open(table({"Tools": tools}), Loader([Path(folder) for folder in spec.folders]))
     try:
         yield transports, tools
@@ -151,7 +151,7 @@ def test_a_process_without_transports_has_its_own_socket_at_most(
         monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
         async with opened(spec(tmp_path)) as (transports, _):
             assert transports._servers == []
-            assert transports.wrong() is None
+            assert transports.problem() is None
 
     run(test)
 
@@ -268,9 +268,9 @@ def test_tokens_are_checked_on_http_and_websockets_but_not_between_processes(
 def test_a_transport_that_cannot_accept_is_wrong(tmp_path: Path, held: Held) -> None:
     async def test() -> None:
         async with opened(spec(tmp_path, expose=True, http=Http("", 0))) as (transports, _):
-            assert transports.wrong() is None
+            assert transports.problem() is None
             transports._http[0].stop()
-            assert transports.wrong() == "it accepts no connections: too many files are open"
+            assert transports.problem() == "it accepts no connections: too many files are open"
 
     run(test)
 

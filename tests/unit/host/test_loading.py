@@ -93,7 +93,7 @@ def test_a_file_that_is_not_there_is_told_with_every_place(write: Write, name: s
 
 def test_a_file_of_another_kind_is_told(write: Write) -> None:
     folder = write({"bin/run": "#!/bin/sh"})
-    with pytest.raises(LoadError, match="it is no Python file"):
+    with pytest.raises(LoadError, match="it is not a Python file"):
         Loader([folder]).module("bin/run")
 
 
@@ -204,7 +204,10 @@ def test_a_name_that_means_another_module_is_told(write: Write, name: str, file:
     folder = write({file: ""})
     with pytest.raises(LoadError) as caught:
         Loader([folder]).module(name)
-    assert caught.value.lines() == [f"cannot import json: that is not {folder / file}", "name the module by its path"]
+    assert caught.value.lines() == [
+        f"cannot import json: the name means another module than {folder / file}",
+        "name the module by its path",
+    ]
 
 
 def test_a_name_may_mean_an_installed_module(tmp_path: Path) -> None:

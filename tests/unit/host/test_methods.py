@@ -78,7 +78,7 @@ def test_a_public_method_that_cannot_be_served_is_named_in_the_log(caplog: pytes
     table({"a": Shapes()})
     said = [record.getMessage() for record in caplog.records]
     assert said == [
-        f"Shapes.{name} cannot be called from outside: only `async def` without `yield` is"
+        f"Shapes.{name} cannot be called from outside: only an `async def` without `yield` can"
         for name in ("stream", "sync")
     ]
 
@@ -202,11 +202,11 @@ class Wrapped:
     ("cls", "why"),
     [
         (Unreadable, "its annotations cannot be read: name 'Decimal' is not defined"),
-        (Many, "what *numbers takes is not described"),
-        (Named, "what *numbers takes is not described"),
+        (Many, "*numbers is not supported: every parameter must have a name"),
+        (Named, "*numbers is not supported: every parameter must have a name"),
         (Mixed, "Type unions may not contain more than one dict-like type"),
         (Gives, "Type unions may not contain more than one dict-like type"),
-        (Wrapped, "what *numbers takes is not described"),
+        (Wrapped, "*numbers is not supported: every parameter must have a name"),
     ],
 )
 def test_what_cannot_be_described_is_told_with_its_place(cls: type, why: str) -> None:

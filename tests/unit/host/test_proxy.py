@@ -103,7 +103,7 @@ def test_a_result_that_is_something_else(path: Path) -> None:
         with pytest.raises(RpcError) as caught:
             await Proxy(client, "Prices", Wrong).of("apple")
         assert caught.value.code == errors.UNAVAILABLE
-        assert caught.value.message.startswith("Prices.of gave something else than described: ")
+        assert caught.value.message.startswith("Prices.of returned another type than its interface says: ")
 
     run(path, test)
 

@@ -190,8 +190,8 @@ def test_what_compose_itself_would_refuse(compose, service, path):
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("", "no mapping"),
-        ("[]", "no mapping"),
+        ("", "not a mapping"),
+        ("[]", "not a mapping"),
         ("services:", "no services"),
         ("services: {}", "no services"),
         ("services: []", "cannot be a list"),
@@ -233,9 +233,9 @@ def test_variables_of_the_shell_win_over_those_of_the_file(compose, tmp_path):
     imported = compose("services: {a: {command: '$A ${B} $C'}}", A="shell")
     assert imported.definition["apps"][0]["command"] == ["shell", "file"]
     assert [str(warning).partition(": ")[2] for warning in imported.warnings] == [
-        "services.a.command: the variable C is not set: it is empty"
+        "services.a.command: the variable C is not set: it is replaced by an empty text"
     ]
-    comment = "services.a.command: the variable C is not set: it is empty"
+    comment = "services.a.command: the variable C is not set: it is replaced by an empty text"
     assert ("project", comment) in imported.definition.comments
 
 

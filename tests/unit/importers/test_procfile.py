@@ -50,9 +50,9 @@ def test_foreman_s_ports_and_variables(procfile):
 @pytest.mark.parametrize(
     ("env", "ports", "why"),
     [
-        ("PORT=http", ["5000", "5100"], "'http' is no port"),
-        ("PORT=65500", ["65500", None], "65600 is no port"),
-        ("PORT=0", [None, "100"], "0 is no port"),
+        ("PORT=http", ["5000", "5100"], "'http' is not a port"),
+        ("PORT=65500", ["65500", None], "65600 is not a port"),
+        ("PORT=0", [None, "100"], "0 is not a port"),
     ],
 )
 def test_ports_that_are_none(procfile, env, ports, why):
