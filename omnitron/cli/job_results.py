@@ -12,6 +12,7 @@ from omnitron.cli import output
 from omnitron.cli.selection import reports
 
 if TYPE_CHECKING:
+    from omnitron.observe.conditions import Condition
     from omnitron.operations.steps import Step
     from omnitron.policy.model import StackPolicy, Target
     from omnitron.systemd.manager import JobEnd
@@ -61,9 +62,16 @@ def running(targets: list[Target], *, is_user: bool) -> set[str]:
 
 def finish(verb: str, done: list[str], failed: list[JobEnd], stacks: list[StackPolicy], *, is_user: bool) -> None:
     """Say how it went, in text or JSON; exit with 1 when a job did not end well."""
-    why = _reasons(failed, stacks, is_user=is_user)
+    from omnitron.observe.conditions import as_data
+
+    conditions = _conditions(stacks, is_user=is_user) if failed else {}
+    why = {end.unit: _reason(end, conditions.get(end.unit)) for end in failed}
     if output.wants_json():
-        output.data({verb: done, "failed": [{"unit": end.unit, "reason": why[end.unit]} for end in failed]})
+        wrong = [
+            {"unit": end.unit, "reason": why[end.unit], "condition": as_data(conditions.get(end.unit))}
+            for end in failed
+        ]
+        output.data({verb: done, "failed": wrong})
     else:
         for name in done:
             output.line(f"{verb} {name}")
@@ -75,11 +83,16 @@ def finish(verb: str, done: list[str], failed: list[JobEnd], stacks: list[StackP
         raise typer.Exit(1)
 
 
-def _reasons(failed: list[JobEnd], stacks: list[StackPolicy], *, is_user: bool) -> dict[str, str]:
-    """Return why each job failed, in the words of the status report where it has any."""
-    notes: dict[str, str] = {}
-    if failed:
-        with contextlib.suppress(Exception):
-            found = reports(stacks, is_user=is_user)
-            notes = {s.unit: s.note for report in found for app in report.apps for s in app.services if s.note}
-    return {end.unit: notes.get(end.unit) or ENDS.get(end.result, end.result) for end in failed}
+def _conditions(stacks: list[StackPolicy], *, is_user: bool) -> dict[str, Condition]:
+    """Return the conditions of the stacks' services, as far as they can be read now."""
+    with contextlib.suppress(Exception):
+        services = (service for one in reports(stacks, is_user=is_user) for app in one.apps for service in app.services)
+        return {service.unit: service.condition for service in services if service.condition}
+    return {}
+
+
+def _reason(end: JobEnd, condition: Condition | None) -> str:
+    """Return why a job failed, in the words of the status report where it has any."""
+    from omnitron.observe.conditions import text_of
+
+    return text_of(condition) or end.detail or ENDS.get(end.result, end.result)

@@ -19,6 +19,7 @@ from omnitron.names import INFRA
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from omnitron.observe.conditions import Condition
     from omnitron.policy.model import ServicePolicy, StackPolicy
 
 app = typer.Typer(
@@ -38,13 +39,15 @@ Service = Annotated[str, typer.Option("--service", help="The server, where a sta
 @app.command()
 def status(stack: Stack = None, user: User = False, json: Json = False, debug: Debug = False) -> None:
     """Show each service: who runs it and why, where it listens, how it is, and who uses it."""
+    from omnitron.observe.conditions import text_of
+
     is_user = is_user_scope(user)
     policy = one_installed(stack, is_user=is_user)
     (report,) = reports([policy], is_user=is_user)
-    states = {one.policy.name: (one.status, one.note) for one in report.apps}
-    rows = [(one, *(states.get(one.app, ("", "")) if one.app else ("", ""))) for one in policy.infra]
+    states = {one.policy.name: (one.status, one.condition) for one in report.apps}
+    rows = [(one, *(states.get(one.app, ("", None)) if one.app else ("", None))) for one in policy.infra]
     if output.wants_json():
-        output.data([_data(one, status_, note) for one, status_, note in rows])
+        output.data([_data(one, status_, condition) for one, status_, condition in rows])
         return
     if not rows:
         output.line(f"{policy.stack} of {policy.project} has no services")
@@ -56,9 +59,9 @@ def status(stack: Stack = None, user: User = False, json: Json = False, debug: D
             status_ or one.unit or "-",
             _address(one),
             ", ".join(one.users) or "-",
-            note or one.why,
+            text_of(condition) or one.why,
         )
-        for one, status_, note in rows
+        for one, status_, condition in rows
     ]
     colours = {(number, 2): COLOURS[row[1]] for number, row in enumerate(rows) if row[1] in COLOURS}
     output.table(("SERVICE", "PROVIDER", "STATUS", "ADDRESS", "USED BY", "NOTE"), table, colours)
@@ -187,14 +190,17 @@ def _empty_container(name: str, container: Mapping[str, object]) -> None:
         raise OmnitronError(f"cannot remove the data of {name}: {error}") from error
 
 
-def _data(one: ServicePolicy, status_: str, note: str) -> dict[str, object]:
+def _data(one: ServicePolicy, status_: str, condition: Condition | None) -> dict[str, object]:
+    from omnitron.observe.conditions import as_data, text_of
+
     return {
         "name": one.name,
         "kind": one.kind,
         "provider": one.provider,
         "why": one.why,
         "status": status_ or None,
-        "note": note or None,
+        "note": text_of(condition) or None,
+        "condition": as_data(condition),
         "host": one.host,
         "ports": dict(one.ports),
         "users": list(one.users),

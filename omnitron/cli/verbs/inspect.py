@@ -59,6 +59,7 @@ def _last_exit(service: ServiceReport, report: AppReport, *, is_user: bool) -> d
     if exit is None:
         return None
     from omnitron.cli.verbs.logs import harmless
+    from omnitron.observe.conditions import text_of
     from omnitron.supervision.messages import cause
 
     entries = last_words(service.unit, report.stack, is_user=is_user)
@@ -69,7 +70,8 @@ def _last_exit(service: ServiceReport, report: AppReport, *, is_user: bool) -> d
         "signal": f"SIG{exit.status}" if killed else None,
         "expected": False,
         "stderrTail": [harmless(entry.message) for entry in entries],
-        "message": _said(entries) or (service.note if service.status in ("crashed", "errored") else cause(exit)),
+        "message": _said(entries)
+        or (text_of(service.condition) if service.status in ("crashed", "errored") else cause(exit)),
     }
 
 
@@ -102,7 +104,7 @@ def _print_service(
 ) -> None:
     restarts = process.restarts
     output.line(f"{service.unit}")
-    output.line(f"  state        {service.status}" + (f": {service.note}" if service.note else ""))
+    output.line(f"  state        {service.status}" + (f": {service.condition.text}" if service.condition else ""))
     if service.pid:
         use = f"{service.cpu:.1f} % CPU, {output.size(service.memory)}"
         output.line(f"  main PID     {service.pid}, up {output.duration(service.uptime)}, {use}")

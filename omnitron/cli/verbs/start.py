@@ -42,7 +42,7 @@ def _unblocked(wanted: list[Target], *, is_user: bool) -> list[Step]:
     steps = []
     for one in wanted:
         (report,) = reports([one.stack], is_user=is_user)
-        blocked = {app.policy.name for app in report.apps if app.note == f"blocked by {one.app.name}"}
+        blocked = {app.policy.name for app in report.apps if app.is_blocked(one.app.name)}
         if report.active != "active":
             continue
         for app in dependents(one.stack, [one.app.name]):

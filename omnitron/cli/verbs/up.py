@@ -70,7 +70,7 @@ async def _bring_up(
 
     def progress(service: ServiceReport) -> None:
         if not output.wants_json():
-            note = f": {service.note}" if service.note else ""
+            note = f": {service.condition.text}" if service.condition else ""
             output.progress(f"  {time.monotonic() - began:5.1f} s  {service.unit} is {service.status}{note}")
 
     jobs = asyncio.create_task(_apply(plan, prepared, policy, scope))
@@ -211,18 +211,21 @@ def _secrets_changed(policy: StackPolicy, scope: Scope) -> dict[str, int]:
 
 
 def _finish(report: StackReport) -> None:
+    from omnitron.observe.conditions import text_of
     from omnitron.observe.status_json import daemon_status
     from omnitron.operations.jobs import services_of
 
     services = services_of(report)
     # A clean exit is not a crash: what has done its work and ended is as it should be.
-    ended = [service for service in services if service.status == "stopped" and not service.note]
+    ended = [service for service in services if service.status == "stopped" and not service.condition]
     wrong = [service for service in services if service.status != "online" and service not in ended]
     if output.wants_json():
         output.data(daemon_status([report], uptime=0, pid=1)["apps"])
     elif wrong:
         for service in wrong:
-            output.note(f"{output.paint('error:', 'red')} {service.unit} is {service.status}: {service.note}")
+            output.note(
+                f"{output.paint('error:', 'red')} {service.unit} is {service.status}: {text_of(service.condition)}"
+            )
         output.note(f"       see: journalctl -e -u {wrong[0].unit}")
     else:
         rest = f", {len(ended)} ended without an error" if ended else ""

@@ -65,6 +65,7 @@ def _all_is_well(report: StackReport, wanted: str | None) -> str:
 
 def _print(cause: Trouble, wanted: str | None, *, is_user: bool) -> None:
     from omnitron.cli.verbs.logs import harmless
+    from omnitron.observe.conditions import text_of
     from omnitron.supervision import messages
 
     service, policy = cause.service, cause.stack.policy
@@ -72,7 +73,7 @@ def _print(cause: Trouble, wanted: str | None, *, is_user: bool) -> None:
         if effect.app == wanted:
             output.line(f"{output.paint(f'{policy.stack}/{effect.app}', 'bold')} {_how(cause, effect.app)}.")
     what = {"failed": "has failed", "failing": "keeps failing", "unreachable": "cannot start"}[cause.kind]
-    output.line(f"{output.paint(cause.address, 'bold')} {what}: {service.note}.")
+    output.line(f"{output.paint(cause.address, 'bold')} {what}: {text_of(service.condition)}.")
     if exit := service.last_exit:
         when = output.duration(max(0.0, time.time() - exit.at))
         dumped = ", and left a core dump: coredumpctl info" if exit.code == "dumped" else ""
@@ -94,8 +95,8 @@ def _print(cause: Trouble, wanted: str | None, *, is_user: bool) -> None:
 def _how(cause: Trouble, app: str) -> str:
     """Return how the trouble reaches an app: `is blocked by mid, which is blocked by base`."""
     effect = next(effect for effect in cause.effects if effect.app == app)
-    if effect.how != "is blocked":
-        return f"{effect.how.replace('with it', f'with {cause.app}')}: their group shares its failures"
+    if effect.kind == "withGroup":
+        return f"went down with {cause.app}: their group shares its failures"
     chain = [*reversed(effect.through), cause.app]
     return "is blocked by " + ", which is blocked by ".join(chain)
 
@@ -110,15 +111,20 @@ def _cure(cause: Trouble) -> str:
 
 
 def _as_data(cause: Trouble, *, is_user: bool) -> dict[str, Any]:
+    from omnitron.observe.conditions import as_data, text_of
+
     exit = cause.service.last_exit
     return {
         "address": cause.address,
         "unit": cause.service.unit,
         "kind": cause.kind,
-        "reason": cause.service.note,
+        "reason": text_of(cause.service.condition),
+        "condition": as_data(cause.service.condition),
         "critical": cause.critical,
         "lastExit": exit._asdict() if exit else None,
         "lastLines": [entry.message for entry in last_words(cause.service.unit, cause.stack.policy, is_user=is_user)],
-        "affects": [{"app": effect.app, "how": _how(cause, effect.app)} for effect in cause.effects],
+        "affects": [
+            {"app": effect.app, "kind": effect.kind, "how": _how(cause, effect.app)} for effect in cause.effects
+        ],
         "cure": _cure(cause),
     }
