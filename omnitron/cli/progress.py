@@ -43,5 +43,5 @@ def show(event: Event) -> None:
         case StepDone(step):
             output.progress(f"reloaded {' '.join(step.units)}")
         case ServiceChanged(after, service):
-            note = f": {service.note}" if service.note else ""
+            note = f": {service.condition.text}" if service.condition else ""
             output.progress(f"  {after:5.1f} s  {service.unit} is {service.status}{note}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from omnitron.cli import output
+from omnitron.observe.conditions import text_of
 from omnitron.observe.status_json import daemon_status
 from omnitron.operations.jobs import services_of
 from omnitron.operations.up import failed_services, has_ended
@@ -24,7 +25,9 @@ def finish(report: StackReport) -> None:
         output.data(daemon_status([report], uptime=0, pid=1)["apps"])
     elif failed:
         for service in failed:
-            output.note(f"{output.paint('error:', 'red')} {service.unit} is {service.status}: {service.note}")
+            output.note(
+                f"{output.paint('error:', 'red')} {service.unit} is {service.status}: {text_of(service.condition)}"
+            )
         output.note(f"       see: journalctl -e -u {failed[0].unit}")
     else:
         rest = f", {len(ended)} ended without an error" if ended else ""

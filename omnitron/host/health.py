@@ -6,13 +6,12 @@ import asyncio
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
-from typing import Any, Literal
+from typing import Any
 
 from omnitron.host.failure import single_line
 from omnitron.host.rpc.calls import is_cancelled
-
-Status = Literal["healthy", "degraded", "unhealthy"]
-STATUSES: tuple[Status, ...] = ("healthy", "degraded", "unhealthy")
+from omnitron.supervision.status_line import STATES as STATUSES
+from omnitron.supervision.status_line import State as Status
 
 
 class Health:

@@ -29,6 +29,7 @@ from omnitron.host.rpc.proxy import Missing, Proxy
 from omnitron.host.spec import Spec
 from omnitron.host.transports.listeners import Transports
 from omnitron.supervision import notify
+from omnitron.supervision.status_line import encode
 
 if TYPE_CHECKING:
     from omnitron.host.telemetry.tracing import Tracing
@@ -199,13 +200,13 @@ class Process:
         while await health.check() == "unhealthy":
             if time.monotonic() > deadline:
                 raise FailureError("start", HealthError(health.message))
-            self._say(f"unhealthy: {health.message}")
+            self._say(encode(health.status, health.message))
             await asyncio.sleep(FIRST_CHECKS_S)
 
     # --- serve ---
 
     async def _serve(self, context: Context, health: Health, stop: asyncio.Task[Any]) -> None:
-        notify.send("READY=1", f"STATUS={self._sentence(health)}")
+        notify.send("READY=1", f"STATUS={encode(health.status, health.message)}")
         # The objects that exist now live as long as the process: take them out of garbage collection.
         gc.freeze()
         gc.enable()
@@ -227,12 +228,9 @@ class Process:
             await asyncio.sleep(interval_s)
             await health.check()
             ping = () if health.has_failed else ("WATCHDOG=1",)
-            notify.send(*ping, f"STATUS={self._sentence(health)}")
+            notify.send(*ping, f"STATUS={encode(health.status, health.message)}")
             if health.status != "healthy":
                 log.warning("%s: %s", health.status, health.message or "its health check gave no reason")
-
-    def _sentence(self, health: Health) -> str:
-        return f"{health.status}: {health.message}" if health.message else health.status
 
     def _reload(self) -> None:
         assert self._context is not None

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from omnitron.names import Address
+from omnitron.observe.conditions import ConditionKind, text_of
 from omnitron.observe.report import AppReport, ServiceReport, StackReport
+
+TroubleKind = Literal["failed", "failing", "unreachable"]
 
 
 @dataclass(frozen=True)
@@ -14,8 +16,8 @@ class Effect:
     """An app that does not run because of another's trouble."""
 
     app: str
-    how: str
-    """What happened to it: `is blocked`, `was ended`, `restarts with it`."""
+    kind: Literal["blocked", "withGroup"]
+    """Kept from starting, or gone down with the other."""
     through: tuple[str, ...]
     """The apps between the two, from the cause on."""
 
@@ -27,7 +29,7 @@ class Trouble:
     stack: StackReport
     address: str
     service: ServiceReport
-    kind: Literal["failed", "failing", "unreachable"]
+    kind: TroubleKind
     """Given up, between a crash and the next start, or kept from starting by something outside."""
     critical: bool
     effects: tuple[Effect, ...]
@@ -42,7 +44,7 @@ class Trouble:
     def brief(self) -> str:
         """One line: what, and whom it affects."""
         affected = f"; so do not run: {', '.join(effect.app for effect in self.effects)}" if self.effects else ""
-        return f"{self.address} {self.service.note}{affected}"
+        return f"{self.address} {text_of(self.service.condition)}{affected}"
 
 
 def troubles(stack: StackReport) -> list[Trouble]:
@@ -57,12 +59,17 @@ def troubles(stack: StackReport) -> list[Trouble]:
     return found
 
 
-def _kind(service: ServiceReport) -> Literal["failed", "failing", "unreachable"] | None:
+FAILING = (ConditionKind.BACKING_OFF, ConditionKind.SELF_REPORTED_DEGRADED, ConditionKind.SELF_REPORTED_UNHEALTHY)
+"""Of a service that starts; what one that runs reports of itself is a matter of its health."""
+
+
+def _kind(service: ServiceReport) -> TroubleKind | None:
+    kind = service.condition.kind if service.condition else None
     if service.status in ("crashed", "errored"):
         return "failed"
-    if service.status == "starting" and service.note:
+    if service.status == "starting" and kind in FAILING:
         return "failing"
-    return "unreachable" if service.status == "stopped" and service.note and not service.follows else None
+    return "unreachable" if service.status == "stopped" and kind == ConditionKind.SOCKET_FAILED else None
 
 
 def _effects(stack: StackReport, cause: AppReport, service: ServiceReport) -> list[Effect]:
@@ -73,9 +80,9 @@ def _effects(stack: StackReport, cause: AppReport, service: ServiceReport) -> li
         if first is None or app is cause:
             continue
         if first.follows == cause.policy.name:
-            effects.append(Effect(app.policy.name, "is blocked", tuple(_between(stack, app, cause.policy.name))))
+            effects.append(Effect(app.policy.name, "blocked", tuple(_between(stack, app, cause.policy.name))))
         elif first.follows == service.unit:
-            effects.append(Effect(app.policy.name, "went down with it", ()))
+            effects.append(Effect(app.policy.name, "withGroup", ()))
     return effects
 
 
@@ -92,5 +99,4 @@ def _between(stack: StackReport, app: AppReport, root: str) -> list[str]:
 
 
 def _address(stack: StackReport, service: ServiceReport) -> str:
-    address = stack.policy.address_of(service.unit)
-    return str(Address(stack.policy.stack, address.app, address.process, address.instance) if address else service.unit)
+    return stack.policy.full_address(service.unit)

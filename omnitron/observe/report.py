@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
+from omnitron.names import Address
+from omnitron.observe.conditions import Condition, ConditionKind, of_reason
 from omnitron.observe.snapshot import Readings, instance_number, services_of, usage_of
 from omnitron.policy.model import AppPolicy, ProcessPolicy, StackPolicy
+from omnitron.supervision import status_line
 from omnitron.supervision.state.crash_record import Exit
 from omnitron.supervision.state.group_state import Memory
 
@@ -31,8 +34,8 @@ class ServiceReport:
     memory: int
     uptime: float
     restarts: int
-    note: str
-    """Why it is not online, or what it waits for; empty when there is nothing to say."""
+    condition: Condition | None
+    """Why it is not online, or what it waits for; None when there is nothing to report."""
     follows: str | None
     """What keeps it down: the app that blocks it, or the service whose crash it shares."""
     budget_left: int | None
@@ -75,9 +78,15 @@ class AppReport:
         return worst([process.status for process in self.processes])
 
     @property
-    def note(self) -> str:
-        """The first thing that is to be said of it."""
-        return next((service.note for service in self.services if service.note), "")
+    def condition(self) -> Condition | None:
+        """The first condition among those of its services."""
+        return next((service.condition for service in self.services if service.condition), None)
+
+    def is_blocked(self, by: str | None = None) -> bool:
+        """Whether a dependency keeps any of it from starting: any dependency, or the app named `by`."""
+        root = str(Address(self.stack.stack, by)) if by else None
+        blocked = (s.condition for s in self.services if s.condition and s.condition.kind == ConditionKind.BLOCKED)
+        return any(root in (None, condition.by) for condition in blocked)
 
 
 @dataclass(frozen=True)
@@ -134,10 +143,10 @@ def with_cpu(report: StackReport, shares: dict[str, float]) -> StackReport:
 
 def _app(stack: StackPolicy, app: AppPolicy, blocker: str | None, memory: Memory, readings: Readings) -> AppReport:
     processes = []
-    blocked = KeptDown(f"blocked by {blocker}", blocker) if blocker else None
+    of_app = _of_app(stack, app, blocker)
     for process in app.processes:
         services = [
-            _service(process, unit, instance_number(unit), _with_group(stack, memory, unit) or blocked, readings)
+            _service(process, unit, instance_number(unit), _with_group(stack, memory, unit) or of_app, readings)
             for unit in services_of(process, readings.units)
         ]
         processes.append(ProcessReport(process, tuple(services)))
@@ -177,8 +186,8 @@ def _service(
         memory=usage.memory if status in ("online", "stopping", "starting") else 0,
         uptime=uptime,
         restarts=crashed.restarts if crashed else 0,
-        note=_note(process, unit, status, kept_down, readings),
-        follows=kept_down.by if kept_down and status in ("stopped", "stopping") else None,
+        condition=_condition(process, unit, status, kept_down, readings),
+        follows=kept_down.follows if kept_down and status in ("stopped", "stopping") else None,
         budget_left=_budget_left(process, unit, status, readings),
         next_start=_next_start(unit, status, readings),
         last_exit=crashed.last_exit if crashed else None,
@@ -218,44 +227,90 @@ def _status(unit: str, readings: Readings) -> Status:
 
 
 class KeptDown(NamedTuple):
-    """Why a service is down that did not fail itself: a sentence, and the app or service that it follows."""
+    """Why a service is down that did not fail itself, and the app or service that it follows, if any."""
 
-    note: str
-    by: str
+    condition: Condition
+    follows: str | None
+
+
+def _of_app(stack: StackPolicy, app: AppPolicy, blocker: str | None) -> KeptDown | None:
+    """Return what keeps all services of an app down."""
+    blocked = Condition(ConditionKind.BLOCKED, str(Address(stack.stack, blocker))) if blocker else None
+    if not app.enabled:
+        return KeptDown(Condition(ConditionKind.NOT_ENABLED), blocker)
+    return KeptDown(blocked, blocker) if blocked else None
 
 
 def _with_group(stack: StackPolicy, memory: Memory, unit: str) -> KeptDown | None:
     """Return what keeps a service down with its group."""
     trigger = memory.recovery.trigger
     if trigger and unit in memory.recovery.pending:
-        return KeptDown(f"restarts with {stack.address_of(trigger)}, which crashed", trigger)
+        return KeptDown(Condition(ConditionKind.GROUP_RESTARTING, stack.full_address(trigger)), trigger)
     reason = memory.reasons.get(unit)
-    return KeptDown(reason.text, reason.by) if reason else None
+    return KeptDown(of_reason(reason, stack.full_address(reason.by)), reason.by) if reason else None
 
 
-def _note(process: ProcessPolicy, unit: str, status: Status, kept_down: KeptDown | None, readings: Readings) -> str:
-    record = readings.records.get(unit)
-    if status == "errored" and readings.unit(unit).load in REFUSED:
-        return f"systemd refuses its unit: see `systemctl status {unit}`"
+def _condition(
+    process: ProcessPolicy, unit: str, status: Status, kept_down: KeptDown | None, readings: Readings
+) -> Condition | None:
     if status in ("crashed", "errored"):
-        return record.final.reason if record and record.final else "failed: see `omnitron logs`"
-    check = readings.checks.get(unit)
+        return _of_failure(unit, status, readings)
+    if status == "online":
+        return _checks_failing(process, unit, readings) or _self_reported(unit, readings)
+    if status == "stopped":
+        return kept_down.condition if kept_down else _socket_failed(process, readings)
+    if status == "starting":
+        return _of_start(process, unit, status, readings)
+    return None
+
+
+def _of_failure(unit: str, status: Status, readings: Readings) -> Condition:
+    if status == "errored" and readings.unit(unit).load in REFUSED:
+        return Condition(ConditionKind.UNIT_REFUSED, unit)
+    record = readings.records.get(unit)
+    if record and record.final:
+        return Condition(ConditionKind.GIVEN_UP, detail=record.final.reason)
+    return Condition(ConditionKind.FAILED)
+
+
+def _checks_failing(process: ProcessPolicy, unit: str, readings: Readings) -> Condition | None:
+    check, record = readings.checks.get(unit), readings.records.get(unit)
     last = record.last_exit if record else None
     # What was asked before the last crash was asked of its predecessor.
-    if status == "online" and process.retries and check and check.failures and not (last and check.at < last.at):
-        return f"{check.failures} of {process.retries} health checks failed: {check.message}"
-    # Its own words, for somebody's terminal.
-    said = "".join(character if character.isprintable() else "?" for character in readings.said.get(unit, ""))
-    state, _, plain = said.partition(": ")
-    if status == "online" and state in ("degraded", "unhealthy"):
-        return f"says that it is {state}" + (f": {plain}" if plain else "")
-    if status == "stopped" and kept_down:
-        return kept_down.note
+    if not process.retries or not check or not check.failures or (last and check.at < last.at):
+        return None
+    return Condition(
+        ConditionKind.CHECKS_FAILING, detail=check.message, failures=check.failures, retries=process.retries
+    )
+
+
+SELF_REPORTED: dict[status_line.State, ConditionKind] = {
+    "degraded": ConditionKind.SELF_REPORTED_DEGRADED,
+    "unhealthy": ConditionKind.SELF_REPORTED_UNHEALTHY,
+}
+
+
+def _own_line(unit: str, readings: Readings) -> status_line.StatusLine:
+    """Return what a service says of itself, fit for somebody's terminal."""
+    text = readings.said.get(unit, "")
+    return status_line.decode("".join(character if character.isprintable() else "?" for character in text))
+
+
+def _self_reported(unit: str, readings: Readings) -> Condition | None:
+    line = _own_line(unit, readings)
+    kind = SELF_REPORTED.get(line.state) if line.state else None
+    return Condition(kind, detail=line.words) if kind else None
+
+
+def _socket_failed(process: ProcessPolicy, readings: Readings) -> Condition | None:
     shut = next((name for name in process.sockets if readings.unit(name).active == "failed"), None)
-    if status == "stopped" and shut:
-        return f"{shut} has failed: is port {process.port} taken?"
+    return Condition(ConditionKind.SOCKET_FAILED, shut, port=process.port) if shut else None
+
+
+def _of_start(process: ProcessPolicy, unit: str, status: Status, readings: Readings) -> Condition | None:
     wait = _next_start(unit, status, readings)
     if wait is not None:
         left = _budget_left(process, unit, status, readings)
-        return f"crashed; next start in {wait:.0f} s, {left} more until it is given up"
-    return said if status == "starting" else ""
+        return Condition(ConditionKind.BACKING_OFF, restarts_left=left, starts_in_s=wait)
+    words = _own_line(unit, readings).words
+    return _self_reported(unit, readings) or (Condition(ConditionKind.STARTING, detail=words) if words else None)

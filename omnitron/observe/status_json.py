@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from omnitron import names
-from omnitron.observe.report import AppReport, ProcessReport, StackReport
+from omnitron.observe.conditions import ConditionKind, as_data, text_of
+from omnitron.observe.report import AppReport, ProcessReport, ServiceReport, StackReport
 from omnitron.version import __version__
 
 
@@ -45,6 +46,7 @@ def process_info(app: AppReport, name: str) -> dict[str, Any]:
         "port": next((process.policy.port for process in app.processes if process.policy.port), None),
         "mode": app.policy.mode,
         "critical": app.policy.critical,
+        "condition": as_data(app.condition),
     }
     if app.policy.mode == "bootstrap":
         info["processes"] = [sub for process in app.processes for sub in _sub_processes(process)]
@@ -63,6 +65,7 @@ def _sub_processes(process: ProcessReport) -> list[dict[str, Any]]:
             "memory": service.memory,
             "uptime": round(service.uptime * 1000),
             "restarts": service.restarts,
+            "condition": as_data(service.condition),
         }
         for service in process.services
     ]
@@ -89,18 +92,31 @@ def aggregated_health(named: list[tuple[AppReport, str]], *, timestamp: int) -> 
 def _health(app: AppReport) -> dict[str, Any]:
     checks = []
     for service in app.services:
-        result = "warn" if service.status == "online" and service.note else HEALTH[service.status][1]
-        told = {"message": service.note or service.status} if result != "pass" else {}
-        checks.append({"name": service.unit, "status": result, **told})
+        result = _health_of_service(service)[1]
+        message = {"message": text_of(service.condition) or service.status} if result != "pass" else {}
+        condition = {"condition": as_data(service.condition)} if service.condition else {}
+        checks.append({"name": service.unit, "status": result, **message, **condition})
     return {"status": health_of(app), "checks": checks}
 
 
 def health_of(app: AppReport) -> str:
     """Return whether an app is `healthy`, `degraded` or `unhealthy`."""
-    return worst_health(
-        "degraded" if service.status == "online" and service.note else HEALTH[service.status][0]
-        for service in app.services
-    )
+    return worst_health(_health_of_service(service)[0] for service in app.services)
+
+
+DEGRADES = (
+    ConditionKind.CHECKS_FAILING,
+    ConditionKind.SELF_REPORTED_DEGRADED,
+    ConditionKind.SELF_REPORTED_UNHEALTHY,
+)
+"""Conditions of a service that runs, and not all well."""
+
+
+def _health_of_service(service: ServiceReport) -> tuple[str, str]:
+    """Return the health of one service, and the result of its check."""
+    if service.status == "online" and service.condition and service.condition.kind in DEGRADES:
+        return "degraded", "warn"
+    return HEALTH[service.status]
 
 
 def worst_health(healths: Iterable[str]) -> str:
@@ -119,6 +135,7 @@ def diagnostics(app: AppReport, name: str, *, source: str, last_exit: dict[str, 
         "memory": {"heapUsed": 0, "heapTotal": 0, "external": 0, "arrayBuffers": 0, "rss": info["memory"]},
         "uptime": info["uptime"],
         "restarts": info["restarts"],
+        "condition": info["condition"],
         "services": [],
         "children": [
             {
@@ -126,6 +143,7 @@ def diagnostics(app: AppReport, name: str, *, source: str, last_exit: dict[str, 
                 "pid": service.pid,
                 "serviceName": service.unit,
                 "uptimeSeconds": round(service.uptime),
+                "condition": as_data(service.condition),
             }
             for process in app.processes
             for service in process.services

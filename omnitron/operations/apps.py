@@ -45,7 +45,7 @@ def _steps_to_unblock(selections: Iterable[Target], *, is_user: bool) -> list[St
         (report,) = reports([selection.stack], is_user=is_user)
         if report.active != "active":
             continue
-        blocked = {app.policy.name for app in report.apps if app.note == f"blocked by {selection.app.name}"}
+        blocked = {app.policy.name for app in report.apps if app.is_blocked(selection.app.name)}
         steps += [
             Step("start", units_to_start(app, None, None), f"{selection.app.name} had blocked it")
             for app in dependents(selection.stack, [selection.app.name])

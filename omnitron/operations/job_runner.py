@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from omnitron.observe.conditions import Condition, text_of
 from omnitron.operations.events import Progress, StepDone, ignore
 from omnitron.operations.installed import reports
 from omnitron.operations.jobs import perform
@@ -29,6 +30,8 @@ class FailedJob:
 
     unit: str
     reason: str
+    condition: Condition | None = None
+    """The condition of the service, None where it has none or could not be read."""
 
 
 @dataclass(frozen=True)
@@ -85,10 +88,15 @@ def outcome(
     """Return what was done, or why the failed jobs failed: in the words of the status report where it has any."""
     if not failed:
         return JobOutcome(tuple(done))
-    reasons: dict[str, str] = {}
+    conditions: dict[str, Condition] = {}
     # The report explains; where it cannot be made, the result of the job still stands.
     with contextlib.suppress(Exception):
         current = reports(stacks, is_user=is_user)
-        reasons = {s.unit: s.note for report in current for app in report.apps for s in app.services if s.note}
-    jobs = (FailedJob(end.unit, reasons.get(end.unit) or RESULTS.get(end.result, end.result)) for end in failed)
-    return JobOutcome((), tuple(jobs))
+        services = [service for report in current for app in report.apps for service in app.services]
+        conditions = {service.unit: service.condition for service in services if service.condition}
+    return JobOutcome((), tuple(_failed_job(end, conditions.get(end.unit)) for end in failed))
+
+
+def _failed_job(end: JobEnd, condition: Condition | None) -> FailedJob:
+    reason = text_of(condition) or end.detail or RESULTS.get(end.result, end.result)
+    return FailedJob(end.unit, reason, condition)

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
 
+from omnitron.observe.conditions import Condition
 from omnitron.observe.report import ServiceReport, StackReport
 from omnitron.operations.steps import Step
 from omnitron.systemd.manager import BusError, JobEnd, Manager
@@ -44,7 +45,9 @@ async def _run_job(queue: Callable[[str], Awaitable[asyncio.Future[JobEnd]]], un
         return await (await queue(unit))
     except BusError as error:
         # What systemd cannot load does not run.
-        return JobEnd(unit, "done" if stops and error.name.endswith(UNLOADED) else error.brief)
+        if stops and error.name.endswith(UNLOADED):
+            return JobEnd(unit, "done")
+        return JobEnd(unit, "refused", error.brief)
 
 
 async def settle(
@@ -60,12 +63,12 @@ async def settle(
     ends after `timeout_s` in any case.
     """
     deadline = time.monotonic() + timeout_s
-    seen: dict[str, tuple[str, str]] = {}
+    seen: dict[str, tuple[str, Condition | None]] = {}
     quiet_since: float | None = None
     while True:
         report = await asyncio.to_thread(take)
         for service in services_of(report):
-            state = (service.status, service.note if service.status != "starting" else "")
+            state = (service.status, service.condition if service.status != "starting" else None)
             if seen.get(service.unit) != state:
                 seen[service.unit] = state
                 progress(service)

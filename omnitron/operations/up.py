@@ -189,4 +189,4 @@ def failed_services(report: StackReport) -> list[ServiceReport]:
 
 def has_ended(service: ServiceReport) -> bool:
     """Return whether a service has ended without an error and without being kept down."""
-    return service.status == "stopped" and not service.note
+    return service.status == "stopped" and service.condition is None

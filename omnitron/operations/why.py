@@ -21,8 +21,8 @@ def causes(reports: Iterable[StackReport], app: str | None = None) -> list[Troub
 def effect_on(cause: Trouble, app: str) -> str:
     """Return how a cause reaches an app: `is blocked by mid, which is blocked by base`."""
     effect = next(effect for effect in cause.effects if effect.app == app)
-    if effect.how != "is blocked":
-        return f"{effect.how.replace('with it', f'with {cause.app}')}: their group shares its failures"
+    if effect.kind == "withGroup":
+        return f"went down with {cause.app}: their group shares its failures"
     chain = [*reversed(effect.through), cause.app]
     return "is blocked by " + ", which is blocked by ".join(chain)
 

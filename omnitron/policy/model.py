@@ -7,7 +7,7 @@ not know are passed over.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -238,6 +238,11 @@ class StackPolicy:
                 if at and number.isdigit() and service == process.service(int(number)):
                     return Address(None, app.name, name, int(number))
         return None
+
+    def full_address(self, service: str) -> str:
+        """Return the address of a service, with the stack (`dev/api`); of a unit that is not its, the unit's name."""
+        address = self.address_of(service)
+        return str(replace(address, stack=self.stack)) if address else service
 
 
 class Target(NamedTuple):

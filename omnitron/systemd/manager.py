@@ -72,10 +72,13 @@ class UnitState:
 
 @dataclass(frozen=True)
 class JobEnd:
-    """How a job ended: `done`, `failed`, `dependency`, `timeout`, `canceled` or `skipped`."""
+    """How a job ended: `done`, `failed`, `dependency`, `timeout`, `canceled` or `skipped`; `refused` for one that
+    was never queued, with systemd's own sentence in `detail`.
+    """
 
     unit: str
     result: str
+    detail: str = ""
 
 
 class Manager:

@@ -144,7 +144,7 @@ class Publisher:
         if new:
             for name, values in new:
                 await self._exported.emit(name, *values)
-            await self._exported.invalidate("Stacks", "Apps", "LastExits")
+            await self._exported.invalidate("Stacks", "Apps", "Conditions", "LastExits")
 
     async def _ask(self, sight: Sight) -> None:
         """Ask what systemd alone counts, and what process hosts say of themselves, where it may have changed.
@@ -167,10 +167,12 @@ class Publisher:
 
     def _properties(self) -> dict[str, Any]:
         rows = sorted(self._rows.items())
+        conditions = [(stem, unit, found) for stem, row in rows for unit, found in row.conditions.items()]
         return {
             "Version": __version__,
             "Stacks": [[stem, *row.stack] for stem, row in rows],
             "Apps": [[stem, app, *values] for stem, row in rows for app, values in row.apps.items()],
+            "Conditions": [[stem, app, unit, *rest] for stem, unit, (app, *rest) in conditions],
             "LastExits": [[unit, *values] for _, row in rows for unit, values in row.exits.items()],
         }
 

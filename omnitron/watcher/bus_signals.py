@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from omnitron.observe.conditions import text_of
 from omnitron.observe.status_json import health_of, worst_health
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ class Rows:
     """Project, name, state of the target, health."""
     apps: Mapping[str, Row] = field(default_factory=dict)
     """Status, health, restarts, note; by app."""
+    conditions: Mapping[str, Row] = field(default_factory=dict)
+    """App, kind, what it comes from, sentence; by service, of those in a condition."""
     exits: Mapping[str, Row] = field(default_factory=dict)
     """When, result, code, status, why it was given up; by service."""
 
@@ -40,9 +43,15 @@ def rows_of(sight: Sight, report: StackReport) -> Rows:
             app.status,
             healths[app.policy.name],
             sum(service.restarts for service in app.services),
-            _text(app.note),
+            _text(text_of(app.condition)),
         )
         for app in report.apps
+    }
+    conditions = {
+        service.unit: (app.policy.name, found.kind.value, found.by or "", _text(found.text))
+        for app in report.apps
+        for service in app.services
+        if (found := service.condition)
     }
     exits = {
         unit: (
@@ -54,7 +63,7 @@ def rows_of(sight: Sight, report: StackReport) -> Rows:
         for unit, known in record.units.items()
         if known.last_exit
     }
-    return Rows((sight.stack.project, sight.stack.stack, report.active, whole), apps, exits)
+    return Rows((sight.stack.project, sight.stack.stack, report.active, whole), apps, conditions, exits)
 
 
 def signals(stem: str, before: Rows, after: Rows) -> Iterator[Signal]:
@@ -65,10 +74,21 @@ def signals(stem: str, before: Rows, after: Rows) -> Iterator[Signal]:
     for app, (status, health, restarts, note) in after.apps.items():
         if before.apps.get(app, ())[:3] != (status, health, restarts):
             yield "AppChanged", (stem, app, status, health, note)
+    yield from _condition_signals(stem, before, after)
     if after is GONE:
         yield "StackChanged", (stem, "removed", "")
     elif before.stack != after.stack:
         yield "StackChanged", (stem, *after.stack[2:])
+
+
+def _condition_signals(stem: str, before: Rows, after: Rows) -> Iterator[Signal]:
+    """Yield the conditions that are others than before, and those that are over: these have no kind."""
+    for unit, (app, kind, by, text) in after.conditions.items():
+        if before.conditions.get(unit, ())[:3] != (app, kind, by):
+            yield "ConditionChanged", (stem, app, unit, kind, by, text)
+    for unit, (app, *_) in before.conditions.items() if after is not GONE else ():
+        if unit not in after.conditions:
+            yield "ConditionChanged", (stem, app, unit, "", "", "")
 
 
 def _text(text: str) -> str:

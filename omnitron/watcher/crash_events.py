@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from omnitron.observe.conditions import of_reason
 from omnitron.policy.model import INFRA, StackPolicy
 from omnitron.supervision.rules import strategy
 from omnitron.supervision.rules.strategy import IDLE, Group
-from omnitron.supervision.state.group_state import Awaited, Memory, Presumed, Reason
+from omnitron.supervision.state.group_state import GROUP_STOPPED, Awaited, Memory, Presumed, Reason
 from omnitron.watcher.stack_view import Unit, View
 
 AFTERWARDS: dict[Awaited, Awaited] = {"awaited": "due", "due": "missing", "missing": "missing"}
@@ -105,8 +106,9 @@ def _crashed(stack: StackPolicy, group: Group, memory: Memory, view: View, unit:
 def _ended(stack: StackPolicy, memory: Memory, by: str, ended: tuple[str, ...], why: str, now: float) -> Memory:
     if not ended:
         return memory
-    text = f"ended with {stack.address_of(by)}, which {why}"
-    reasons = {**memory.reasons, **{unit: Reason(now, by, text) for unit in ended}}
+    reason = Reason(now, by, "", GROUP_STOPPED, why)
+    reason = reason._replace(text=of_reason(reason, stack.full_address(by)).text)
+    reasons = {**memory.reasons, **dict.fromkeys(ended, reason)}
     if stack.strategy == "one_for_all":
         return replace(memory, ending=_joined(memory.ending, (stack.target, *ended)), reasons=reasons)
     gone = set(ended)

@@ -13,6 +13,7 @@ from omnitron.cli import job_results, log_output, output
 from omnitron.cli.arguments import Debug, Json, User
 from omnitron.cli.selection import is_user_scope, select_stack
 from omnitron.errors import OmnitronError, UsageError
+from omnitron.observe.conditions import as_data, text_of
 from omnitron.operations import infra
 from omnitron.operations import logs as log_operations
 
@@ -54,7 +55,7 @@ def _row(state: infra.InfraState) -> list[str]:
         (report.status if report else service.unit) or "-",
         ", ".join(f"{service.host}:{port}" for port in service.ports.values()) or service.host,
         ", ".join(service.users) or "-",
-        (report.note if report else "") or service.why,
+        text_of(report.condition if report else None) or service.why,
     ]
 
 
@@ -66,7 +67,8 @@ def _as_data(state: infra.InfraState) -> dict[str, object]:
         "provider": service.provider,
         "why": service.why,
         "status": report.status if report else None,
-        "note": (report.note or None) if report else None,
+        "note": text_of(report.condition if report else None) or None,
+        "condition": as_data(report.condition if report else None),
         "host": service.host,
         "ports": dict(service.ports),
         "users": list(service.users),

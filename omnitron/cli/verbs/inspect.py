@@ -9,6 +9,7 @@ from omnitron.cli import output
 from omnitron.cli.arguments import App, Debug, Json, User
 from omnitron.cli.log_output import harmless
 from omnitron.cli.selection import is_user_scope, select
+from omnitron.observe.conditions import text_of
 from omnitron.observe.status_json import diagnostics
 from omnitron.operations.inspect import Inspection, inspect, reason_of_exit
 from omnitron.supervision import messages
@@ -49,7 +50,7 @@ def _last_exit(service: ServiceReport, inspection: Inspection) -> dict[str, Any]
         "signal": f"SIG{exit.status}" if killed else None,
         "expected": False,
         "stderrTail": [harmless(entry.message) for entry in entries],
-        "message": reason_of_exit(entries) or (service.note if is_down else messages.cause(exit)),
+        "message": reason_of_exit(entries) or (text_of(service.condition) if is_down else messages.cause(exit)),
     }
 
 
@@ -69,7 +70,7 @@ def _print(inspection: Inspection) -> None:
 def _print_service(inspection: Inspection, process: ProcessPolicy, service: ServiceReport) -> None:
     restarts = process.restarts
     output.line(f"{service.unit}")
-    output.line(f"  state        {service.status}" + (f": {service.note}" if service.note else ""))
+    output.line(f"  state        {service.status}" + (f": {service.condition.text}" if service.condition else ""))
     if service.pid:
         use = f"{service.cpu:.1f} % CPU, {output.size(service.memory)}"
         output.line(f"  main PID     {service.pid}, up {output.duration(service.uptime)}, {use}")

@@ -56,7 +56,7 @@ def status_command(
 
 
 def _is_wrong(app: AppReport) -> bool:
-    return app.policy.enabled and (app.status in ("crashed", "errored") or app.note.startswith("blocked"))
+    return app.policy.enabled and (app.status in ("crashed", "errored") or app.is_blocked())
 
 
 def _print_json(reports: list[StackReport], *, is_user: bool) -> None:
@@ -113,10 +113,8 @@ def _row(app: AppReport, label: str, services: list[ServiceReport]) -> list[str]
     whole = not label.startswith(" ")
     port = next((process.policy.port for process in app.processes if process.policy.port), None) if whole else None
     name = label + (" *" if app.policy.critical and whole else "")
-    notes = [service.note for service in services if service.note]
+    notes = [service.condition.text for service in services if service.condition]
     note = notes[0] if notes and (len(services) > 1 or whole or len(app.services) > 1) else ""
-    if not app.policy.enabled and state == "stopped":
-        note = "not enabled"
     return [
         name,
         state,

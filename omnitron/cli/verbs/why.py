@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from omnitron.cli import log_output, output
 from omnitron.cli.arguments import Debug, Json, OptionalApp, User
 from omnitron.cli.selection import is_user_scope, select
+from omnitron.observe.conditions import as_data, text_of
 from omnitron.operations import installed, why
 from omnitron.supervision import messages
 
@@ -66,7 +67,7 @@ def _print(cause: Trouble, app: str | None, *, is_user: bool) -> None:
         if effect.app == app:
             output.line(f"{output.paint(f'{policy.stack}/{effect.app}', 'bold')} {why.effect_on(cause, effect.app)}.")
     what = {"failed": "has failed", "failing": "keeps failing", "unreachable": "cannot start"}[cause.kind]
-    output.line(f"{output.paint(cause.address, 'bold')} {what}: {service.note}.")
+    output.line(f"{output.paint(cause.address, 'bold')} {what}: {text_of(service.condition)}.")
     if exit := service.last_exit:
         when = output.duration(max(0.0, time.time() - exit.at))
         dumped = ", and left a core dump: coredumpctl info" if exit.code == "dumped" else ""
@@ -92,10 +93,14 @@ def _as_data(cause: Trouble, *, is_user: bool) -> dict[str, Any]:
         "address": cause.address,
         "unit": cause.service.unit,
         "kind": cause.kind,
-        "reason": cause.service.note,
+        "reason": text_of(cause.service.condition),
+        "condition": as_data(cause.service.condition),
         "critical": cause.critical,
         "lastExit": exit._asdict() if exit else None,
         "lastLines": [entry.message for entry in entries],
-        "affects": [{"app": effect.app, "how": why.effect_on(cause, effect.app)} for effect in cause.effects],
+        "affects": [
+            {"app": effect.app, "kind": effect.kind, "how": why.effect_on(cause, effect.app)}
+            for effect in cause.effects
+        ],
         "cure": why.cure(cause),
     }

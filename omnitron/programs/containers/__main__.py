@@ -20,7 +20,7 @@ from omnitron.programs.containers import files
 from omnitron.programs.containers.engine import CannotError, Container, EngineDownError, State
 from omnitron.programs.containers.provision import provision
 from omnitron.programs.secrets import credentials
-from omnitron.supervision import notify
+from omnitron.supervision import notify, status_line
 
 USAGE = "usage: python -m omnitron.programs.containers run|reload SETTINGS"
 STARTING_S, RUNNING_S, ENGINE_S = 0.25, 1.0, 2.0
@@ -60,7 +60,7 @@ class Runner:
             try:
                 status = self._run()
             except EngineDownError as error:
-                self._say(f"the container engine does not answer ({error}); waiting for it")
+                self._say(f"the container engine does not answer ({error}); waiting for it", "unhealthy")
                 self._asked_to_end.wait(ENGINE_S)
                 continue
             if status is not None:
@@ -126,9 +126,9 @@ class Runner:
         except (EngineDownError, CannotError):
             return  # `_run` gets the same error and handles it
 
-    def _say(self, text: str) -> None:
+    def _say(self, text: str, state: status_line.State | None = None) -> None:
         print(text, file=sys.stderr)
-        notify.send(f"STATUS={text}")
+        notify.send(f"STATUS={status_line.encode(state, text) if state else text}")
 
     def _ask_for_time(self) -> None:
         """Extend systemd's start timeout while an image is pulled, or there is no engine."""

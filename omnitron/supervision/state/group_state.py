@@ -6,7 +6,9 @@
  "recovery": {"trigger": "omnitron-dev-api.service", "stopping": [], "waiting": ["omnitron-dev-web.service"]},
  "ending": [],
  "wasActive": true,
- "reasons": {"omnitron-dev-web.service": {"at": 1764000000.5, "by": "…-api.service", "text": "api was given up"}}}
+ "reasons": {"omnitron-dev-web.service": {"at": 1764000000.5, "by": "omnitron-dev-api.service",
+  "text": "ended with api, which crashed (exit code 1): given up after 3 restarts", "kind": "groupStopped",
+  "cause": "crashed (exit code 1): given up after 3 restarts"}}}
 """
 
 from __future__ import annotations
@@ -24,12 +26,22 @@ VERSION = 1
 SIZE_LIMIT = 4 * 1024 * 1024  # bytes
 
 
+GROUP_STOPPED = "groupStopped"
+"""Code of the reason that there is so far: another unit of the group was given up."""
+
+
 class Reason(NamedTuple):
-    """Why a unit was ended with others: when (unix seconds), which unit's failure it was, and a sentence."""
+    """Why a unit was ended with others: when (unix seconds), which unit's failure it was, and a sentence.
+
+    `kind` is its code, empty in a file of a version that had none; a code that is not known is preserved. `cause`
+    is how the other unit ended. The sentence is for whoever has no other from the code.
+    """
 
     at: float
     by: str
     text: str
+    kind: str = ""
+    cause: str = ""
 
 
 Awaited = Literal["awaited", "due", "missing"]
@@ -136,4 +148,5 @@ def _presumed(value: Any) -> Presumed:
 
 
 def _reason(value: Any) -> Reason:
-    return Reason(float(value["at"]), str(value["by"]), str(value["text"]))
+    kind, cause = (str(value.get(key, "")) for key in ("kind", "cause"))
+    return Reason(float(value["at"]), str(value["by"]), str(value["text"]), kind, cause)

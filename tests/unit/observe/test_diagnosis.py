@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from omnitron.observe.conditions import Condition, ConditionKind
 from omnitron.observe.diagnosis import Trouble, troubles
 from omnitron.observe.report import AppReport, ProcessReport, ServiceReport, StackReport, Status
 from tests.unit.operations.test_steps import policy
@@ -23,13 +24,18 @@ def unit(app: str) -> str:
     return f"omnitron-dev-{app}-main.service"
 
 
-def found(folder: Path, **services: tuple[Status, str, str | None]) -> list[Trouble]:
-    """The troubles of the chain, all online but for these: status, note, and what it follows."""
+GIVEN_UP = Condition(ConditionKind.GIVEN_UP, detail="crashed: given up")
+
+
+def found(folder: Path, **services: tuple[Status, Condition | None, str | None]) -> list[Trouble]:
+    """The troubles of the chain, all online but for these: status, condition, and what it follows."""
     stack = policy(folder, *CHAIN)
     apps = []
     for app in stack.apps:
-        status, note, follows = services.get(app.name, ("online", "", None))
-        service = ServiceReport(unit(app.name), None, status, None, 0.0, 0.0, 0, 0.0, 0, note, follows, 5, None, None)
+        status, condition, follows = services.get(app.name, ("online", None, None))
+        service = ServiceReport(
+            unit(app.name), None, status, None, 0.0, 0.0, 0, 0.0, 0, condition, follows, 5, None, None
+        )
         apps.append(AppReport(stack, app, (ProcessReport(app.processes[0], (service,)),)))
     return troubles(StackReport(stack, "active", None, tuple(apps)))
 
@@ -39,36 +45,44 @@ def test_all_is_well(tmp_path: Path) -> None:
 
 
 def test_a_chain_has_one_cause(tmp_path: Path) -> None:
-    blocked = ("stopped", "blocked by db", "db")
-    (cause,) = found(tmp_path, db=("crashed", "crashed: given up", None), mid=blocked, top=blocked)
+    blocked: tuple[Status, Condition, str] = ("stopped", Condition(ConditionKind.BLOCKED, "dev/db"), "db")
+    (cause,) = found(tmp_path, db=("crashed", GIVEN_UP, None), mid=blocked, top=blocked)
     assert (cause.address, cause.kind, cause.app) == ("dev/db", "failed", "db")
-    assert [(effect.app, effect.how, effect.through) for effect in cause.effects] == [
-        ("mid", "is blocked", ()),
-        ("top", "is blocked", ("mid",)),
+    assert [(effect.app, effect.kind, effect.through) for effect in cause.effects] == [
+        ("mid", "blocked", ()),
+        ("top", "blocked", ("mid",)),
     ]
     assert cause.brief == "dev/db crashed: given up; so do not run: mid, top"
 
 
 def test_a_group_goes_down_with_one(tmp_path: Path) -> None:
-    (cause,) = found(tmp_path, db=("crashed", "gone", None), mid=("stopped", "ended with db", unit("db")))
-    assert [(effect.app, effect.how) for effect in cause.effects] == [("mid", "went down with it")]
+    ended = Condition(ConditionKind.GROUP_STOPPED, "dev/db", "crashed: given up")
+    (cause,) = found(tmp_path, db=("crashed", GIVEN_UP, None), mid=("stopped", ended, unit("db")))
+    assert [(effect.app, effect.kind) for effect in cause.effects] == [("mid", "withGroup")]
 
 
 @pytest.mark.parametrize(
-    ("status", "note", "kind"),
+    ("status", "condition", "kind"),
     [
-        ("crashed", "x", "failed"),
-        ("errored", "x", "failed"),
-        ("starting", "crashed; next start in 3 s", "failing"),
-        ("stopped", "a.socket has failed: is port 80 taken?", "unreachable"),
-        ("starting", "", None),
-        ("stopped", "", None),
-        ("online", "1 of 3 health checks failed: no answer", None),
+        ("crashed", ConditionKind.GIVEN_UP, "failed"),
+        ("errored", ConditionKind.UNIT_REFUSED, "failed"),
+        ("starting", ConditionKind.BACKING_OFF, "failing"),
+        ("starting", ConditionKind.SELF_REPORTED_UNHEALTHY, "failing"),
+        ("starting", ConditionKind.STARTING, None),
+        ("starting", None, None),
+        ("stopped", ConditionKind.SOCKET_FAILED, "unreachable"),
+        ("stopped", ConditionKind.NOT_ENABLED, None),
+        ("stopped", None, None),
+        ("online", ConditionKind.CHECKS_FAILING, None),
+        ("online", ConditionKind.SELF_REPORTED_UNHEALTHY, None),
     ],
 )
-def test_what_counts_as_a_cause(tmp_path: Path, status: Status, note: str, kind: str | None) -> None:
-    assert [cause.kind for cause in found(tmp_path, db=(status, note, None))] == ([kind] if kind else [])
+def test_what_counts_as_a_cause(
+    tmp_path: Path, status: Status, condition: ConditionKind | None, kind: str | None
+) -> None:
+    known = Condition(condition) if condition else None
+    assert [cause.kind for cause in found(tmp_path, db=(status, known, None))] == ([kind] if kind else [])
 
 
 def test_what_is_not_enabled_is_no_trouble(tmp_path: Path) -> None:
-    assert found(tmp_path, off=("crashed", "x", None)) == []
+    assert found(tmp_path, off=("crashed", GIVEN_UP, None)) == []

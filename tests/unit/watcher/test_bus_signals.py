@@ -62,13 +62,14 @@ def test_a_crash_and_its_end(tmp_path: Path) -> None:
     assert told(back, over) == [
         ("Exited", A, 3_000_000, "signal", "killed", "KILL", "given up"),
         ("AppChanged", STEM, "a", "crashed", "unhealthy", "given up"),
+        ("ConditionChanged", STEM, "a", A, "givenUp", "", "given up"),
         ("StackChanged", STEM, "active", "unhealthy"),
     ]
 
 
 def test_what_crashed_before_the_watcher_came_is_no_news(tmp_path: Path) -> None:
     first = told(GONE, rows(tmp_path, x=crashed(2.5)))
-    assert {name for name, *_ in first} == {"AppChanged", "StackChanged"}
+    assert {name for name, *_ in first} == {"AppChanged", "ConditionChanged", "StackChanged"}
 
 
 def test_a_stack_that_is_gone(tmp_path: Path) -> None:
@@ -82,4 +83,15 @@ def test_what_an_app_has_said_can_be_anything(tmp_path: Path) -> None:
 
 def test_a_new_budget_is_no_exit(tmp_path: Path) -> None:
     over, forgiven = rows(tmp_path, "failed", x=crashed(3.0, "given up")), rows(tmp_path, x=crashed(3.0))
-    assert [name for name, *_ in told(over, forgiven)] == ["AppChanged", "StackChanged"]
+    assert [name for name, *_ in told(over, forgiven)] == ["AppChanged", "ConditionChanged", "StackChanged"]
+    assert told(over, forgiven)[1] == ("ConditionChanged", STEM, "a", A, "", "", "")
+
+
+def test_a_condition_is_published_with_its_code(tmp_path: Path) -> None:
+    assert rows(tmp_path).conditions == {B: ("b", "notEnabled", "", "not enabled")}
+
+
+def test_a_sentence_that_changes_alone_is_no_news(tmp_path: Path) -> None:
+    before, after = (rows(tmp_path, "failed", x=crashed(3.0, text)) for text in ("given up", "gone"))
+    assert before != after
+    assert told(before, after) == []

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from omnitron.policy.model import AppPolicy, RestartsPolicy, StackPolicy
 from omnitron.supervision.rules.strategy import IDLE, State
 from omnitron.supervision.state.crash_record import Exit, Final, Record, UnitRecord
-from omnitron.supervision.state.group_state import Memory, Presumed
+from omnitron.supervision.state.group_state import GROUP_STOPPED, Memory, Presumed
 from omnitron.watcher.crash_events import ended_alone, first_memory
 from omnitron.watcher.decisions import judge, unblocked
 from omnitron.watcher.stack_view import Unit, View, view_of
@@ -274,7 +274,9 @@ def test_two_ends_at_once_are_both_carried_out(tmp_path: Path) -> None:
 def test_the_end_of_a_whole_group(tmp_path: Path) -> None:
     memory, jobs = decide(stack(tmp_path), Memory(), seen({"b": crash(final=True)}, b=Unit("deactivating", "stop")))
     assert jobs == [("stop", TARGET), *stops("d", "c", "a")]
-    assert memory.reasons[service("a")] == (9.0, service("b"), "ended with b, which crashed: given up")
+    reason = memory.reasons[service("a")]
+    assert reason[:3] == (9.0, service("b"), "ended with b, which crashed: given up")
+    assert (reason.kind, reason.cause) == (GROUP_STOPPED, "crashed: given up")
     done = replace(memory, ending=())
     down = seen({"b": crash(final=True)}, target=GONE, a=GONE, b=FAILED, c=GONE, d=GONE)
     assert decide(stack(tmp_path / "x"), done, down) == (done, [])
