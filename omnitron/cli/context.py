@@ -14,7 +14,7 @@ from omnitron.errors import NotPermittedError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from omnitron.definition.loader import Ecosystem
+    from omnitron.definition.project import Ecosystem
     from omnitron.install.scope import Scope
     from omnitron.planner.facts import HostFacts, Identity, SecretPlaces, Taken
     from omnitron.planner.plan import Plan
@@ -41,7 +41,8 @@ options = Options()
 
 def load_ecosystem() -> Ecosystem:
     """Find and read the definition that the command line means."""
-    from omnitron.definition.loader import find, load
+    from omnitron.definition.loader import load
+    from omnitron.definition.lookup import find
 
     return load(find(options.config, Path.cwd()))
 

@@ -60,7 +60,7 @@ def one_installed(stack: str | None, *, is_user: bool) -> StackPolicy:
 
 def _refuse_others(policies: Iterable[StackPolicy]) -> None:
     """Raise UsageError in the folder of a definition that is not installed: it is no other stack that is meant."""
-    from omnitron.definition.loader import NoDefinitionError, find
+    from omnitron.definition.lookup import NoDefinitionError, find
 
     here = Path.cwd()
     try:

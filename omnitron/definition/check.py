@@ -12,9 +12,10 @@ from omnitron.definition import topology
 from omnitron.definition.app import Auth
 from omnitron.definition.directives import check_raw_unit
 from omnitron.definition.ecosystem import AppEntry, Stack
-from omnitron.definition.loader import App, Ecosystem, absolute, is_file, is_folder
+from omnitron.definition.paths import absolute, is_file, is_folder
 from omnitron.definition.problems import near
 from omnitron.definition.process import HealthProbe, ProcessSettings
+from omnitron.definition.project import App, Ecosystem
 from omnitron.definition.source import KeyPath, Source
 from omnitron.errors import Problem
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from omnitron.definition.loader import App, Ecosystem
 from omnitron.definition.no_effect import without_effect
+from omnitron.definition.project import App, Ecosystem
 from omnitron.errors import DefinitionError, Problem
 from omnitron.gateway.routes import Site
 from omnitron.infra.resolve import GivenOut, Infra, resolve

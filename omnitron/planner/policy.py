@@ -10,7 +10,8 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from omnitron.definition.loader import App, Ecosystem, absolute
+from omnitron.definition.paths import absolute
+from omnitron.definition.project import App, Ecosystem
 from omnitron.gateway.routes import Site
 from omnitron.infra.placement import Placed
 from omnitron.infra.redis_numbers import label

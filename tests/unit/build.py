@@ -8,7 +8,8 @@ from typing import Any
 
 import yaml
 
-from omnitron.definition.loader import Ecosystem, load
+from omnitron.definition.loader import load
+from omnitron.definition.project import Ecosystem
 from omnitron.errors import DefinitionError
 from omnitron.planner.facts import HostFacts, SecretPlaces
 from omnitron.planner.plan import Plan, make_plan

@@ -86,7 +86,7 @@ def _installed(path: Path, entry: Entry) -> InstalledUnit:
 
 
 def _definition(scope: Scope) -> Definition | None:
-    from omnitron.definition.loader import NoDefinitionError, find
+    from omnitron.definition.lookup import NoDefinitionError, find
     from omnitron.observe.doctor import Definition
 
     try:

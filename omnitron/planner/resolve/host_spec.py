@@ -11,7 +11,8 @@ from typing import Any
 from omnitron import names
 from omnitron.definition.app import Auth, ConfigSource, MetricsExport, Process, System, Tracing
 from omnitron.definition.fields import Model
-from omnitron.definition.loader import App, Ecosystem, absolute
+from omnitron.definition.paths import absolute
+from omnitron.definition.project import App, Ecosystem
 from omnitron.definition.service_scan import find_module, services_in
 from omnitron.planner.resolve import health as checks
 from omnitron.planner.spec_files import Told

@@ -10,8 +10,9 @@ from typing import Any, Literal, TypeVar
 from omnitron import names
 from omnitron.definition.app import Process
 from omnitron.definition.ecosystem import Stack
-from omnitron.definition.loader import App, Ecosystem, absolute
+from omnitron.definition.paths import absolute
 from omnitron.definition.process import Health, Limits, Paths, ProcessSettings, RawUnit, Scaling, Shutdown
+from omnitron.definition.project import App, Ecosystem
 from omnitron.planner.facts import HostFacts
 from omnitron.planner.resolve import health as checks
 from omnitron.planner.resolve import program as programs

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from omnitron.definition.loader import absolute, is_file
+from omnitron.definition.paths import absolute, is_file
 
 NODE_SUFFIXES = (".js", ".mjs", ".cjs", ".ts", ".mts")
 VENV_FOLDERS = (".venv", "venv")

@@ -10,8 +10,8 @@ from typing import Any
 
 from omnitron import names
 from omnitron.definition.check import find_cycle
-from omnitron.definition.loader import Ecosystem, is_roots_own
 from omnitron.definition.process import Limits, Paths
+from omnitron.definition.project import Ecosystem, is_roots_own
 from omnitron.definition.source import Source
 from omnitron.errors import Problem
 from omnitron.infra import server_settings
