@@ -49,15 +49,6 @@ def _follows(problem: Problem, known: list[Problem]) -> bool:
     return any(other.file == problem.file and f"{other.path}.".startswith(f"{problem.path}.") for other in known)
 
 
-def load_system(path: Path) -> System:
-    """Read one bootstrap file; raises DefinitionError with every problem."""
-    source = _read(path, "system")
-    system, problems = _system(source)
-    if system is None or problems:
-        raise DefinitionError(problems)
-    return system
-
-
 def _read(path: Path, kind: Kind) -> Source:
     try:
         ownership.check_trusted(path)

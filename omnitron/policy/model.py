@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from omnitron.names import Address, unit_part
-
-T = TypeVar("T")
 
 MAX_INSTANCES = 1000
 INFRA = "infra"
