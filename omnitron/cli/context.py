@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from omnitron import names
 from omnitron.errors import NotPermittedError, UsageError
+from omnitron.version import OLDEST_SYSTEMD
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from omnitron.planner.plan import Plan
     from omnitron.secrets.store import SecretStore
 
-OLDEST, NEWEST = 252, 999
+OLDEST, NEWEST = OLDEST_SYSTEMD, 999
 PRODUCTION = "production"
 STABLE_PYTHON = Path("/usr/bin/python3")
 PACKAGED_WATCHER = Path("/usr/lib/systemd/system/omnitron-watcher.service")

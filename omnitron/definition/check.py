@@ -54,7 +54,7 @@ def _names(source: Source, key: str, found: list[str]) -> Iterator[Problem]:
 
 def _reserved(source: Source, entries: list[AppEntry]) -> Iterator[Problem]:
     for index, entry in enumerate(entries):
-        if entry.name in names.RESERVED_APPS or entry.name.startswith(names.INFRA):
+        if entry.name in names.RESERVED_APPS or entry.name.startswith(names.INFRA_PREFIX):
             message = f"cannot use the name {entry.name!r}: it is reserved for units of omnitron's own"
             yield source.problem(("apps", index, "name"), message)
 

@@ -14,10 +14,10 @@ from typing import Literal
 from omnitron.errors import OmnitronError
 from omnitron.observe.cgroups import hierarchy
 from omnitron.systemd import local
+from omnitron.version import OLDEST_SYSTEMD
 
 State = Literal["ok", "warn", "fail"]
 
-OLDEST_SYSTEMD = 252
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where systemd looks for a program without a slash."""
 

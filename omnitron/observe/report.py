@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
-from omnitron.observe.snapshot import Readings, instance_number, services_of, usage_of
+from omnitron.names import instance_of
+from omnitron.observe.snapshot import Readings, services_of, usage_of
 from omnitron.policy.model import AppPolicy, ProcessPolicy, StackPolicy
 from omnitron.supervision.state.crash_record import Exit
 from omnitron.supervision.state.group_state import Memory
@@ -137,7 +138,7 @@ def _app(stack: StackPolicy, app: AppPolicy, blocker: str | None, memory: Memory
     blocked = KeptDown(f"blocked by {blocker}", blocker) if blocker else None
     for process in app.processes:
         services = [
-            _service(process, unit, instance_number(unit), _with_group(stack, memory, unit) or blocked, readings)
+            _service(process, unit, instance_of(unit), _with_group(stack, memory, unit) or blocked, readings)
             for unit in services_of(process, readings.units)
         ]
         processes.append(ProcessReport(process, tuple(services)))

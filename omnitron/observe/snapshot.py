@@ -13,12 +13,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from omnitron.names import CRASH_RECORD
+from omnitron.names import CRASH_RECORD, instance_of, instances_among
 from omnitron.observe.cgroups import NOTHING, Usage, folder_of, read_usage
 from omnitron.policy.model import ProcessPolicy, StackPolicy
 from omnitron.supervision import messages
 from omnitron.supervision.state import crash_record as record
-from omnitron.supervision.state import group_state, health_results, trusted_files
+from omnitron.supervision.state import (
+    group_state,
+    health_results,
+    operator_stop,
+    pending_start,
+    run_notes,
+    trusted_files,
+)
 from omnitron.supervision.state.crash_record import Exit, Final, Record, UnitRecord
 from omnitron.supervision.state.group_state import Memory
 from omnitron.supervision.state.health_results import Result
@@ -106,7 +113,8 @@ def counted_by_systemd(
         if ending.at is not None and ending.result != "success":
             known.last_exit = Exit(ending.at, ending.result, ending.code, ending.status)
             if units[unit].active == "failed":
-                reason = f"{messages.crashed(messages.cause(known.last_exit), '')}: given up by systemd's start limit"
+                crashed = messages.crashed(messages.cause(known.last_exit), "")
+                reason = f"{crashed}: {messages.GIVEN_UP_BY_SYSTEMD}"
                 known.final = Final(ending.at, reason)
     return found
 
@@ -162,17 +170,8 @@ def unit_patterns(stack: StackPolicy) -> tuple[str, str]:
 
 def services_of(process: ProcessPolicy, units: Iterable[str]) -> list[str]:
     """Return the services of a process: those of its definition, and instances that `scale` has added."""
-    stem, at, suffix = process.unit.partition("@.")
-    if not at:
-        return [process.unit]
-    running = {name for name in units if name.startswith(f"{stem}@") and name.endswith(f".{suffix}")}
-    return sorted(running | set(process.services), key=lambda name: instance_number(name) or 0)
-
-
-def instance_number(service: str) -> int | None:
-    """Return which instance of a pool a service is, None for one that is no instance of ours."""
-    number = service.rpartition("@")[2].removesuffix(".service")
-    return int(number) if "@" in service and number.isdigit() else None
+    running = instances_among(units, process.unit)
+    return sorted(running | set(process.services), key=lambda name: instance_of(name) or 0)
 
 
 def record_path(records: Path, process: ProcessPolicy, service: str) -> Path | None:
@@ -220,8 +219,15 @@ def forget(stack: StackPolicy, records: Path) -> None:
     folder = records / stack.prefix_part
     of_watcher = group_state.path_of(records, stack.prefix_part, stack.stem).name
     of_stack = (f"{stack.stem}{CRASH_RECORD}*", f"{stack.stem}.health-*", f"{of_watcher}*")
+    suffixes = (
+        CRASH_RECORD,
+        pending_start.SUFFIX,
+        operator_stop.SUFFIX,
+        run_notes.STOP_SUFFIX,
+        run_notes.CRASH_SUFFIX,
+    )
     # Those of instances that were added, and of an earlier strategy, too.
-    of_units = (f"{stack.stem}-*.{end}" for end in (f"service{CRASH_RECORD}*", "due*", "stop*", "crash*", "held*"))
+    of_units = (f"{stack.stem}-*.service{end}*" for end in suffixes)
     for pattern in (*of_stack, *of_units):
         for file in folder.glob(pattern):
             with contextlib.suppress(OSError):

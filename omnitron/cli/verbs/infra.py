@@ -14,7 +14,7 @@ from omnitron.cli import job_results, output
 from omnitron.cli.arguments import Debug, Json, User
 from omnitron.cli.selection import is_user_scope, one_installed, reports, scopes
 from omnitron.errors import NotPermittedError, OmnitronError, UsageError
-from omnitron.names import INFRA
+from omnitron.names import INFRA_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -212,7 +212,7 @@ def _port(one: ServicePolicy) -> int:
 
 def _service(policy: StackPolicy, name: str) -> ServicePolicy:
     for one in policy.infra:
-        if one.name == name.removeprefix(INFRA):
+        if one.name == name.removeprefix(INFRA_PREFIX):
             return one
     known = ", ".join(one.name for one in policy.infra) or "none"
     raise UsageError(f"cannot find the service {name!r} of {policy.stack}: there is {known}")

@@ -15,7 +15,7 @@ from omnitron.cli.context import load_ecosystem, make_plan, make_scope, one_stac
 from omnitron.cli.selection import installed, reports, surplus
 from omnitron.cli.verbs.generate import install
 from omnitron.errors import OmnitronError
-from omnitron.names import INFRA, WATCHER
+from omnitron.names import INFRA_PREFIX, WATCHER
 
 if TYPE_CHECKING:
     from omnitron.install.installer import Prepared
@@ -140,9 +140,9 @@ def _stale_gateway(policy: StackPolicy, scope: Scope) -> str | None:
 
 def _remove_containers(removed: list[str], policy: StackPolicy) -> None:
     """Remove the containers of services that the definition no longer has; their volumes stay."""
-    from omnitron.names import INFRA
+    from omnitron.names import INFRA_PREFIX
 
-    if not any(unit.startswith(f"{policy.stem}-{INFRA}") for unit in removed) or not shutil.which("docker"):
+    if not any(unit.startswith(f"{policy.stem}-{INFRA_PREFIX}") for unit in removed) or not shutil.which("docker"):
         return
     from omnitron.programs.containers.engine import EngineDownError, remove_strays
 
@@ -202,7 +202,7 @@ def _secrets_changed(policy: StackPolicy, scope: Scope) -> dict[str, int]:
     if not any(process.secrets for process in processes):
         return {}
     kept = secret_store(scope, policy.stem, policy.project).list()
-    at = {one.name: round(1e6 * one.changed) for one in kept if one.name.startswith(INFRA)}
+    at = {one.name: round(1e6 * one.changed) for one in kept if one.name.startswith(INFRA_PREFIX)}
     return {
         service: max((at.get(name, 0) for name in process.secrets), default=0)
         for process in processes

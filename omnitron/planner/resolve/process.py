@@ -163,14 +163,14 @@ class PlannedProcess:
     @property
     def unit(self) -> str:
         """File name of its service, a template for a pool."""
-        return f"{self.stem}@.service" if self.pool else f"{self.stem}.service"
+        return f"{self.stem}{names.TEMPLATE_MARK}service" if self.pool else f"{self.stem}.service"
 
     @property
     def services(self) -> tuple[str, ...]:
         """Names of the services that run: one, or one per instance."""
         if self.pool is None:
             return (self.unit,)
-        return tuple(f"{self.stem}@{number}.service" for number in range(1, self.pool + 1))
+        return tuple(names.instance_name(self.unit, number) for number in range(1, self.pool + 1))
 
     @property
     def slice(self) -> str:

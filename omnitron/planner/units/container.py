@@ -45,7 +45,7 @@ def process(ecosystem: Ecosystem, stack: str, infra: Infra, placed: Placed, fact
     return runner(
         ecosystem,
         stack,
-        names.INFRA + placed.name,
+        names.INFRA_PREFIX + placed.name,
         settings,
         facts,
         asks=placed.service.requirement.health_check is not None,
