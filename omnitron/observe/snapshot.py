@@ -30,9 +30,11 @@ from omnitron.supervision.state.crash_record import Exit, Final, Record, UnitRec
 from omnitron.supervision.state.group_state import Memory
 from omnitron.supervision.state.health_results import Result
 from omnitron.systemd.invocations import read_endings
-from omnitron.systemd.systemctl import Listed, list_units, show
+from omnitron.systemd.systemctl import list_units, show
+from omnitron.systemd.units import UnitState, absent
 
-ABSENT = Listed("not-found", "inactive", "dead")
+WITH_PROCESSES = ("active", "activating", "reloading", "deactivating")
+"""ActiveState of a service that uses something."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Readings:
     """Now: seconds since boot, suspended time included."""
     monotonic: float
     """Now: CLOCK_MONOTONIC, as crash records use it."""
-    units: dict[str, Listed]
+    units: dict[str, UnitState]
     usage: dict[str, Usage]
     """By service name; only of those that run."""
     records: dict[str, UnitRecord]
@@ -57,9 +59,9 @@ class Readings:
     said: dict[str, str]
     """What process hosts say of themselves (`degraded: …`), by service name; only where that was asked for."""
 
-    def unit(self, name: str) -> Listed:
+    def unit(self, name: str) -> UnitState:
         """Return the state of a unit; one that is not loaded is inactive."""
-        return self.units.get(name, ABSENT)
+        return self.units.get(name) or absent(name)
 
 
 def take(stacks: Iterable[StackPolicy], *, is_user: bool, records: Path, listens: bool = False) -> Readings:
@@ -78,7 +80,7 @@ def take(stacks: Iterable[StackPolicy], *, is_user: bool, records: Path, listens
     present = {f"{stack.prefix_part}/{name}" for stack in stacks for name in _names(records / stack.prefix_part)}
     for process in (process for stack in stacks for app in stack.apps for process in app.processes):
         for service in services_of(process, units):
-            if units.get(service, ABSENT).active in ("active", "activating", "reloading", "deactivating"):
+            if (units.get(service) or absent(service)).active in WITH_PROCESSES:
                 usage[service] = read_usage(folder_of(process.slice, service, is_user=is_user))
             file = _record_name(process, service)
             if file in present:
@@ -99,7 +101,7 @@ def take(stacks: Iterable[StackPolicy], *, is_user: bool, records: Path, listens
 
 
 def counted_by_systemd(
-    stacks: Iterable[StackPolicy], units: Mapping[str, Listed], *, is_user: bool
+    stacks: Iterable[StackPolicy], units: Mapping[str, UnitState], *, is_user: bool
 ) -> dict[str, UnitRecord]:
     """Return records of the services that have none, because systemd alone restarts them."""
     processes = [process for stack in stacks for app in stack.apps for process in app.processes]
@@ -120,7 +122,7 @@ def counted_by_systemd(
 
 
 def said_by(
-    stacks: Iterable[StackPolicy], units: Mapping[str, Listed], *, is_user: bool, listens: bool
+    stacks: Iterable[StackPolicy], units: Mapping[str, UnitState], *, is_user: bool, listens: bool
 ) -> dict[str, str]:
     """Return what services say of themselves: those that start and, when it `listens`, all process hosts."""
     services = [
@@ -138,7 +140,7 @@ def said_by(
 
 def of_stack(
     stack: StackPolicy,
-    units: dict[str, Listed],
+    units: dict[str, UnitState],
     records: Iterable[Record],
     remembered: Memory,
     checks: dict[str, Result],

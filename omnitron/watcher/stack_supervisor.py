@@ -17,16 +17,16 @@ from omnitron.supervision.state import group_state as memories
 from omnitron.supervision.state import operator_stop as holding
 from omnitron.supervision.state.group_state import Memory
 from omnitron.systemd.manager import BusError
-from omnitron.systemd.systemctl import Listed
 from omnitron.watcher import unrecorded_exits
 from omnitron.watcher.crash_events import ended_alone, first_memory
 from omnitron.watcher.decisions import Job, judge
-from omnitron.watcher.stack_view import Unit, View, view_of
+from omnitron.watcher.stack_view import View, view_of
 
 if TYPE_CHECKING:
     from omnitron.policy.model import StackPolicy
     from omnitron.supervision.state.crash_record import Record
     from omnitron.systemd.manager import Manager
+    from omnitron.systemd.units import UnitState
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class Sight:
     """One stack at one moment: its units, its crash records, and what the watcher has in mind."""
 
     stack: StackPolicy
-    units: dict[str, Listed]
+    units: dict[str, UnitState]
     records: list[Record]
     memory: Memory
 
@@ -80,7 +80,8 @@ class Keeper:
         held = holding.held(self._folder, self.stack.stem)
         # What is left from an earlier recovery says nothing of the next one.
         meant = held if self._memory and self._memory.recovery != IDLE else frozenset()
-        view = view_of({unit.name: Unit(unit.active, unit.job) for unit in states}, records, meant)
+        units = {unit.name: unit for unit in states}
+        view = view_of(units, records, meant)
         before = self._memory or first_memory(view)
         untold = {*ended_alone(self.stack, before, view)}
         failing = await unrecorded_exits.failed_runs(
@@ -104,7 +105,6 @@ class Keeper:
             # Stops that are queued are remembered by systemd.
             left = tuple(unit for unit in memory.ending if unit not in queued)
             self._remember(replace(memory, ending=left))
-        units = {unit.name: Listed(unit.load, unit.active, unit.sub) for unit in states}
         return Sight(self.stack, units, records, self._memory or memory)
 
     def _release(self, held: frozenset[str]) -> None:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from omnitron.policy.model import ProcessPolicy, StackPolicy
-    from omnitron.systemd.manager import Manager, UnitState
+    from omnitron.systemd.manager import Manager
+    from omnitron.systemd.units import UnitState
     from omnitron.watcher.metrics.sampler import Meter
 
 log = logging.getLogger(__name__)

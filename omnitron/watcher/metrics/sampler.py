@@ -11,11 +11,10 @@ from omnitron.names import instance_of, instances_among
 from omnitron.observe.cgroups import Details, folder_of, read_details, read_load, read_working_set
 from omnitron.observe.snapshot import counted_by_systemd, records_of
 from omnitron.policy.model import AppPolicy, ProcessPolicy, StackPolicy
-from omnitron.systemd.systemctl import Listed
+from omnitron.systemd.units import UnitState
 from omnitron.watcher.metrics.history import History
 from omnitron.watcher.metrics.pending_calls import control_socket, pending_of
 
-RUNNING = Listed("loaded", "active", "running")
 NO_DETAILS = Details(0, False, None, None, None, None, {})
 
 
@@ -80,7 +79,7 @@ class Meter:
             for record in records_of(self.stack, self._records)
             for unit, known in record.units.items()
         }
-        running = {unit: RUNNING for _, _, unit in self._services()}
+        running = {unit: UnitState(unit, "active") for _, _, unit in self._services()}
         counted = counted_by_systemd([self.stack], running, is_user=self._is_user)
         restarts |= {unit: known.restarts for unit, known in counted.items()}
         found, asked = [], {}

@@ -13,7 +13,7 @@ from omnitron.observe.status_json import health_of
 from omnitron.supervision.state.crash_record import Exit, Record, UnitRecord
 from omnitron.supervision.state.group_state import Memory
 from omnitron.supervision.state.health_results import Result
-from omnitron.systemd.systemctl import Listed
+from omnitron.systemd.units import UnitState
 from tests.unit.operations.test_steps import policy
 
 UNIT = "omnitron-dev-api-main.service"
@@ -26,7 +26,7 @@ def test_failed_checks_are_those_of_the_process_that_runs(
     stack = policy(tmp_path, {"name": "api"})
     (app,) = stack.apps
     stack = replace(stack, apps=(replace(app, processes=(replace(app.processes[0], retries=3),)),))
-    units = {stack.target: Listed("loaded", "active", "active"), UNIT: Listed("loaded", "active", "running")}
+    units = {name: UnitState(name, "active") for name in (stack.target, UNIT)}
     crashes = {UNIT: UnitRecord(1, None, Exit(crashed_at, "signal", "killed", "ABRT"))} if crashed_at else {}
     checks = {UNIT: Result(3, "no answer", 20.0, "i")}
     report = report_stack(stack, of_stack(stack, units, [Record([], crashes)], Memory(), checks, {}))
