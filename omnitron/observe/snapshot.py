@@ -17,8 +17,8 @@ from omnitron.names import CRASH_RECORD, instance_of, instances_among
 from omnitron.observe.cgroups import NOTHING, Usage, folder_of, read_usage
 from omnitron.policy.model import ProcessPolicy, StackPolicy
 from omnitron.supervision import messages
-from omnitron.supervision.state import crash_record as record
 from omnitron.supervision.state import (
+    crash_record,
     group_state,
     health_results,
     operator_stop,
@@ -76,7 +76,7 @@ def take(stacks: Iterable[StackPolicy], *, is_user: bool, records: Path, listens
     usage: dict[str, Usage] = {}
     crashed: dict[str, UnitRecord] = {}
     recent: dict[str, int] = {}
-    files: dict[str, record.Record] = {}
+    files: dict[str, Record] = {}
     present = {f"{stack.prefix_part}/{name}" for stack in stacks for name in _names(records / stack.prefix_part)}
     for process in (process for stack in stacks for app in stack.apps for process in app.processes):
         for service in services_of(process, units):
@@ -85,7 +85,7 @@ def take(stacks: Iterable[StackPolicy], *, is_user: bool, records: Path, listens
             file = _record_name(process, service)
             if file in present:
                 if file not in files:
-                    files[file] = record.read(records / file)
+                    files[file] = crash_record.read(records / file)
                 if service in files[file].units:
                     crashed[service] = files[file].units[service]
                 recent[service] = _recent(files[file], process, monotonic)
@@ -192,7 +192,7 @@ def records_of(stack: StackPolicy, records: Path) -> list[Record]:
     kept = {process.restarts.record for app in stack.apps for process in app.processes} - {None}
     names = {str(name).rpartition("/")[2] for name in kept}
     mine = re.compile("|".join(re.escape(name).replace("@", r"@\d+") for name in names))
-    return [record.read(folder / name) for name in sorted(_names(folder)) if mine.fullmatch(name)]
+    return [crash_record.read(folder / name) for name in sorted(_names(folder)) if mine.fullmatch(name)]
 
 
 def checks_of(stack: StackPolicy, records: Path) -> dict[str, Result]:

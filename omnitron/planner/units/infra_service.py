@@ -22,9 +22,9 @@ from omnitron.planner.resolve.process import Listener, Native, PlannedProcess
 from omnitron.planner.resolve.program import Program
 from omnitron.planner.spec_files import spec_name
 from omnitron.planner.units import container
-from omnitron.planner.units import stack as groups
 from omnitron.planner.units.names import StackNames
 from omnitron.planner.units.server import server
+from omnitron.planner.units.stack import gate_of
 from omnitron.planner.units.values import Command, Unit
 
 ACCOUNTS = {"postgres": "postgres", "redis": "redis"}
@@ -129,7 +129,7 @@ def gates_of_host_units(stack: StackNames, infra: Infra, facts: HostFacts) -> It
     for placed in infra.services:
         bare_metal = placed.service.requirement.bare_metal
         if placed.provider.name == "systemd" and bare_metal and bare_metal.systemd_unit:
-            yield groups.gate_of(
+            yield gate_of(
                 stack, names.INFRA_PREFIX + placed.name, [bare_metal.systemd_unit], facts, _asked(placed, facts)
             )
 
