@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 MAX_LENGTH = 40
 NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?")
 LONGEST_ADDRESS = 4 * MAX_LENGTH
-RESERVED_APPS = frozenset({"infra", "gateway", "health"})
 GATEWAY = "gateway"
-INFRA = "infra-"
+"""Name of the app that a stack's gateway is for the verbs."""
+INFRA_PREFIX = "infra-"
 """Begins the names of the apps that a stack's databases, caches and other services are for the verbs."""
+INFRA_PART = INFRA_PREFIX.rstrip("-")
+"""Stands for those in unit names."""
+RESERVED_APPS = frozenset({INFRA_PART, GATEWAY, "health"})
 ADDRESS = re.compile(r"(?:(?P<stack>[^/:@]+)/)?(?P<app>[^/:@]+)(?::(?P<process>[^/:@]+))?(?:@(?P<instance>\d{1,9}))?")
 
 EXIT_MESSAGE_ID = "b6d7c5a0f8c14ec9a8f5d9d1f2a4c7e3"
 """Marks the journal entry in which a process host says why it ends."""
+
+TEMPLATE_MARK = "@."
+"""Where the name of a template takes the number of an instance."""
 
 CRASH_RECORD = ".crashes"
 """Ends the names of the files that crashes are noted in."""
@@ -47,17 +53,47 @@ def unit_part(name: str) -> str:
 
 def app_parts(app: str) -> tuple[str, ...]:
     """Return what stands for an app in unit names: `api`, or `infra` and `postgres` for a service of the stack."""
-    return (INFRA.rstrip("-"), app.removeprefix(INFRA)) if app.startswith(INFRA) else (app,)
+    return (INFRA_PART, app.removeprefix(INFRA_PREFIX)) if app.startswith(INFRA_PREFIX) else (app,)
 
 
 def is_own(app: str) -> bool:
     """Whether an app is one of ours: a server of the stack, or its gateway."""
-    return app == GATEWAY or app.startswith(INFRA)
+    return app == GATEWAY or app.startswith(INFRA_PREFIX)
 
 
 def unit_stem(*parts: str) -> str:
     """Return a unit name without its type suffix: `unit_stem('omnitron', 'dev', 'api')`."""
     return "-".join(unit_part(part) for part in parts)
+
+
+def instance_name(unit: str, number: int) -> str:
+    """Return the name of an instance of the template `unit`: `api@2.service`; another unit has its own name."""
+    return unit.replace(TEMPLATE_MARK, f"@{number}.", 1)
+
+
+def pool_pattern(unit: str) -> str:
+    """Return the glob pattern of the instances of the template `unit`: `api@*.service`; of another, its name."""
+    return unit.replace(TEMPLATE_MARK, "@*.", 1)
+
+
+def instance_of(unit: str) -> int | None:
+    """Return the number of an instance of a pool; None for a unit that is none."""
+    number = unit.partition("@")[2].rpartition(".")[0]
+    return int(number) if number.isascii() and number.isdigit() else None
+
+
+def template_of(unit: str) -> str:
+    """Return the name of the unit's file: `api@.service` for `api@2.service`; another unit has its own name."""
+    stem, at, rest = unit.partition("@")
+    return f"{stem}{TEMPLATE_MARK}{rest.rpartition('.')[2]}" if at else unit
+
+
+def instances_among(units: Iterable[str], template: str) -> set[str]:
+    """Return those of `units` that are instances of `template`; none where it is no template."""
+    stem, mark, suffix = template.partition(TEMPLATE_MARK)
+    if not mark:
+        return set()
+    return {unit for unit in units if unit.startswith(f"{stem}@") and unit.endswith(f".{suffix}") and unit != template}
 
 
 def transient_user(prefix: str, stack: str, app: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from omnitron.errors import UsageError
 
 if TYPE_CHECKING:
-    from omnitron.definition.loader import Ecosystem
+    from omnitron.definition.project import Ecosystem
     from omnitron.install.scope import Scope
     from omnitron.planner.plan import Plan
 
@@ -30,7 +30,8 @@ options = Options()
 
 def load_ecosystem() -> Ecosystem:
     """Find and read the definition that the command line means."""
-    from omnitron.definition.loader import find, load
+    from omnitron.definition.loader import load
+    from omnitron.definition.lookup import find
 
     return load(find(options.config, Path.cwd()))
 

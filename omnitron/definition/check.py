@@ -12,9 +12,10 @@ from omnitron.definition import topology
 from omnitron.definition.app import Auth
 from omnitron.definition.directives import check_raw_unit
 from omnitron.definition.ecosystem import AppEntry, Stack
-from omnitron.definition.loader import App, Ecosystem, absolute, is_file, is_folder
+from omnitron.definition.paths import absolute, is_file, is_folder
 from omnitron.definition.problems import near
 from omnitron.definition.process import HealthProbe, ProcessSettings
+from omnitron.definition.project import App, Ecosystem
 from omnitron.definition.source import KeyPath, Source
 from omnitron.errors import Problem
 
@@ -53,7 +54,7 @@ def _names(source: Source, key: str, found: list[str]) -> Iterator[Problem]:
 
 def _reserved(source: Source, entries: list[AppEntry]) -> Iterator[Problem]:
     for index, entry in enumerate(entries):
-        if entry.name in names.RESERVED_APPS or entry.name.startswith(names.INFRA):
+        if entry.name in names.RESERVED_APPS or entry.name.startswith(names.INFRA_PREFIX):
             message = f"cannot use the name {entry.name!r}: it is reserved for units of omnitron's own"
             yield source.problem(("apps", index, "name"), message)
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from omnitron.definition.app import Process
 from omnitron.definition.fields import HOSTED, LATER, Model
-from omnitron.definition.loader import App, Ecosystem
 from omnitron.definition.process import Health
+from omnitron.definition.project import App, Ecosystem
 from omnitron.definition.source import KeyPath, Source
 from omnitron.errors import Problem
 

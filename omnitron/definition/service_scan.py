@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from omnitron.definition.loader import is_file
+from omnitron.definition.paths import is_file
 
 MAX_FILES = 200
 MAX_BYTES = 1 << 20

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from omnitron.definition.app import Process, System
 from omnitron.definition.fields import Model
-from omnitron.definition.loader import App, Ecosystem, is_folder
+from omnitron.definition.paths import is_folder
 from omnitron.definition.problems import near, validate
+from omnitron.definition.project import App, Ecosystem
 from omnitron.definition.service_scan import find_module, is_path, services_in
 from omnitron.definition.source import KeyPath, Source
 from omnitron.errors import Problem

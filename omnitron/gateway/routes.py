@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from omnitron.definition.ecosystem import Gateway
-from omnitron.definition.loader import Ecosystem, absolute
+from omnitron.definition.paths import absolute
+from omnitron.definition.project import Ecosystem
 from omnitron.infra.providers import Provider
 
 SAYABLE = re.compile(r"[^\x00-\x20\x7f\"'\\;{}$#]+")

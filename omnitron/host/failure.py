@@ -9,9 +9,6 @@ from pathlib import Path
 from omnitron.errors import OmnitronError
 from omnitron.host.telemetry.logging import text_of
 
-MESSAGE_ID = "b6d7c5a0f8c14ec9a8f5d9d1f2a4c7e3"
-"""Marks the journal entry that holds the sentence."""
-
 HOST = Path(__file__).parent
 LONGEST = 1000
 """Characters of a sentence."""

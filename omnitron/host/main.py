@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from omnitron.errors import OmnitronError
-from omnitron.host import failure as reason
+from omnitron.host import failure
 from omnitron.host.process import Process, TraceFilter
 from omnitron.host.spec import read
 from omnitron.host.telemetry import logging as logs
@@ -45,12 +45,12 @@ def main() -> int:
         handler.addFilter(TraceFilter())
     try:
         return asyncio.run(Process(spec).run())
-    except reason.FailureError as error:
-        failure = error
+    except failure.FailureError as error:
+        ended = error
     except (Exception, SystemExit) as error:
-        failure = reason.FailureError("continue", error)
-    logging.getLogger(__name__).debug("traceback of the failure", exc_info=failure.cause)
-    return _end(failure.sentence([Path(folder) for folder in spec.folders]), SYSLOG_IDENTIFIER=spec.identifier)
+        ended = failure.FailureError("continue", error)
+    logging.getLogger(__name__).debug("traceback of the failure", exc_info=ended.cause)
+    return _end(ended.sentence([Path(folder) for folder in spec.folders]), SYSLOG_IDENTIFIER=spec.identifier)
 
 
 def _end(sentence: str, **fields: str) -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omnitron.errors import OmnitronError
-from omnitron.host.auth import hooks as guard
+from omnitron.host.auth.hooks import verifier
 from omnitron.host.config import Config, ConfigSource
 from omnitron.host.container import build, service_classes
 from omnitron.host.context import Context
@@ -119,7 +119,7 @@ class Process:
             self._say("running setup")
             notify.send(f"EXTEND_TIMEOUT_USEC={spec.startup_timeout * 1000}")
             await run_guarded("run setup", partial(setup, context), startup_s)
-        verify = await guard.verifier(spec.auth, loader, context)
+        verify = await verifier(spec.auth, loader, context)
         self._say("opening its sockets")
         try:
             self._transports.open(methods, loader, self._tracer, verify)

@@ -11,6 +11,7 @@ from omnitron.errors import Problem
 from omnitron.infra import redis_numbers, server_settings
 from omnitron.infra.placement import BucketToMake, DatabaseToMake, Placed
 from omnitron.infra.services import KINDS_OF_NEEDS, Wanted
+from omnitron.names import INFRA_PREFIX
 from omnitron.programs.servers import databases
 from omnitron.programs.servers.redis import quoted
 from omnitron.secrets import references
@@ -22,7 +23,7 @@ MAIN = "main"
 """The app that is told where the gateway's maintenance mode is kept."""
 BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 VARIABLES = {"redis": "REDIS_URL", "maintenance": "GATEWAY_REDIS_URL"}
-JWT_SECRET = "infra-jwt"
+JWT_SECRET = f"{INFRA_PREFIX}jwt"
 """The key that the apps of a stack share."""
 
 
@@ -106,7 +107,7 @@ class Telling:
             self.problems.append(server.service.source.problem(at, f"cannot give {role} two passwords: it is one role"))
         if isinstance(given, SecretRef):
             return role, given.secret
-        name = f"infra-{server.name}-{role}"
+        name = f"{INFRA_PREFIX}{server.name}-{role}"
         self._claim(server, name, f"the role {role} of {server.name}")
         self.generated[name] = given
         return role, name
@@ -182,7 +183,7 @@ class Telling:
             return value.secret
         if value is None and not (server.is_ours and server.service.kind in KINDS_OF_NEEDS):
             return None
-        name = f"infra-{server.name}" + ("" if key == "password" else f"-{key}")
+        name = f"{INFRA_PREFIX}{server.name}" + ("" if key == "password" else f"-{key}")
         self._claim(server, name, f"{server.name} itself")
         self.generated[name] = value
         return name

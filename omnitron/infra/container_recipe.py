@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from omnitron.definition.infrastructure import ContainerHealthCheck, DockerService, ResourceLimits
-from omnitron.definition.loader import absolute
+from omnitron.definition.paths import absolute
 from omnitron.infra import presets
 from omnitron.infra.placement import Placed
 

@@ -19,7 +19,7 @@ from omnitron.definition.app import (
 )
 from omnitron.definition.fields import Model
 from omnitron.definition.infrastructure import DockerService, ServiceRequirement
-from omnitron.definition.loader import App
+from omnitron.definition.project import App
 from omnitron.definition.source import KeyPath, Source
 from omnitron.errors import Problem
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from itertools import count
 
+from omnitron import names
 from omnitron.definition.ecosystem import Stack
 from omnitron.infra.needs import Needs
 from omnitron.infra.ports import OFFSETS, name_hash
@@ -12,7 +13,7 @@ from omnitron.infra.ports import OFFSETS, name_hash
 DEFAULT_LIMIT = 16
 RANGE = 5
 STARTS = {name: RANGE * position for position, name in enumerate(OFFSETS)}
-GATEWAY = ("gateway", "maintenance")
+GATEWAY = (names.GATEWAY, "maintenance")
 """The use of the stack's gateway."""
 SHARED = ("discovery", "notifications", "priceverse")
 """Services that have a database of their own for each app that wants them, after those of the apps."""

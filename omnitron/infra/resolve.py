@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from omnitron.definition.loader import Ecosystem
+from omnitron.definition.project import Ecosystem
 from omnitron.errors import Problem
 from omnitron.infra import ports, presets, redis_numbers, server_settings
 from omnitron.infra.connection_variables import Telling

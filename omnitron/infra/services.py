@@ -18,7 +18,7 @@ from omnitron.definition.infrastructure import (
     ServiceOverride,
     ServiceRequirement,
 )
-from omnitron.definition.loader import App, Ecosystem
+from omnitron.definition.project import App, Ecosystem
 from omnitron.definition.source import KeyPath, Source
 from omnitron.infra.needs import Needs, needs_of
 

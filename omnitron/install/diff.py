@@ -10,6 +10,7 @@ from typing import Literal
 
 from omnitron.install.manifest import Entry, Manifest
 from omnitron.install.store import Transaction, digest
+from omnitron.names import instances_among
 from omnitron.render.files import File
 from omnitron.render.unitfile import parse
 
@@ -88,10 +89,7 @@ def compare(
 
 def is_running(unit: str, running: frozenset[str]) -> bool:
     """Whether a unit runs, or an instance of it when it is a template."""
-    if "@." not in unit:
-        return unit in running
-    stem, suffix = unit.split("@.")
-    return any(name.startswith(f"{stem}@") and name.endswith(f".{suffix}") for name in running)
+    return unit in running or bool(instances_among(running, unit))
 
 
 def _entry(file: File, known: Entry | None, now: int) -> Entry:

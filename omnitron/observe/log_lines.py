@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from omnitron.names import SINGLE_PROCESS
+from omnitron.names import SINGLE_PROCESS, instance_of, pool_pattern, template_of
 from omnitron.policy.model import ProcessPolicy, StackPolicy, Target
 from omnitron.systemd.journal import Entry
 
@@ -78,13 +78,10 @@ class Sources:
     def line(self, entry: Entry) -> Line | None:
         """Return what `entry` is of; None when it is of none of these units."""
         for unit in entry.units:
-            stem, at, rest = unit.partition("@")
-            number = rest.removesuffix(".service")
-            owner = self._owners.get(f"{stem}@.service" if at else unit)
+            owner = self._owners.get(template_of(unit))
             if owner:
                 app, stack, process = owner
-                instance = int(number) if at and number.isdigit() else None
-                return Line(entry, app, process.name, instance, stack.stack, unit)
+                return Line(entry, app, process.name, instance_of(unit), stack.stack, unit)
         return None
 
 
@@ -99,7 +96,7 @@ def _patterns(target: Target) -> list[str]:
     """Return its services, and a pattern for the instances that a pool had or will have beside those declared."""
     if target.instance is not None:
         return list(target.services)
-    patterns = [process.unit.replace("@.", "@*.") for process in _processes(target) if process.instances is not None]
+    patterns = [pool_pattern(process.unit) for process in _processes(target) if process.instances is not None]
     return [*target.services, *patterns]
 
 

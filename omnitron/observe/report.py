@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
-from omnitron.names import Address
+from omnitron.names import Address, instance_of
 from omnitron.observe.conditions import Condition, ConditionKind, of_reason
-from omnitron.observe.snapshot import Readings, instance_number, services_of, usage_of
+from omnitron.observe.snapshot import Readings, services_of, usage_of
 from omnitron.policy.model import AppPolicy, ProcessPolicy, StackPolicy
 from omnitron.supervision import status_line
 from omnitron.supervision.state.crash_record import Exit
@@ -146,7 +146,7 @@ def _app(stack: StackPolicy, app: AppPolicy, blocker: str | None, memory: Memory
     of_app = _of_app(stack, app, blocker)
     for process in app.processes:
         services = [
-            _service(process, unit, instance_number(unit), _with_group(stack, memory, unit) or of_app, readings)
+            _service(process, unit, instance_of(unit), _with_group(stack, memory, unit) or of_app, readings)
             for unit in services_of(process, readings.units)
         ]
         processes.append(ProcessReport(process, tuple(services)))

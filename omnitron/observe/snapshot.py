@@ -13,19 +13,28 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from omnitron.names import CRASH_RECORD
+from omnitron.names import CRASH_RECORD, instance_of, instances_among
 from omnitron.observe.cgroups import NOTHING, Usage, folder_of, read_usage
 from omnitron.policy.model import ProcessPolicy, StackPolicy
 from omnitron.supervision import messages
-from omnitron.supervision.state import crash_record as record
-from omnitron.supervision.state import group_state, health_results, trusted_files
+from omnitron.supervision.state import (
+    crash_record,
+    group_state,
+    health_results,
+    operator_stop,
+    pending_start,
+    run_notes,
+    trusted_files,
+)
 from omnitron.supervision.state.crash_record import Exit, Final, Record, UnitRecord
 from omnitron.supervision.state.group_state import Memory
 from omnitron.supervision.state.health_results import Result
 from omnitron.systemd.invocations import read_endings
-from omnitron.systemd.systemctl import Listed, list_units, show
+from omnitron.systemd.systemctl import list_units, show
+from omnitron.systemd.units import UnitState, absent
 
-ABSENT = Listed("not-found", "inactive", "dead")
+WITH_PROCESSES = ("active", "activating", "reloading", "deactivating")
+"""ActiveState of a service that uses something."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +45,7 @@ class Readings:
     """Now: seconds since boot, suspended time included."""
     monotonic: float
     """Now: CLOCK_MONOTONIC, as crash records use it."""
-    units: dict[str, Listed]
+    units: dict[str, UnitState]
     usage: dict[str, Usage]
     """By service name; only of those that run."""
     records: dict[str, UnitRecord]
@@ -50,9 +59,9 @@ class Readings:
     said: dict[str, str]
     """What process hosts say of themselves (`degraded: …`), by service name; only where that was asked for."""
 
-    def unit(self, name: str) -> Listed:
+    def unit(self, name: str) -> UnitState:
         """Return the state of a unit; one that is not loaded is inactive."""
-        return self.units.get(name, ABSENT)
+        return self.units.get(name) or absent(name)
 
 
 def take(stacks: Iterable[StackPolicy], *, is_user: bool, records: Path, listens: bool = False) -> Readings:
@@ -67,16 +76,16 @@ def take(stacks: Iterable[StackPolicy], *, is_user: bool, records: Path, listens
     usage: dict[str, Usage] = {}
     crashed: dict[str, UnitRecord] = {}
     recent: dict[str, int] = {}
-    files: dict[str, record.Record] = {}
+    files: dict[str, Record] = {}
     present = {f"{stack.prefix_part}/{name}" for stack in stacks for name in _names(records / stack.prefix_part)}
     for process in (process for stack in stacks for app in stack.apps for process in app.processes):
         for service in services_of(process, units):
-            if units.get(service, ABSENT).active in ("active", "activating", "reloading", "deactivating"):
+            if (units.get(service) or absent(service)).active in WITH_PROCESSES:
                 usage[service] = read_usage(folder_of(process.slice, service, is_user=is_user))
             file = _record_name(process, service)
             if file in present:
                 if file not in files:
-                    files[file] = record.read(records / file)
+                    files[file] = crash_record.read(records / file)
                 if service in files[file].units:
                     crashed[service] = files[file].units[service]
                 recent[service] = _recent(files[file], process, monotonic)
@@ -92,7 +101,7 @@ def take(stacks: Iterable[StackPolicy], *, is_user: bool, records: Path, listens
 
 
 def counted_by_systemd(
-    stacks: Iterable[StackPolicy], units: Mapping[str, Listed], *, is_user: bool
+    stacks: Iterable[StackPolicy], units: Mapping[str, UnitState], *, is_user: bool
 ) -> dict[str, UnitRecord]:
     """Return records of the services that have none, because systemd alone restarts them."""
     processes = [process for stack in stacks for app in stack.apps for process in app.processes]
@@ -106,13 +115,14 @@ def counted_by_systemd(
         if ending.at is not None and ending.result != "success":
             known.last_exit = Exit(ending.at, ending.result, ending.code, ending.status)
             if units[unit].active == "failed":
-                reason = f"{messages.crashed(messages.cause(known.last_exit), '')}: given up by systemd's start limit"
+                crashed = messages.crashed(messages.cause(known.last_exit), "")
+                reason = f"{crashed}: {messages.GIVEN_UP_BY_SYSTEMD}"
                 known.final = Final(ending.at, reason)
     return found
 
 
 def said_by(
-    stacks: Iterable[StackPolicy], units: Mapping[str, Listed], *, is_user: bool, listens: bool
+    stacks: Iterable[StackPolicy], units: Mapping[str, UnitState], *, is_user: bool, listens: bool
 ) -> dict[str, str]:
     """Return what services say of themselves: those that start and, when it `listens`, all process hosts."""
     services = [
@@ -130,7 +140,7 @@ def said_by(
 
 def of_stack(
     stack: StackPolicy,
-    units: dict[str, Listed],
+    units: dict[str, UnitState],
     records: Iterable[Record],
     remembered: Memory,
     checks: dict[str, Result],
@@ -162,17 +172,8 @@ def unit_patterns(stack: StackPolicy) -> tuple[str, str]:
 
 def services_of(process: ProcessPolicy, units: Iterable[str]) -> list[str]:
     """Return the services of a process: those of its definition, and instances that `scale` has added."""
-    stem, at, suffix = process.unit.partition("@.")
-    if not at:
-        return [process.unit]
-    running = {name for name in units if name.startswith(f"{stem}@") and name.endswith(f".{suffix}")}
-    return sorted(running | set(process.services), key=lambda name: instance_number(name) or 0)
-
-
-def instance_number(service: str) -> int | None:
-    """Return which instance of a pool a service is, None for one that is no instance of ours."""
-    number = service.rpartition("@")[2].removesuffix(".service")
-    return int(number) if "@" in service and number.isdigit() else None
+    running = instances_among(units, process.unit)
+    return sorted(running | set(process.services), key=lambda name: instance_of(name) or 0)
 
 
 def record_path(records: Path, process: ProcessPolicy, service: str) -> Path | None:
@@ -191,7 +192,7 @@ def records_of(stack: StackPolicy, records: Path) -> list[Record]:
     kept = {process.restarts.record for app in stack.apps for process in app.processes} - {None}
     names = {str(name).rpartition("/")[2] for name in kept}
     mine = re.compile("|".join(re.escape(name).replace("@", r"@\d+") for name in names))
-    return [record.read(folder / name) for name in sorted(_names(folder)) if mine.fullmatch(name)]
+    return [crash_record.read(folder / name) for name in sorted(_names(folder)) if mine.fullmatch(name)]
 
 
 def checks_of(stack: StackPolicy, records: Path) -> dict[str, Result]:
@@ -220,8 +221,15 @@ def forget(stack: StackPolicy, records: Path) -> None:
     folder = records / stack.prefix_part
     of_watcher = group_state.path_of(records, stack.prefix_part, stack.stem).name
     of_stack = (f"{stack.stem}{CRASH_RECORD}*", f"{stack.stem}.health-*", f"{of_watcher}*")
+    suffixes = (
+        CRASH_RECORD,
+        pending_start.SUFFIX,
+        operator_stop.SUFFIX,
+        run_notes.STOP_SUFFIX,
+        run_notes.CRASH_SUFFIX,
+    )
     # Those of instances that were added, and of an earlier strategy, too.
-    of_units = (f"{stack.stem}-*.{end}" for end in (f"service{CRASH_RECORD}*", "due*", "stop*", "crash*", "held*"))
+    of_units = (f"{stack.stem}-*.service{end}*" for end in suffixes)
     for pattern in (*of_stack, *of_units):
         for file in folder.glob(pattern):
             with contextlib.suppress(OSError):

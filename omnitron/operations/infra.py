@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from omnitron.errors import NotPermittedError, OmnitronError, UsageError
-from omnitron.names import INFRA, unit_part, unit_stem
+from omnitron.names import INFRA_PREFIX, unit_part, unit_stem
 from omnitron.observe.report import AppReport
 from omnitron.operations.installed import reports, scopes
 from omnitron.operations.job_runner import JobOutcome, outcome, reset_failed, run_steps
@@ -52,7 +52,7 @@ def states(policy: StackPolicy, *, is_user: bool) -> list[InfraState]:
 def find_service(policy: StackPolicy, name: str) -> ServicePolicy:
     """Return the service of a name; raises UsageError."""
     for service in policy.infra:
-        if service.name == name.removeprefix(INFRA):
+        if service.name == name.removeprefix(INFRA_PREFIX):
             return service
     names = ", ".join(service.name for service in policy.infra) or "none"
     raise UsageError(f"cannot find the service {name!r} of {policy.stack}: there is {names}")

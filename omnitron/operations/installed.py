@@ -75,7 +75,7 @@ def one_stack(name: str | None, *, is_user: bool, folder: Path, config: Path | N
 
 def _refuse_others(policies: Iterable[StackPolicy], folder: Path, config: Path | None) -> None:
     """Raise UsageError in the folder of a definition that is not installed."""
-    from omnitron.definition.loader import NoDefinitionError, find
+    from omnitron.definition.lookup import NoDefinitionError, find
 
     try:
         own = find(config, folder)

@@ -18,8 +18,6 @@ SETTLED_FOR_S = 0.5
 UNLOADED = ("NoSuchUnit", "LoadFailed", "BadUnitSetting")
 """Errors of systemd about a unit that it has not loaded."""
 
-Progress = Callable[[str], None]
-
 
 async def perform(manager: Manager, steps: Iterable[Step]) -> list[JobEnd]:
     """Carry out the steps one after the other; return the jobs that did not end well.

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from omnitron.definition.loader import Ecosystem
+from omnitron.definition.project import Ecosystem
 from omnitron.errors import SystemdUnreachableError
 from omnitron.install.scope import Scope
 from omnitron.operations.host_facts.gather import gather
 from omnitron.operations.installed import check_stack
 from omnitron.planner import plan
-from omnitron.planner.facts import OLDEST_SYSTEMD
 from omnitron.systemd import local
+from omnitron.version import OLDEST_SYSTEMD
 
 PRODUCTION = "production"
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omnitron.definition.loader import Ecosystem
+from omnitron.definition.project import Ecosystem
 from omnitron.errors import DefinitionError, UsageError
 from omnitron.install.manifest import check_owner
 from omnitron.install.scope import Scope

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
 
-from omnitron.names import GATEWAY
+from omnitron.names import GATEWAY, instances_among
 from omnitron.planner.resolve.order import start_order, stop_order
 from omnitron.policy.model import AppPolicy, ProcessPolicy, StackPolicy, Target
 
@@ -80,9 +80,8 @@ def reload_steps(targets: Iterable[Target], running: Collection[str]) -> list[St
     for target in selections:
         for process in [target.process] if target.process else target.app.processes:
             services = target.services if target.process else process.services
-            stem, _, suffix = process.unit.partition("@.")
             # Instances that `scale` has added are among those that run.
-            added = {name for name in running if name.startswith(f"{stem}@") and name.endswith(f".{suffix}")}
+            added = instances_among(running, process.unit)
             mine = [*services, *sorted(added - set(services))] if target.instance is None else list(services)
             # nginx takes over a new configuration as it runs.
             verb: Verb = "reload" if target.app.name == GATEWAY else "restart"

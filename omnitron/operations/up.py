@@ -11,7 +11,7 @@ from omnitron.errors import OmnitronError
 from omnitron.install.installer import Prepared
 from omnitron.install.scope import Scope
 from omnitron.install.store import Store
-from omnitron.names import GATEWAY, INFRA, WATCHER, unit_part
+from omnitron.names import GATEWAY, INFRA_PREFIX, WATCHER, unit_part
 from omnitron.observe.report import ServiceReport, StackReport
 from omnitron.operations.events import ContainerLeft, Progress, ServiceChanged, StepStarted, ignore
 from omnitron.operations.install import install
@@ -102,7 +102,7 @@ class _Up:
     def _remove_containers(self, removed: Sequence[str]) -> None:
         """Remove the containers of services that the definition no longer has; their volumes stay."""
         policy = self._policy
-        if not any(unit.startswith(f"{policy.stem}-{INFRA}") for unit in removed) or not shutil.which("docker"):
+        if not any(unit.startswith(f"{policy.stem}-{INFRA_PREFIX}") for unit in removed) or not shutil.which("docker"):
             return
         # The library of the engine takes 100 ms to import, and most stacks have no container.
         from omnitron.programs.containers.engine import EngineDownError, remove_strays
@@ -149,7 +149,7 @@ class _Up:
         if not any(process.secrets for process in processes):
             return {}
         infos = open_store(self._scope, self._policy.stem, self._policy.project).list()
-        changed_at = {info.name: round(1e6 * info.changed) for info in infos if info.name.startswith(INFRA)}
+        changed_at = {info.name: round(1e6 * info.changed) for info in infos if info.name.startswith(INFRA_PREFIX)}
         return {
             service: max((changed_at.get(name, 0) for name in process.secrets), default=0)
             for process in processes

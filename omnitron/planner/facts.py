@@ -9,7 +9,6 @@ from typing import Literal
 
 from omnitron.infra.services import Kind
 
-OLDEST_SYSTEMD = 252
 HELPER_STARTER = "run.py"
 RESTART_MODE = 254
 """First version with `RestartMode=`."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from omnitron.definition.loader import App, Ecosystem
 from omnitron.definition.no_effect import without_effect
+from omnitron.definition.project import App, Ecosystem
 from omnitron.errors import DefinitionError, Problem
 from omnitron.gateway.routes import Site
 from omnitron.infra.resolve import Infra
@@ -19,11 +19,9 @@ from omnitron.planner.facts import HostFacts, PathFact
 from omnitron.planner.policy import compile_policy
 from omnitron.planner.resolve.process import of_app
 from omnitron.planner.resolve.watched_files import watched
-from omnitron.planner.units import gateway, health_sweep, journal, secrets
-from omnitron.planner.units import infra_service as infra
-from omnitron.planner.units import service as services
-from omnitron.planner.units import stack as groups
+from omnitron.planner.units import gateway, health_sweep, infra_service, journal, secrets, service
 from omnitron.planner.units.names import StackNames
+from omnitron.planner.units.stack import Apps, gate, units_of_app, units_of_stack
 from omnitron.planner.units.values import Literal, Unit
 from omnitron.planner.units.watcher import watcher
 
@@ -33,7 +31,7 @@ class StackPlan:
     """All that belongs to one stack."""
 
     names: StackNames
-    apps: groups.Apps
+    apps: Apps
     """Those that run here, servers of the stack among them."""
     infra: Infra
     site: Site | None
@@ -106,8 +104,8 @@ def _stack(ecosystem: Ecosystem, stack: str, facts: HostFacts) -> StackPlan:
         None if config.supervision.strategy == "one_for_one" else plain.stem,
     )
     members = ecosystem.apps_of(stack)
-    resolved = infra.infra_of(ecosystem, stack, facts)
-    apps = dict(infra.processes(ecosystem, stack, resolved, facts))
+    resolved = infra_service.infra_of(ecosystem, stack, facts)
+    apps = dict(infra_service.processes(ecosystem, stack, resolved, facts))
     servers = list(apps)
     for app in members:
         apps[app.name] = of_app(ecosystem, stack, app, facts, resolved.environment.get(app.name, {}))
@@ -116,25 +114,26 @@ def _stack(ecosystem: Ecosystem, stack: str, facts: HostFacts) -> StackPlan:
         apps[GATEWAY] = (gateway.process_of(ecosystem, stack, site, facts),)
     needed = frozenset(name for app in members for name in app.entry.depends_on if apps.get(name))
     disabled = frozenset(app.name for app in members if not app.entry.enabled)
-    gates = list(infra.gates_of_host_units(names, resolved, facts))
+    gates = list(infra_service.gates_of_host_units(names, resolved, facts))
     more = (*health_sweep.timers(names, apps), *(unit.name for unit in gates))
-    units = list(groups.units_of_stack(names, apps, disabled, more, facts))
+    units = list(units_of_stack(names, apps, disabled, more, facts))
     units += health_sweep.units(names, apps, facts)
     units += secrets.opener(names, apps, facts)
     for name in servers:
-        units.append(groups.gate(names, name, apps[name], facts))
+        units.append(gate(names, name, apps[name], facts))
         for process in apps[name]:
-            units += services.units_of(process, names, tuple(infra.needs_of_server(names, resolved, name)), facts)
+            needs = tuple(infra_service.needs_of_server(names, resolved, name))
+            units += service.units_of(process, names, needs, facts)
     units += gates
     for process in apps[GATEWAY] if site else ():
-        units += services.units_of(process, names, (), facts)
+        units += service.units_of(process, names, (), facts)
     for app in members:
-        units += groups.units_of_app(names, app.name, apps[app.name])
+        units += units_of_app(names, app.name, apps[app.name])
         if app.name in needed:
-            units.append(groups.gate(names, app.name, apps[app.name], facts))
-        needs = (*infra.needs(names, resolved, app.name), *_needs(names, app, apps))
+            units.append(gate(names, app.name, apps[app.name], facts))
+        needs = (*infra_service.needs(names, resolved, app.name), *_needs(names, app, apps))
         for process in apps[app.name]:
-            units += services.units_of(process, names, needs, facts)
+            units += service.units_of(process, names, needs, facts)
     settings = tuple(journal.namespace_settings(config.logging)) if with_namespace else ()
     at_gateway = ports.Claim(GATEWAY, site.port, ecosystem.source, (*ecosystem.gateway_at, "port")) if site else None
     claims = ports.claims(resolved, at_gateway)
@@ -143,7 +142,7 @@ def _stack(ecosystem: Ecosystem, stack: str, facts: HostFacts) -> StackPlan:
     return StackPlan(names, apps, resolved, site, claims, of_apps, tuple(units), policy, settings)
 
 
-def _needs(names: StackNames, app: App, apps: groups.Apps) -> tuple[str, ...]:
+def _needs(names: StackNames, app: App, apps: Apps) -> tuple[str, ...]:
     """Return what the processes of `app` start after: the gate of each dependency, and its services.
 
     A dependency of which nothing runs, in this version, has neither.
@@ -152,7 +151,7 @@ def _needs(names: StackNames, app: App, apps: groups.Apps) -> tuple[str, ...]:
     for name in app.entry.depends_on:
         if processes := apps.get(name):
             needs.append(names.gate(name))
-            needs += [service for process in processes for service in process.services]
+            needs += [unit for process in processes for unit in process.services]
     return tuple(needs)
 
 
@@ -160,7 +159,7 @@ def _problems(
     ecosystem: Ecosystem, plan: StackPlan, facts: HostFacts, others: Mapping[str, Mapping[str, int]]
 ) -> list[Problem]:
     """Return what is wrong with one stack; `others` are the ports of others, by stem and `service.port`."""
-    problems = [*plan.infra.problems, *infra.problems(ecosystem, plan.infra, facts)]
+    problems = [*plan.infra.problems, *infra_service.problems(ecosystem, plan.infra, facts)]
     problems += ports.problems(plan.names, plan.claims, plan.apps, facts.taken, others)
     problems += ports.beyond(plan.app_claims)
     problems += secrets.problems(ecosystem, plan.names, plan.infra, facts)

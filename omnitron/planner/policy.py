@@ -10,12 +10,13 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from omnitron.definition.loader import App, Ecosystem, absolute
+from omnitron.definition.paths import absolute
+from omnitron.definition.project import App, Ecosystem
 from omnitron.gateway.routes import Site
 from omnitron.infra.placement import Placed
 from omnitron.infra.redis_numbers import label
 from omnitron.infra.resolve import Infra
-from omnitron.names import CRASH_RECORD, GATEWAY, INFRA
+from omnitron.names import CRASH_RECORD, GATEWAY, INFRA_PREFIX
 from omnitron.planner.checks.ports import Claim
 from omnitron.planner.facts import HostFacts
 from omnitron.planner.resolve.host_spec import runtime_folder
@@ -62,7 +63,8 @@ def compile_policy(
             "prometheus": _prometheus(ecosystem),
         },
         "infra": [
-            _service(placed, infra, next(iter(apps.get(INFRA + placed.name, ())), None)) for placed in infra.services
+            _service(placed, infra, next(iter(apps.get(INFRA_PREFIX + placed.name, ())), None))
+            for placed in infra.services
         ],
         "ports": {claim.label: claim.port for claim in claims},
         "redisNumbers": {label(use): number for use, number in infra.numbers.items()},
@@ -102,7 +104,7 @@ def _service(placed: Placed, infra: Infra, server: PlannedProcess | None) -> dic
         "host": placed.host,
         "ports": dict(placed.ports),
         "users": list(placed.service.users),
-        "app": INFRA + placed.name if placed.is_ours else None,
+        "app": INFRA_PREFIX + placed.name if placed.is_ours else None,
         "unit": placed.service.requirement.bare_metal.systemd_unit
         if placed.provider.name == "systemd" and placed.service.requirement.bare_metal
         else None,
@@ -137,7 +139,7 @@ def _app(
         "mode": "bootstrap" if app.system else "classic",
         "enabled": app.entry.enabled,
         "critical": any(process.critical for process in processes),
-        "dependsOn": [*(INFRA + one.name for one in used), *app.entry.depends_on],
+        "dependsOn": [*(INFRA_PREFIX + one.name for one in used), *app.entry.depends_on],
         "priority": processes[0].stop_priority if processes else 0,
         "target": names.app_target(app.name) if len(processes) > 1 else None,
         "gate": names.gate(app.name) if is_needed else None,

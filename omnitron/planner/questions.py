@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from omnitron import names
-from omnitron.definition.loader import App, Ecosystem
+from omnitron.definition.project import App, Ecosystem
 from omnitron.gateway import openresty
 from omnitron.gateway.routes import Site, default_page, files
 from omnitron.infra.resolve import Infra

@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
-from omnitron.names import Address, unit_part
-
-T = TypeVar("T")
+from omnitron.names import Address, instance_name, instance_of, unit_part
 
 MAX_INSTANCES = 1000
 INFRA = "infra"
@@ -80,7 +78,7 @@ class ProcessPolicy:
 
     def service(self, instance: int | None = None) -> str:
         """Return the name of its service, of an instance of a pool."""
-        return self.unit if instance is None else self.unit.replace("@.", f"@{instance}.", 1)
+        return self.unit if instance is None else instance_name(self.unit, instance)
 
 
 @dataclass(frozen=True)
@@ -228,15 +226,12 @@ class StackPolicy:
 
     def address_of(self, service: str) -> Address | None:
         """Return the shortest address that means a service inside the stack; None for one that is not its."""
+        number = instance_of(service)
         for app in self.apps:
             for process in app.processes:
-                head, at, tail = process.unit.partition("@.")
-                number = service.removeprefix(f"{head}@").removesuffix(f".{tail}")
                 name = process.name if len(app.processes) > 1 else None
-                if not at and service == process.unit:
-                    return Address(None, app.name, name)
-                if at and number.isdigit() and service == process.service(int(number)):
-                    return Address(None, app.name, name, int(number))
+                if service == process.service(number):
+                    return Address(None, app.name, name, number)
         return None
 
     def full_address(self, service: str) -> str:

@@ -32,18 +32,28 @@ def seconds(milliseconds: float) -> str:
     return f"{milliseconds / 1000:.1f}".removesuffix(".0") + " s"
 
 
+def exited(status: str) -> str:
+    """The end of a program by itself: `exit code 1`."""
+    return f"exit code {status}"
+
+
+def killed(signal: str) -> str:
+    """The end of a program by a signal: `signal SEGV`."""
+    return f"signal {signal}"
+
+
 def cause(exit_: Exit) -> str:
     """Why a process ended: `exit code 1`, `signal SEGV`, `watchdog timeout`."""
     if exit_.result in _RESULTS:
         return _RESULTS[exit_.result]
     if exit_.code in ("killed", "dumped") and exit_.result != "exit-code":
-        return f"signal {exit_.status}"
+        return killed(exit_.status)
     if exit_.code == "exited" and exit_.status in _BEFORE_THE_PROGRAM:
         return _BEFORE_THE_PROGRAM[exit_.status]
     if exit_.code == "exited" and exit_.status != "0":
-        return f"exit code {exit_.status}"
+        return exited(exit_.status)
     if exit_.result == "success":
-        return "exit code 0"
+        return exited("0")
     # The main process is fine or never was: a command before or after its start failed.
     return "a start command failed"
 
@@ -66,3 +76,7 @@ def given_up(restarts: int) -> str:
     if restarts == 0:
         return "given up without a restart"
     return f"given up after {restarts} restart{'' if restarts == 1 else 's'}"
+
+
+# The second half where systemd alone counts.
+GIVEN_UP_BY_SYSTEMD = "given up by systemd's start limit"

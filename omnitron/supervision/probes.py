@@ -12,7 +12,7 @@ from contextlib import suppress
 from threading import Thread
 
 from .light.namedtuple import NamedTuple
-from .messages import seconds
+from .messages import exited, killed, seconds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ def _failed(code: int, output: bytes) -> str:
     lines = output.decode(errors="replace").split("\n")
     last = next((line.strip() for line in reversed(lines) if line.strip()), "")[:LINE_KEPT]
     text = "".join(letter if letter.isprintable() else "?" for letter in last)
-    ended = f"exit code {code}" if code > 0 else f"signal {signal.Signals(-code).name.removeprefix('SIG')}"
+    ended = exited(str(code)) if code > 0 else killed(signal.Signals(-code).name.removeprefix("SIG"))
     return f"{ended}: {text}" if text else ended
 
 

@@ -1,10 +1,12 @@
-"""How often systemd has restarted services, and how their last process ended: for those that nobody else counts."""
+"""The runs of units as systemd knows them: which is under way, how many restarts there were, how the last one ended."""
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from omnitron.systemd.systemctl import show
 
@@ -22,6 +24,18 @@ class Ending:
     result: str
     code: str
     status: str
+
+
+def run_of(unit: str, *, is_user: bool) -> str:
+    """Return the invocation id of the run of a unit; empty without one. systemd keeps a link: no question is needed.
+
+    After a crash it may be the one of an earlier run: systemd makes no new link when it restarts a unit itself.
+    """
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "") if is_user else "/run"
+    try:
+        return str((Path(runtime) / "systemd/units" / f"invocation:{unit}").readlink())
+    except OSError:
+        return ""
 
 
 def read_endings(units: Sequence[str], *, is_user: bool) -> dict[str, Ending]:

@@ -19,6 +19,7 @@ from dbus_fast import Message, MessageType
 from omnitron.errors import NotPermittedError, OmnitronError
 from omnitron.systemd import local
 from omnitron.systemd.bus import BUS, closed, connect
+from omnitron.systemd.units import UnitState
 
 NAME = "org.freedesktop.systemd1"
 PATH = "/org/freedesktop/systemd1"
@@ -48,26 +49,18 @@ def _unescape(label: str) -> str:
     return re.sub("_([0-9a-f]{2})", lambda match: chr(int(match[1], 16)), label)
 
 
+def _object_path(unit: str) -> str:
+    """Return the object path of a unit: other than letters and digits are escaped, and a digit in front."""
+    escaped = re.sub(rb"^[0-9]|[^A-Za-z0-9]", lambda match: b"_%02x" % ord(match[0]), unit.encode())
+    return f"{UNITS}/{escaped.decode()}"
+
+
 class BusError(OmnitronError):
     """systemd answered with an error; `name` is the error's name on the bus."""
 
     def __init__(self, doing: str, name: str, text: str) -> None:
         super().__init__(f"cannot {doing}: {text[:1].lower()}{text[1:]}".rstrip("."))
         self.name = name
-
-
-@dataclass(frozen=True)
-class UnitState:
-    """A loaded unit, in systemd's own words."""
-
-    name: str
-    load: str
-    active: str
-    sub: str
-    job: str
-    """Type of its pending job, empty without one."""
-    path: str
-    """Object path."""
 
 
 @dataclass(frozen=True)
@@ -130,18 +123,18 @@ class Manager:
     async def list_units(self, *patterns: str) -> list[UnitState]:
         """Return the loaded units whose names match one of the glob patterns."""
         rows = await self._call("list units", "ListUnitsByPatterns", "asas", [], list(patterns))
-        return [UnitState(row[0], row[2], row[3], row[4], row[8], row[6]) for row in rows]
+        return [UnitState(row[0], row[3], row[8], row[2], row[4]) for row in rows]
 
     async def properties(self, state: UnitState, interface: str = "Service") -> dict[str, Any]:
         """Return all properties of a loaded unit on one interface (`Service`, `Unit`)."""
         answer = await self._call(
-            f"read {state.name}", "GetAll", "s", f"{NAME}.{interface}", to=(NAME, state.path, PROPERTIES)
+            f"read {state.name}", "GetAll", "s", f"{NAME}.{interface}", to=(NAME, _object_path(state.name), PROPERTIES)
         )
         return {name: variant.value for name, variant in answer.items()}
 
     async def property(self, state: UnitState, name: str, interface: str = "Service") -> Any:
         """Return one property of a loaded unit."""
-        whom = (NAME, state.path, PROPERTIES)
+        whom = (NAME, _object_path(state.name), PROPERTIES)
         answer = await self._call(f"read {state.name}", "Get", "ss", f"{NAME}.{interface}", name, to=whom)
         return answer.value
 

@@ -9,21 +9,12 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from omnitron.systemd import local
+from omnitron.systemd.units import UnitState
 
 
-@dataclass(frozen=True)
-class Listed:
-    """A unit in systemd's own words."""
-
-    load: str
-    active: str
-    sub: str
-
-
-def list_units(patterns: list[str], *, is_user: bool) -> dict[str, Listed]:
+def list_units(patterns: list[str], *, is_user: bool) -> dict[str, UnitState]:
     """Return the loaded units that match the glob patterns, by name; raises SystemdUnreachableError."""
     command = [
         "systemctl",
@@ -39,7 +30,12 @@ def list_units(patterns: list[str], *, is_user: bool) -> dict[str, Listed]:
     if result.returncode:
         raise local.unreachable(is_user, (result.stderr.strip().splitlines() or ["systemctl failed"])[0])
     rows = json.loads(result.stdout or "[]")
-    return {row["unit"]: Listed(row["load"], row["active"], row["sub"]) for row in rows}
+    return {row["unit"]: _state(row) for row in rows}
+
+
+def _state(row: dict[str, str | None]) -> UnitState:
+    """Return the state in a row of `systemctl list-units`, which has the column of jobs only where there are any."""
+    return UnitState(str(row["unit"]), str(row["active"]), row.get("job") or "", str(row["load"]), str(row["sub"]))
 
 
 def show(units: Sequence[str], properties: Sequence[str], *, is_user: bool) -> dict[str, dict[str, str]]:

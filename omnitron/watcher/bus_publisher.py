@@ -23,7 +23,7 @@ from omnitron.watcher.metrics.exposition import values_of
 
 if TYPE_CHECKING:
     from omnitron.systemd.manager import Manager
-    from omnitron.systemd.systemctl import Listed
+    from omnitron.systemd.units import UnitState
     from omnitron.watcher.metrics.collector import Metering
     from omnitron.watcher.stack_supervisor import Sight
 
@@ -161,7 +161,9 @@ class Publisher:
         self._counted |= counted
         self._said |= said
 
-    def _answers(self, stack: StackPolicy, units: Mapping[str, Listed]) -> tuple[dict[str, UnitRecord], dict[str, str]]:
+    def _answers(
+        self, stack: StackPolicy, units: Mapping[str, UnitState]
+    ) -> tuple[dict[str, UnitRecord], dict[str, str]]:
         counted = counted_by_systemd([stack], units, is_user=self._is_user)
         return counted, said_by([stack], units, is_user=self._is_user, listens=True)
 

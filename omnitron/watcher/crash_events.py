@@ -9,7 +9,7 @@ from omnitron.policy.model import INFRA, StackPolicy
 from omnitron.supervision.rules import strategy
 from omnitron.supervision.rules.strategy import IDLE, Group
 from omnitron.supervision.state.group_state import GROUP_STOPPED, Awaited, Memory, Presumed, Reason
-from omnitron.watcher.stack_view import Unit, View
+from omnitron.watcher.stack_view import View
 
 AFTERWARDS: dict[Awaited, Awaited] = {"awaited": "due", "due": "missing", "missing": "missing"}
 """What becomes of the record of a crash with each look at a unit that is done with it."""
@@ -28,7 +28,7 @@ def ended_alone(stack: StackPolicy, memory: Memory, view: View) -> list[str]:
         for app in stack.apps
         for process in app.processes
         if app.mode != INFRA and process.instances is None and process.restarts.record is not None
-        if view.unit(process.unit) == Unit("deactivating") and process.unit not in memory.presumed
+        if view.unit(process.unit).is_ending and process.unit not in memory.presumed
     ]
 
 

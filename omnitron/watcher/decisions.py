@@ -16,7 +16,7 @@ from omnitron.supervision.rules import strategy
 from omnitron.supervision.rules.strategy import IDLE, Group, State
 from omnitron.supervision.state.group_state import Memory, Reason
 from omnitron.watcher import crash_events
-from omnitron.watcher.stack_view import Unit, View
+from omnitron.watcher.stack_view import View
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def _progress(stack: StackPolicy, group: Group, memory: Memory, view: View, aske
     # A stack that was not complete yet when the recovery began can be stopped, too.
     memory = replace(memory, was_active=is_active)
     trigger = state.trigger
-    stopped = trigger is not None and view.unit(trigger) == Unit("inactive")
+    stopped = trigger is not None and view.unit(trigger).active == "inactive" and not view.unit(trigger).job
     if stopped and not memory.was_active:
         # Without the stack's target nothing tells its end from that of the crashed one alone: better too little.
         return replace(memory, recovery=IDLE)

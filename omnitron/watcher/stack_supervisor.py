@@ -13,20 +13,19 @@ from typing import TYPE_CHECKING
 
 from omnitron.observe.snapshot import records_of, unit_patterns
 from omnitron.supervision.rules.strategy import IDLE
-from omnitron.supervision.state import group_state as memories
-from omnitron.supervision.state import operator_stop as holding
+from omnitron.supervision.state import group_state, operator_stop
 from omnitron.supervision.state.group_state import Memory
 from omnitron.systemd.manager import BusError
-from omnitron.systemd.systemctl import Listed
 from omnitron.watcher import unrecorded_exits
 from omnitron.watcher.crash_events import ended_alone, first_memory
 from omnitron.watcher.decisions import Job, judge
-from omnitron.watcher.stack_view import Unit, View, view_of
+from omnitron.watcher.stack_view import View, view_of
 
 if TYPE_CHECKING:
     from omnitron.policy.model import StackPolicy
     from omnitron.supervision.state.crash_record import Record
     from omnitron.systemd.manager import Manager
+    from omnitron.systemd.units import UnitState
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +40,7 @@ class Sight:
     """One stack at one moment: its units, its crash records, and what the watcher has in mind."""
 
     stack: StackPolicy
-    units: dict[str, Listed]
+    units: dict[str, UnitState]
     records: list[Record]
     memory: Memory
 
@@ -53,9 +52,9 @@ class Keeper:
         self.stack = stack
         self._records = records
         self._clock = clock
-        self._path = memories.path_of(records, stack.prefix_part, stack.stem)
+        self._path = group_state.path_of(records, stack.prefix_part, stack.stem)
         self._folder = str(self._path.parent)
-        self._memory: Memory | None = memories.read(self._path)
+        self._memory: Memory | None = group_state.read(self._path)
         self._written = self._memory
         self._asked: set[str] = set()
         self._unblocked: dict[str, float] = {}
@@ -77,10 +76,11 @@ class Keeper:
         # Records first: whoever is active in what is read after them has come back since.
         records = records_of(self.stack, self._records)
         states = await manager.list_units(*unit_patterns(self.stack))
-        held = holding.held(self._folder, self.stack.stem)
+        held = operator_stop.held(self._folder, self.stack.stem)
         # What is left from an earlier recovery says nothing of the next one.
         meant = held if self._memory and self._memory.recovery != IDLE else frozenset()
-        view = view_of({unit.name: Unit(unit.active, unit.job) for unit in states}, records, meant)
+        units = {unit.name: unit for unit in states}
+        view = view_of(units, records, meant)
         before = self._memory or first_memory(view)
         untold = {*ended_alone(self.stack, before, view)}
         failing = await unrecorded_exits.failed_runs(
@@ -104,14 +104,13 @@ class Keeper:
             # Stops that are queued are remembered by systemd.
             left = tuple(unit for unit in memory.ending if unit not in queued)
             self._remember(replace(memory, ending=left))
-        units = {unit.name: Listed(unit.load, unit.active, unit.sub) for unit in states}
         return Sight(self.stack, units, records, self._memory or memory)
 
     def _release(self, held: frozenset[str]) -> None:
         """Forget what is remembered otherwise by now, or was said too late."""
         if held:
             with contextlib.suppress(OSError):
-                holding.release(self._folder, held)
+                operator_stop.release(self._folder, held)
 
     def _judge(self, before: Memory, view: View) -> tuple[Memory, tuple[Job, ...]]:
         return judge(self.stack, before, view, frozenset(self._asked), self._clock())
@@ -122,7 +121,7 @@ class Keeper:
         if memory == self._written:
             return True
         try:
-            memories.write(self._path, memory)
+            group_state.write(self._path, memory)
         except OSError as error:
             log.error("cannot write %s: %s", self._path, error.strerror or error)
             return False

@@ -8,11 +8,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from omnitron.supervision.state import run_notes
+from omnitron.systemd.invocations import run_of
 from omnitron.systemd.manager import BusError
-from omnitron.systemd.runs import run_of
 
 if TYPE_CHECKING:
-    from omnitron.systemd.manager import Manager, UnitState
+    from omnitron.systemd.manager import Manager
+    from omnitron.systemd.units import UnitState
     from omnitron.watcher.stack_view import View
 
 NOT_FAILED = ("success", "exec-condition")

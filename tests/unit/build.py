@@ -9,7 +9,9 @@ from typing import Any
 
 import yaml
 
-from omnitron.definition.loader import Ecosystem, load
+from omnitron.definition.app import System
+from omnitron.definition.loader import load
+from omnitron.definition.project import Ecosystem
 from omnitron.errors import DefinitionError
 from omnitron.operations.host_facts import paths
 from omnitron.operations.host_facts.gather import with_files
@@ -86,6 +88,13 @@ def bootstrap(folder: Path, *processes: dict[str, Any], **more: Any) -> str:
 
 def loaded(folder: Path, data: Any, suffix: str = ".yaml") -> Ecosystem:
     return load(write(folder, data, suffix))
+
+
+def loaded_system(path: Path) -> System:
+    """The system in the bootstrap file at `path`, which is loaded as the only app of a definition."""
+    system = loaded(path.parent, shop({"name": "app", "bootstrap": str(path)})).apps[0].system
+    assert system is not None
+    return system
 
 
 def problems(path: Path) -> list[str]:

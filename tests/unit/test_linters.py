@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import importlib.util
 import subprocess
 import sys
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -121,6 +123,28 @@ def imports(path: Path) -> set[str]:
     return found
 
 
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imported_modules(tree: ast.Module, modules: Collection[str]) -> set[str]:
+    """Return which of `modules` a file imports, wherever in it; what only types need is left out."""
+    found: set[str] = set()
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            waiting += node.orelse
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            members = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= members & set(modules) or {node.module}
+        else:
+            waiting += ast.iter_child_nodes(node)
+    return found & set(modules)
+
+
 def part_of(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
@@ -138,6 +162,15 @@ def test_imports_point_one_way(path: Path) -> None:
             assert words[1] in allowed, f"{part} must not import {name}"
         if words[0] in FENCES:
             assert part in FENCES[words[0]], f"only {FENCES[words[0]]} may import {words[0]}"
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    modules = {module_name(path): path for path in FILES}
+    graph = {name: imported_modules(ast.parse(path.read_text()), modules) for name, path in modules.items()}
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
 
 
 def test_every_part_has_a_rule() -> None:

@@ -37,6 +37,28 @@ def test_names_become_parts_without_a_dash() -> None:
     assert names.unit_stem("omnitron", "my-stack", "a.b", "c--d") == "omnitron-my_stack-a.b-c__d"
 
 
+def test_instances_have_their_number_in_the_name_of_the_template() -> None:
+    assert names.instance_name("a-b@.service", 2) == "a-b@2.service"
+    assert names.pool_pattern("a-b@.service") == "a-b@*.service"
+    assert names.template_of("a.b@2.service") == "a.b@.service"
+    units = ["a@1.service", "a@.service", "a.service", "ab@1.service", "a@12.service", "a@1.socket"]
+    assert names.instances_among(units, "a@.service") == {"a@1.service", "a@12.service"}
+    assert names.instances_among(units, "a.service") == set()
+
+
+def test_a_unit_that_is_no_template_is_its_only_one() -> None:
+    assert names.instance_name("a.service", 2) == names.pool_pattern("a.service") == "a.service"
+    assert names.template_of("a.b.service") == "a.b.service"
+
+
+@pytest.mark.parametrize(
+    ("unit", "number"),
+    [("a@2.service", 2), ("a.b@12.slice", 12), ("a.service", None), ("a@.service", None), ("a@b.service", None)],
+)
+def test_the_number_of_an_instance(unit: str, number: int | None) -> None:
+    assert names.instance_of(unit) == number
+
+
 @given(st.lists(NAME, min_size=1, max_size=5))
 def test_a_stem_is_a_unit_name_that_keeps_its_parts_apart(parts: list[str]) -> None:
     stem = names.unit_stem(*parts)

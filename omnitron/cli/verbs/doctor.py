@@ -18,7 +18,8 @@ from omnitron.operations.installed import scopes
 if TYPE_CHECKING:
     from omnitron.install.manifest import Entry
     from omnitron.install.scope import Scope
-    from omnitron.observe.doctor import Definition, Finding, InstalledUnit, Subject
+    from omnitron.observe.host_checks.finding import Finding
+    from omnitron.observe.host_checks.subject import Definition, InstalledUnit, Subject
 
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
@@ -28,7 +29,7 @@ def doctor_command(user: User = False, config: Config = None, json: Json = False
 
     Exit status 1 when a check fails; a warning is not a failure.
     """
-    from omnitron.observe.doctor import examine
+    from omnitron.observe.host_checks import examine
 
     findings = examine(_subject(is_user=is_user_scope(user)))
     if output.wants_json():
@@ -52,7 +53,7 @@ def _subject(*, is_user: bool) -> Subject:
     """Collect what the checks look at besides the host."""
     from omnitron.install.installer import manifests
     from omnitron.install.store import Store
-    from omnitron.observe.doctor import Subject
+    from omnitron.observe.host_checks.subject import Subject
     from omnitron.policy.store import read_policies
 
     places = scopes(is_user)
@@ -75,7 +76,7 @@ def _subject(*, is_user: bool) -> Subject:
 def _installed(path: Path, entry: Entry) -> InstalledUnit:
     from omnitron.install.store import digest
     from omnitron.install.unit_requirements import references
-    from omnitron.observe.doctor import InstalledUnit
+    from omnitron.observe.host_checks.subject import InstalledUnit
 
     try:
         text = path.read_text(errors="replace")
@@ -87,8 +88,8 @@ def _installed(path: Path, entry: Entry) -> InstalledUnit:
 
 
 def _definition(scope: Scope) -> Definition | None:
-    from omnitron.definition.loader import NoDefinitionError, find
-    from omnitron.observe.doctor import Definition
+    from omnitron.definition.lookup import NoDefinitionError, find
+    from omnitron.observe.host_checks.subject import Definition
 
     try:
         path = find(options.config, Path.cwd())

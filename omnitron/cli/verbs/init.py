@@ -11,7 +11,7 @@ import typer
 
 from omnitron.cli import output
 from omnitron.cli.arguments import Debug
-from omnitron.definition.loader import ECOSYSTEM_STEM, SUFFIXES
+from omnitron.definition.lookup import ECOSYSTEM_STEM, SUFFIXES
 from omnitron.errors import OmnitronError
 
 TEMPLATE = """\

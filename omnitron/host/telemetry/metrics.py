@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     M = TypeVar("M", bound="Metric")
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
 MAX_SERIES = 1000
 """Label sets of one metric, the last of which is `other`."""
 VALUE_MAX = 200

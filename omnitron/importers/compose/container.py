@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from omnitron.importers import fields as common
-from omnitron.importers.compose import health as compose_health
+from omnitron.importers import fields
+from omnitron.importers.compose import health
 from omnitron.importers.compose.environment import environment
 from omnitron.importers.compose.services import Project, Service
 from omnitron.importers.document import Entry
@@ -24,12 +24,12 @@ def convert(service: Service, project: Project) -> Entry:
     mapped = (_port(entry, item) for item in section.mixed("ports"))
     if ports := [text for text in mapped if text]:
         entry["ports"] = ports
-    common.put(entry, "environment", environment(section, project))
+    fields.put(entry, "environment", environment(section, project))
     mounts = (_volume(entry, item) for item in section.mixed("volumes"))
     if volumes := [text for text in mounts if text]:
         entry["volumes"] = volumes
     _command(entry, section)
-    if check := compose_health.read(section, entry):
+    if check := health.read(section, entry):
         _health(entry, section, check)
     _resources(entry, section)
     _depends_on(entry, section, project)
@@ -69,22 +69,22 @@ def _volume(entry: Entry, volume: Section | str) -> str | None:
     return ":".join(part for part in parts if part)
 
 
-def _health(entry: Entry, section: Section, check: compose_health.Check) -> None:
+def _health(entry: Entry, section: Section, check: health.Check) -> None:
     if check.command is None:
         section.left(entry, "healthcheck", "a check cannot be switched off in a container under `infrastructure`")
         return
     test = check.command if isinstance(check.command, str) else ["CMD", *check.command]
-    health = Entry(test=test)
+    settings = Entry(test=test)
     times = {"interval": check.interval, "timeout": check.timeout, "startPeriod": check.start_period}
-    health.update((key, span(value)) for key, value in times.items() if value is not None)
+    settings.update((key, span(value)) for key, value in times.items() if value is not None)
     if check.retries is not None:
-        health["retries"] = check.retries
-    entry["healthCheck"] = health
+        settings["retries"] = check.retries
+    entry["healthCheck"] = settings
 
 
 def _resources(entry: Entry, section: Section) -> None:
-    fields = {"memory": "mem_limit", "memoryReservation": "mem_reservation", "shmSize": "shm_size"}
-    sizes = {field: section.parsed(key, size) for field, key in fields.items()}
+    keys = {"memory": "mem_limit", "memoryReservation": "mem_reservation", "shmSize": "shm_size"}
+    sizes = {field: section.parsed(key, size) for field, key in keys.items()}
     resources = Entry((field, value) for field, value in sizes.items() if value is not None)
     cpus = section.number("cpus")
     if cpus and cpus > 0:

@@ -8,9 +8,7 @@ from typing import Any
 from omnitron.definition.check import find_cycle
 from omnitron.definition.source import KeyPath, Source
 from omnitron.importers import dotenv, fields, naming
-from omnitron.importers.compose import app as compose_app
-from omnitron.importers.compose import container, unsupported
-from omnitron.importers.compose import interpolate as template
+from omnitron.importers.compose import app, container, interpolate, unsupported
 from omnitron.importers.compose.services import Project, Service, decide
 from omnitron.importers.document import Entry, Imported
 from omnitron.importers.host_files import Surroundings
@@ -73,7 +71,7 @@ def interpolated(data: Any, report: Report, environ: Mapping[str, str]) -> tuple
             unset.setdefault(name, at)
 
         try:
-            return template.substitute(item, environ.get, note)
+            return interpolate.substitute(item, environ.get, note)
         except ValueError as error:
             report.wrong(at, f"cannot put variables into this value: {error}")
             return ""
@@ -121,7 +119,7 @@ def _services(top: Section, around: Surroundings) -> dict[str, Service]:
 def _app(service: Service, project: Project) -> Entry:
     entry = Entry(name=service.called)
     fields.say_renamed(entry, service.name, service.called, project.report, service.section.at, "name")
-    compose_app.convert(service, project, entry)
+    app.convert(service, project, entry)
     return entry
 
 
@@ -136,7 +134,7 @@ def _containers(services: Mapping[str, Service], project: Project) -> Entry:
 
 
 def _check_order(apps: list[Entry], services: Mapping[str, Service], report: Report) -> None:
-    loop = find_cycle({app["name"]: app.get("dependsOn", []) for app in apps})
+    loop = find_cycle({entry["name"]: entry.get("dependsOn", []) for entry in apps})
     if loop:
         name = next(service.name for service in services.values() if service.called == loop[0])
         report.wrong(("services", name, "depends_on"), f"cannot order: {' → '.join([*loop, loop[0]])} is a loop")

@@ -10,8 +10,7 @@ from omnitron.importers import fields, naming
 from omnitron.importers.document import Entry, Imported
 from omnitron.importers.host_files import Surroundings
 from omnitron.importers.naming import Namer
-from omnitron.importers.pm2 import unsupported
-from omnitron.importers.pm2.app import convert as convert_app
+from omnitron.importers.pm2 import app, unsupported
 from omnitron.importers.report import Report, Section, kind
 
 ALIASES = {
@@ -75,9 +74,9 @@ def _is_app(item: Any, at: KeyPath, report: Report) -> bool:
     return isinstance(item, dict)
 
 
-def _canonical(app: dict[str, Any]) -> dict[str, Any]:
+def _canonical(item: dict[str, Any]) -> dict[str, Any]:
     """Return an app with aliases of keys replaced by the first name of each key."""
-    canonical = {key: value for key, value in app.items() if value is not None}
+    canonical = {key: value for key, value in item.items() if value is not None}
     for key, others in ALIASES.items():
         for other in others:
             if key not in canonical and other in canonical:
@@ -88,5 +87,5 @@ def _canonical(app: dict[str, Any]) -> dict[str, Any]:
 def _app(section: Section, namer: Namer, around: Surroundings) -> Entry:
     name = section.text("name") or posixpath.splitext(posixpath.basename(section.text("script") or "app"))[0]
     entry = fields.named(namer, name, section.report, section.at)
-    convert_app(entry, section, around)
+    app.convert(entry, section, around)
     return entry

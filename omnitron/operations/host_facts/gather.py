@@ -9,13 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from omnitron import names
-from omnitron.definition.loader import Ecosystem
+from omnitron.definition.project import Ecosystem
 from omnitron.errors import UsageError
 from omnitron.install.scope import Scope
 from omnitron.operations.host_facts import accounts, modules, paths, ports, python, secrets, servers
 from omnitron.planner import questions
-from omnitron.planner.facts import OLDEST_SYSTEMD, HostFacts
+from omnitron.planner.facts import HostFacts
 from omnitron.systemd import local
+from omnitron.version import OLDEST_SYSTEMD
 
 NEWEST_SYSTEMD = 999
 HELPERS = Path(__file__).parents[2] / "supervision/helpers"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from omnitron.definition.loader import App
+from omnitron.definition.project import App
 from omnitron.planner.facts import HostFacts, Identity
 from omnitron.planner.resolve.process import PlannedProcess
 from omnitron.planner.units import hardening

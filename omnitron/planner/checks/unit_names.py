@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from omnitron.definition.loader import Ecosystem, is_roots_own
+from omnitron.definition.project import Ecosystem, is_roots_own
 from omnitron.errors import Problem
 from omnitron.names import unit_part
 from omnitron.planner.facts import HostFacts

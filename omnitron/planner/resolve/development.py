@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from omnitron.definition.app import Dev, Process, ProcessLogging, ProcessObservability, System
-from omnitron.definition.loader import App
 from omnitron.definition.process import HttpTransport, Transports
+from omnitron.definition.project import App
 
 
 def in_development(app: App) -> App:

@@ -11,9 +11,10 @@ from typing import Any
 from omnitron import names
 from omnitron.definition.app import Auth, ConfigSource, MetricsExport, Process, System, Tracing
 from omnitron.definition.fields import Model
-from omnitron.definition.loader import App, Ecosystem, absolute
+from omnitron.definition.paths import absolute
+from omnitron.definition.project import App, Ecosystem
 from omnitron.planner.facts import HostFacts, Module
-from omnitron.planner.resolve import health as checks
+from omnitron.planner.resolve import health
 from omnitron.planner.spec_files import Told
 
 VERSION = 1
@@ -99,7 +100,7 @@ def hosted(
     """Return what the host is told of a process with a module; `secret` are variables that refer to secrets."""
     system = app.system
     assert system is not None and process.module is not None
-    health = checks.resolve(process.health or app.entry.health, ecosystem.config.monitoring.health_check)
+    checks = health.resolve(process.health or app.entry.health, ecosystem.config.monitoring.health_check)
     chosen = _auth(system, process)
     auth = chosen if chosen and chosen.jwt and chosen.jwt.enabled else None
     key = absolute(ecosystem.folder, auth.jwt.key_file) if auth and auth.jwt and auth.jwt.key_file else None
@@ -118,7 +119,7 @@ def hosted(
         "identifier": names.unit_stem(app.name, *([process.name] if len(system.processes) > 1 else [])),
         "appVersion": system.version,
         "hooks": {**_said(system.hooks), **_said(process.hooks)},
-        "health": _said(health, "enabled", "interval", "timeout", "retries"),
+        "health": _said(checks, "enabled", "interval", "timeout", "retries"),
         **_transports(process),
         "routes": [route.model_dump(by_alias=True) for route in process.custom_routes],
         "auth": _said(chosen, "manager", "rls", "invocationWrapper") or None,
@@ -137,8 +138,8 @@ def hosted(
         "stopTimeout": stop_timeout,
         "drain": system.shutdown.drain_connections,
     }
-    rhythm = (health.interval, health.timeout) if health else (15_000, 5_000)
-    off = health is not None and not health.enabled
+    rhythm = (checks.interval, checks.timeout) if checks else (15_000, 5_000)
+    off = checks is not None and not checks.enabled
     text = json.dumps({key: value for key, value in spec.items() if value is not None}, ensure_ascii=False, indent=1)
     return Hosted(text + "\n", exposes, None if off else rhythm, key, manager_reads_key)
 

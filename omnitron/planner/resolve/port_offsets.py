@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TypeVar
 
-from omnitron.definition.loader import App
 from omnitron.definition.process import ProcessSettings
+from omnitron.definition.project import App
 
 M = TypeVar("M", bound=ProcessSettings)
 

@@ -10,15 +10,15 @@ from typing import Any, Literal, TypeVar
 from omnitron import names
 from omnitron.definition.app import Process
 from omnitron.definition.ecosystem import Stack
-from omnitron.definition.loader import App, Ecosystem, absolute
+from omnitron.definition.paths import absolute
 from omnitron.definition.process import Health, Limits, Paths, ProcessSettings, RawUnit, Scaling, Shutdown
+from omnitron.definition.project import App, Ecosystem
 from omnitron.planner.facts import HostFacts
-from omnitron.planner.resolve import health as checks
-from omnitron.planner.resolve import program as programs
+from omnitron.planner.resolve import health
 from omnitron.planner.resolve.development import in_development
 from omnitron.planner.resolve.host_spec import Hosted, hosted, socket_path
 from omnitron.planner.resolve.port_offsets import moved
-from omnitron.planner.resolve.program import Program
+from omnitron.planner.resolve.program import Program, command, host, script
 from omnitron.planner.resolve.restarts import Restarts, resolve
 from omnitron.planner.spec_files import Told, spec_name
 from omnitron.secrets import references
@@ -162,14 +162,14 @@ class PlannedProcess:
     @property
     def unit(self) -> str:
         """File name of its service, a template for a pool."""
-        return f"{self.stem}@.service" if self.pool else f"{self.stem}.service"
+        return f"{self.stem}{names.TEMPLATE_MARK}service" if self.pool else f"{self.stem}.service"
 
     @property
     def services(self) -> tuple[str, ...]:
         """Names of the services that run: one, or one per instance."""
         if self.pool is None:
             return (self.unit,)
-        return tuple(f"{self.stem}@{number}.service" for number in range(1, self.pool + 1))
+        return tuple(names.instance_name(self.unit, number) for number in range(1, self.pool + 1))
 
     @property
     def slice(self) -> str:
@@ -207,13 +207,13 @@ def _settings(app: App, facts: HostFacts) -> Iterator[tuple[str, Process | None,
         yield (
             names.SINGLE_PROCESS,
             None,
-            programs.script(absolute(app.folder, entry.script), app.folder, project, facts),
+            script(absolute(app.folder, entry.script), app.folder, project, facts),
         )
     if entry.command:
-        yield names.SINGLE_PROCESS, None, programs.command(entry.command, app.folder)
+        yield names.SINGLE_PROCESS, None, command(entry.command, app.folder)
     for process in app.system.processes if app.system else []:
-        command = programs.command(process.command, app.working_directory) if process.command else None
-        yield process.name, process, command
+        program = command(process.command, app.working_directory) if process.command else None
+        yield process.name, process, program
 
 
 def _process(
@@ -235,7 +235,7 @@ def _process(
     said = app.system if app.system and "shutdown" in app.system.model_fields_set else entry
     shutdown = said.shutdown or Shutdown()
     startup_timeout = _first_set(levels, "startup_timeout", 30_000)
-    health = checks.resolve(_first(levels, "health", None), ecosystem.config.monitoring.health_check)
+    checks = health.resolve(_first(levels, "health", None), ecosystem.config.monitoring.health_check)
     log_level = _log_level(ecosystem, stack, app, own)
     environment = _environment(ecosystem, stack_name, stack, app, own, program, infra)
     told: Hosted | None = None
@@ -244,7 +244,7 @@ def _process(
         told = hosted(ecosystem, stack_name, app, own, log_level, startup_timeout, shutdown.timeout, secret, facts)
         stem = names.unit_stem(ecosystem.config.unit_prefix, stack_name)
         spec = facts.specs / spec_name(stem, app.name, name, told)
-        program = programs.host(str(spec), app.working_directory, ecosystem.folder, facts)
+        program = host(str(spec), app.working_directory, ecosystem.folder, facts)
     assert program is not None
     critical = any(level.critical for level in levels)
     policies = [level.restart_policy for level in reversed(levels)]
@@ -264,7 +264,7 @@ def _process(
         startup_timeout=startup_timeout,
         stop_timeout=shutdown.timeout,
         stop_priority=shutdown.priority,
-        probe=_probe(health, settings),
+        probe=_probe(checks, settings),
         listeners=(*_listeners(settings, hosted=told is not None), *_exposed(ecosystem, stack_name, app, name, told)),
         user=user,
         group=group,
@@ -346,11 +346,11 @@ def _listeners(settings: ProcessSettings, *, hosted: bool = False) -> Iterator[L
             yield Listener(kind, listener.host, listener.port, activated)
 
 
-def _probe(health: Health | None, settings: ProcessSettings) -> Probe | None:
-    probe = health.probe if health and health.enabled else None
-    if probe is None or health is None:
+def _probe(checks: Health | None, settings: ProcessSettings) -> Probe | None:
+    probe = checks.probe if checks and checks.enabled else None
+    if probe is None or checks is None:
         return None
-    rules = health.timeout, max(health.interval, SHORTEST_ROUND_MS), health.retries
+    rules = checks.timeout, max(checks.interval, SHORTEST_ROUND_MS), checks.retries
     if probe.type == "command":
         return Probe("command", tuple(probe.command or ()), *rules)
     target = probe.target or ("/" if probe.type == "http" else "")

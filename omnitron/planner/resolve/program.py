@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from omnitron.definition.loader import absolute
+from omnitron.definition.paths import absolute
 from omnitron.planner.facts import HostFacts
 
 NODE_SUFFIXES = (".js", ".mjs", ".cjs", ".ts", ".mts")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from omnitron.definition.ecosystem import Stack, Watch
-from omnitron.definition.loader import App, Ecosystem, absolute
+from omnitron.definition.paths import absolute
+from omnitron.definition.project import App, Ecosystem
 from omnitron.planner.facts import HostFacts
 
 DEV = "dev"

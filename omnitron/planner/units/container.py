@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from omnitron import names
 from omnitron.definition.infrastructure import JsonRpcCheck, ServiceHealthCheck
-from omnitron.definition.loader import Ecosystem, is_roots_own
+from omnitron.definition.project import Ecosystem, is_roots_own
 from omnitron.definition.source import KeyPath, Source
 from omnitron.errors import Problem
 from omnitron.infra.container_recipe import Place, recipe
@@ -45,7 +45,7 @@ def process(ecosystem: Ecosystem, stack: str, infra: Infra, placed: Placed, fact
     return runner(
         ecosystem,
         stack,
-        names.INFRA + placed.name,
+        names.INFRA_PREFIX + placed.name,
         settings,
         facts,
         asks=placed.service.requirement.health_check is not None,

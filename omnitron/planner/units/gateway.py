@@ -14,8 +14,8 @@ from pathlib import Path
 from omnitron import names
 from omnitron.definition.ecosystem import Gateway
 from omnitron.definition.infrastructure import DockerService, ServiceRequirement
-from omnitron.definition.loader import Ecosystem
 from omnitron.definition.process import Paths
+from omnitron.definition.project import Ecosystem
 from omnitron.definition.source import Source
 from omnitron.errors import Problem
 from omnitron.gateway import openresty

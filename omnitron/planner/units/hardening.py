@@ -10,7 +10,7 @@ import posixpath
 from collections.abc import Iterable
 from pathlib import Path
 
-from omnitron.definition.loader import absolute
+from omnitron.definition.paths import absolute
 from omnitron.planner.facts import HostFacts
 from omnitron.planner.resolve.host_spec import runtime_folder
 from omnitron.planner.resolve.process import PlannedProcess

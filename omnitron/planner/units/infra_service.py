@@ -10,8 +10,8 @@ from typing import Any
 
 from omnitron import names
 from omnitron.definition.check import find_cycle
-from omnitron.definition.loader import Ecosystem, is_roots_own
 from omnitron.definition.process import Limits, Paths
+from omnitron.definition.project import Ecosystem, is_roots_own
 from omnitron.definition.source import Source
 from omnitron.errors import Problem
 from omnitron.infra import server_settings
@@ -22,9 +22,9 @@ from omnitron.planner.resolve.process import Listener, Native, PlannedProcess
 from omnitron.planner.resolve.program import Program
 from omnitron.planner.spec_files import spec_name
 from omnitron.planner.units import container
-from omnitron.planner.units import stack as groups
 from omnitron.planner.units.names import StackNames
 from omnitron.planner.units.server import server
+from omnitron.planner.units.stack import gate_of
 from omnitron.planner.units.values import Command, Unit
 
 ACCOUNTS = {"postgres": "postgres", "redis": "redis"}
@@ -48,14 +48,14 @@ def processes(
     """Yield the app and the process that each of our own servers is."""
     for placed in infra.services:
         if placed.provider.name == "native":
-            yield names.INFRA + placed.name, (_process(ecosystem, stack, infra, placed, facts),)
+            yield names.INFRA_PREFIX + placed.name, (_process(ecosystem, stack, infra, placed, facts),)
         elif placed.provider.name == "docker":
-            yield names.INFRA + placed.name, (container.process(ecosystem, stack, infra, placed, facts),)
+            yield names.INFRA_PREFIX + placed.name, (container.process(ecosystem, stack, infra, placed, facts),)
 
 
 def _process(ecosystem: Ecosystem, stack: str, infra: Infra, placed: Placed, facts: HostFacts) -> PlannedProcess:
     kind, requirement = placed.service.kind, placed.service.requirement
-    app = names.INFRA + placed.name
+    app = names.INFRA_PREFIX + placed.name
     helper = container.native_helper(placed, facts)
     settings, credentials = _postgres(infra, placed) if kind == "postgres" else _redis(infra, placed)
     text = json.dumps(settings, ensure_ascii=False, indent=1) + "\n"
@@ -117,18 +117,18 @@ def needs(stack: StackNames, infra: Infra, app: str) -> Iterator[str]:
     """Yield what the processes of an app start after: the gates of what it waits for, and every service it uses."""
     for placed in infra.used_by(app):
         if placed.is_waited_for:
-            yield stack.gate(names.INFRA + placed.name)
+            yield stack.gate(names.INFRA_PREFIX + placed.name)
         if placed.is_ours:
-            parts = names.app_parts(names.INFRA + placed.name)
+            parts = names.app_parts(names.INFRA_PREFIX + placed.name)
             yield f"{names.unit_stem(stack.prefix, stack.stack, *parts)}.service"
 
 
 def needs_of_server(stack: StackNames, infra: Infra, server: str) -> Iterator[str]:
     """Yield the gates of the services that a server needs."""
     for placed in infra.services:
-        if names.INFRA + placed.name == server:
+        if names.INFRA_PREFIX + placed.name == server:
             known = {one.name for one in infra.services if one.is_waited_for}
-            yield from (stack.gate(names.INFRA + n) for n in placed.service.requirement.depends_on if n in known)
+            yield from (stack.gate(names.INFRA_PREFIX + n) for n in placed.service.requirement.depends_on if n in known)
 
 
 def gates_of_host_units(stack: StackNames, infra: Infra, facts: HostFacts) -> Iterator[Unit]:
@@ -136,8 +136,8 @@ def gates_of_host_units(stack: StackNames, infra: Infra, facts: HostFacts) -> It
     for placed in infra.services:
         bare_metal = placed.service.requirement.bare_metal
         if placed.provider.name == "systemd" and bare_metal and bare_metal.systemd_unit:
-            yield groups.gate_of(
-                stack, names.INFRA + placed.name, [bare_metal.systemd_unit], facts, _asked(placed, facts)
+            yield gate_of(
+                stack, names.INFRA_PREFIX + placed.name, [bare_metal.systemd_unit], facts, _asked(placed, facts)
             )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from omnitron.definition.loader import Ecosystem
+from omnitron.definition.project import Ecosystem
 from omnitron.definition.source import KeyPath, Source
 from omnitron.errors import Problem
 from omnitron.infra.resolve import Infra

@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from omnitron import names
-from omnitron.definition.loader import Ecosystem
 from omnitron.definition.process import Limits, Paths, RawUnit
+from omnitron.definition.project import Ecosystem
 from omnitron.planner.resolve.process import Listener, Native, PlannedProcess, Probe
 from omnitron.planner.resolve.program import Program
 from omnitron.planner.resolve.restarts import Restarts, resolve

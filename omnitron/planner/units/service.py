@@ -36,8 +36,10 @@ RUN_IF_THERE = (
 NATIVE_START_LIMIT = (10, 20)
 """Seconds and starts: guards only against helpers that are missing."""
 
-CLEAN_SIGNALS = "143 SIGTERM SIGINT SIGHUP SIGPIPE"
-"""systemd takes these for a clean end; from outside, they are a crash."""
+CLEAN_EXIT = "143"
+"""The exit status of a program that ends itself as SIGTERM would."""
+CLEAN_SIGNALS = ("TERM", "INT", "HUP", "PIPE")
+"""systemd takes these for a clean end; from outside, they are a crash: `count_crash.sh` has the same list."""
 
 
 def units_of(process: PlannedProcess, stack: StackNames, needs: tuple[str, ...], facts: HostFacts) -> Iterator[Unit]:
@@ -152,8 +154,8 @@ def _restart(process: PlannedProcess, stack: StackNames, facts: HostFacts) -> di
         "restart": policy.restart,
         "restart_sec": 0,
         "restart_mode": "direct" if facts.has(RESTART_MODE) else None,
-        "success_exit_status": "143",
-        "restart_force_exit_status": CLEAN_SIGNALS,
+        "success_exit_status": CLEAN_EXIT,
+        "restart_force_exit_status": " ".join((CLEAN_EXIT, *(f"SIG{name}" for name in CLEAN_SIGNALS))),
     }
     if not policy.has_record:
         return values | {

@@ -49,7 +49,7 @@ def _end_of_stack(stack: StackNames, critical: list[PlannedProcess], facts: Host
         "conflicts": stack.stack_target,
     }
     yield _unit(stack, stack.critical_target, "critical-target", target)
-    groups = [word for process in critical for word in ("--", process.unit.replace("@.", "@*."))][1:]
+    groups = [word for process in critical for word in ("--", names.pool_pattern(process.unit))][1:]
     user = ("--user",) if facts.is_user else ()
     notes = Own(f"%t/omnitron/{stack.prefix_part}")
     words = (str(facts.helpers / "critical_check.sh"), *user, notes, stack.critical_target, *groups)

@@ -6,8 +6,7 @@ import os
 import sys
 import time
 
-from ..light import arguments as options
-from ..light import systemctl
+from ..light import arguments, systemctl
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,10 +29,10 @@ SHORT_S = 0.1
 MAKE_IT_FAIL = 1
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(argv: Sequence[str]) -> int:
     """The process's exit status; never an exception, for whatever happens the unit must be restarted."""
     try:
-        (unit,), given, _ = options.parse(arguments, flags=["--user"])
+        (unit,), given, _ = arguments.parse(argv, flags=["--user"])
         return _count(unit, given)
     except Exception as error:
         _unrecorded(error)

@@ -14,8 +14,7 @@ import time
 from contextlib import suppress
 
 from .. import probes
-from ..light import arguments as options
-from ..light import systemctl
+from ..light import arguments, systemctl
 from ..light.namedtuple import NamedTuple
 from ..state import health_results
 
@@ -46,10 +45,10 @@ class Target(NamedTuple):
     """After its start, in which failures do not count."""
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(argv: Sequence[str]) -> int:
     """`[--user] --policy PATH --results PATH --interval-ms N`. The exit status: 0, or 1 when it could not be done."""
     try:
-        _, given, _ = options.parse(arguments, flags=["--user"])
+        _, given, _ = arguments.parse(argv, flags=["--user"])
         user = "--user" in given
         states = _running(_stem(given["--policy"]), user=user)
         targets = list(targets_of(_policy(given["--policy"]), int(given["--interval-ms"]), states))
@@ -71,9 +70,9 @@ def _policy(path: str) -> Any:
 
 def _running(stem: str, *, user: bool) -> list[str]:
     """The services of the stack that are active: what is starting or stopping is not asked."""
-    arguments = ["list-units", "--full", "--output=json", "--state=active", "--", f"{stem}-*.service"]
+    query = ["list-units", "--full", "--output=json", "--state=active", "--", f"{stem}-*.service"]
     # No answer at all is an error: an empty list would forget what failed so far.
-    return [row["unit"] for row in json.loads(systemctl.Question(arguments, user=user).answer())]
+    return [row["unit"] for row in json.loads(systemctl.Question(query, user=user).answer())]
 
 
 def targets_of(policy: Any, interval_ms: int, running: Iterable[str]) -> Iterable[Target]:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 
 from .. import probes
-from ..light import arguments as options
+from ..light import arguments
 from ..light.namedtuple import NamedTuple
 from ..messages import seconds
 
@@ -26,10 +26,10 @@ class Probe(NamedTuple):
     limit_s: float
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(argv: Sequence[str]) -> int:
     """The process's exit status: 0 ready; 1 not ready, with one line on stderr; 2 wrong usage."""
     try:
-        probe = parse(arguments)
+        probe = parse(argv)
     except (KeyError, ValueError) as error:
         print(f"cannot probe: {error}", file=sys.stderr)
         return 2
@@ -42,15 +42,15 @@ def main(arguments: Sequence[str]) -> int:
     return 1 if trouble else 0
 
 
-def parse(arguments: Sequence[str]) -> Probe:
+def parse(argv: Sequence[str]) -> Probe:
     """The probe of a command line; KeyError or ValueError when it is not one."""
-    words, given, argv = options.parse(arguments, rest=["--command"])
+    words, given, command = arguments.parse(argv, rest=["--command"])
     deadline_s, limit_s = (int(given.pop(name)) / 1000 for name in ("--deadline-ms", "--timeout-ms"))
     if words or len(given) != 1:
         raise ValueError("one of --http, --jsonrpc, --tcp, --command")
     ((kind, target),) = given.items()
     if kind == "--command":
-        return Probe(f"command {' '.join(argv)}"[:200], probes.command(argv), deadline_s, limit_s)
+        return Probe(f"command {' '.join(command)}"[:200], probes.command(command), deadline_s, limit_s)
     attempt = probes.KINDS[kind.removeprefix("--")](target)
     return Probe(f"{kind.removeprefix('--')} {target}", attempt, deadline_s, limit_s)
 

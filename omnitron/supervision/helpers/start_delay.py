@@ -7,8 +7,7 @@ import sys
 import time
 
 from .. import notify
-from ..light import arguments as options
-from ..light import systemctl
+from ..light import arguments, systemctl
 from ..state import pending_start
 
 TYPE_CHECKING = False
@@ -23,12 +22,12 @@ LOOK_S = 0.5
 TIDY_S = 0.05
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(argv: Sequence[str]) -> int:
     """The process's exit status, 0: a start must not fail because of its helper."""
     # Held back from here on: a stop ends the wait, and its traces are removed all the same.
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     try:
-        (unit,), given, _ = options.parse(arguments, flags=["--user"])
+        (unit,), given, _ = arguments.parse(argv, flags=["--user"])
         _wait_until_due(unit, given)
     except Exception as error:
         print(f"cannot wait before this start: {error}", file=sys.stderr)

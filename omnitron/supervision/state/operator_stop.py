@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_END = ".held"
+SUFFIX = ".held"
 
 
 def hold(folder: str, unit: str) -> None:
@@ -30,8 +30,8 @@ def held(folder: str, stem: str) -> frozenset[str]:
     except OSError as error:
         trusted_files.raise_exhausted(error)
         return frozenset()
-    mine = (name for name in names if name.startswith(f"{stem}-") and name.endswith(_END))
-    return frozenset(name.removesuffix(_END) for name in mine)
+    mine = (name for name in names if name.startswith(f"{stem}-") and name.endswith(SUFFIX))
+    return frozenset(name.removesuffix(SUFFIX) for name in mine)
 
 
 def release(folder: str, units: Iterable[str]) -> None:
@@ -42,4 +42,4 @@ def release(folder: str, units: Iterable[str]) -> None:
 
 
 def _name(unit: str) -> str:
-    return f"{unit}{_END}"
+    return f"{unit}{SUFFIX}"

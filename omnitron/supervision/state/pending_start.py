@@ -11,6 +11,7 @@ import os
 from ..light.namedtuple import NamedTuple
 from . import trusted_files
 
+SUFFIX = ".due"  # start_delay.sh has it too
 SIZE_LIMIT = 100  # bytes
 
 
@@ -62,4 +63,4 @@ def _folder(record: str) -> str:
 
 
 def _name(unit: str) -> str:
-    return f"{unit}.due"
+    return f"{unit}{SUFFIX}"

@@ -14,24 +14,27 @@ from __future__ import annotations
 
 from . import trusted_files
 
+# count_crash.sh and critical_check.sh have them too.
+STOP_SUFFIX = ".stop"
+CRASH_SUFFIX = ".crash"
 SIZE_LIMIT = 4096  # bytes
 
 
 def stopped(folder: str, unit: str, run: str) -> None:
     """Say that the run `run` of `unit` is stopped; `folder` is the one of its crash record."""
-    _write(folder, f"{unit}.stop", run)
+    _write(folder, f"{unit}{STOP_SUFFIX}", run)
 
 
 def crashed(folder: str, unit: str, run: str, exited: int) -> None:
     """Say that the run `run` of `unit` has ended without a job, its main process at `exited` (monotonic, µs)."""
-    _write(folder, f"{unit}.crash", run, "Job=", f"ExecMainExitTimestampMonotonic={exited}")
+    _write(folder, f"{unit}{CRASH_SUFFIX}", run, "Job=", f"ExecMainExitTimestampMonotonic={exited}")
 
 
 def crash_lines(folder: str, unit: str, run: str) -> str | None:
     """The lines about the crash that ended the run `run` of `unit`; None where the watcher has not told of it."""
     try:
         with trusted_files.opened_folder(folder) as opened:
-            noted, lines = trusted_files.read_file(opened, f"{unit}.crash", SIZE_LIMIT).decode().split("\n", 1)
+            noted, lines = trusted_files.read_file(opened, f"{unit}{CRASH_SUFFIX}", SIZE_LIMIT).decode().split("\n", 1)
     except (OSError, ValueError):
         return None
     return lines if run and noted == run else None

@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omnitron.observe.snapshot import instance_number, services_of, unit_patterns
+from omnitron.names import instance_of
+from omnitron.observe.snapshot import services_of, unit_patterns
 from omnitron.systemd.manager import BusError
 from omnitron.watcher.autoscaler.rules import Load, Past, Rules, decide
 from omnitron.watcher.metrics.pending_calls import control_socket, pending_of
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from omnitron.policy.model import ProcessPolicy, StackPolicy
-    from omnitron.systemd.manager import Manager, UnitState
+    from omnitron.systemd.manager import Manager
+    from omnitron.systemd.units import UnitState
     from omnitron.watcher.metrics.sampler import Meter
 
 log = logging.getLogger(__name__)
@@ -100,7 +102,7 @@ class Scaler:
         """
         if count < len(running):
             # It drains before it ends: its own stop timeout is its time for that.
-            by_number = sorted(running, key=lambda name: instance_number(name) or 0)
+            by_number = sorted(running, key=lambda name: instance_of(name) or 0)
             jobs = [(manager.stop, name) for name in by_number[count:]]
         else:
             free = free_numbers(pool, running, given_up)[: count - len(running)]
@@ -125,7 +127,7 @@ class Scaler:
 def free_numbers(pool: ProcessPolicy, running: Iterable[str], given_up: Iterable[str]) -> list[int]:
     """Return the numbers of the instances that may be started, the lowest first."""
     most = pool.scaling.max_instances if pool.scaling else 0
-    taken = {instance_number(name) for name in (*running, *given_up)}
+    taken = {instance_of(name) for name in (*running, *given_up)}
     return [number for number in range(1, max(most, pool.instances or 0) + 1) if number not in taken]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from omnitron.observe.snapshot import instance_number
+from omnitron.names import instance_of
 from omnitron.policy.model import ProcessPolicy
 
 ASKED_AT_ONCE = 16
@@ -20,7 +20,7 @@ PENDING = re.compile(rb"^omnitron_rpc_pending (\d{1,9})\b", re.MULTILINE)
 
 def control_socket(runtime: Path, process: ProcessPolicy, service: str) -> Path:
     """Return the socket of a process host; `runtime` is the folder that systemd calls `%t`."""
-    number = instance_number(service)
+    number = instance_of(service)
     folder = f"{process.control}@{number}" if number is not None else str(process.control)
     return runtime / folder / "control.sock"
 

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from omnitron.names import instance_of, instances_among
 from omnitron.observe.cgroups import Details, folder_of, read_details, read_load, read_working_set
-from omnitron.observe.snapshot import counted_by_systemd, instance_number, records_of
+from omnitron.observe.snapshot import counted_by_systemd, records_of
 from omnitron.policy.model import AppPolicy, ProcessPolicy, StackPolicy
-from omnitron.systemd.systemctl import Listed
+from omnitron.systemd.units import UnitState
 from omnitron.watcher.metrics.history import History
 from omnitron.watcher.metrics.pending_calls import control_socket, pending_of
 
-RUNNING = Listed("loaded", "active", "running")
 NO_DETAILS = Details(0, False, None, None, None, None, {})
 
 
@@ -79,12 +79,12 @@ class Meter:
             for record in records_of(self.stack, self._records)
             for unit, known in record.units.items()
         }
-        running = {unit: RUNNING for _, _, unit in self._services()}
+        running = {unit: UnitState(unit, "active") for _, _, unit in self._services()}
         counted = counted_by_systemd([self.stack], running, is_user=self._is_user)
         restarts |= {unit: known.restarts for unit, known in counted.items()}
         found, asked = [], {}
         for app, process, unit in self._services():
-            folder, number = folder_of(process.slice, unit, is_user=self._is_user), instance_number(unit)
+            folder, number = folder_of(process.slice, unit, is_user=self._is_user), instance_of(unit)
             one = Figures(app.name, process.name, number, unit, 0.0, 0, restarts.get(unit, 0), NO_DETAILS, is_up=False)
             if load := read_load(folder):
                 history = self._histories.get(unit)
@@ -107,11 +107,10 @@ class Meter:
         """Return the services of a process; of a pool those that have a cgroup too, for `scale` may have added some."""
         if process.instances is None:
             return [process.unit]
-        stem, _, suffix = process.unit.partition("@.")
         folder = folder_of(process.slice, "", is_user=self._is_user)
         try:
             names = [path.name for path in Path(folder).iterdir()]
         except OSError:
             names = []
-        mine = {name for name in names if name.startswith(f"{stem}@") and name.endswith(f".{suffix}")}
-        return sorted(mine.union(process.services), key=lambda name: instance_number(name) or 0)
+        mine = instances_among(names, process.unit)
+        return sorted(mine.union(process.services), key=lambda name: instance_of(name) or 0)

@@ -10,6 +10,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from omnitron.errors import OmnitronError
+from omnitron.names import pool_pattern
 from omnitron.systemd.manager import BusError
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class Reloader:
 async def _restart(manager: Manager, stack: StackPolicy, app: AppPolicy, paths: list[str]) -> None:
     """Restart the services of `app` that run; one that has failed, or was or is being stopped, is left alone."""
     try:
-        units = await manager.list_units(*(process.unit.replace("@.", "@*.") for process in app.processes))
+        units = await manager.list_units(*(pool_pattern(process.unit) for process in app.processes))
         running = [unit.name for unit in units if unit.active in UP and unit.job != "stop"]
         if running:
             log.info("%s of %s: %s restarts: %s changed", stack.stack, stack.project, app.name, _shown(paths, app))

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from pydantic_core import PydanticUndefined
 
-from omnitron.definition import app, daemon, ecosystem, infrastructure, process
+from omnitron.definition import app, ecosystem, infrastructure, process
 from omnitron.definition.fields import Model
 
 TABLE: list[tuple[type[Model], str]] = [
@@ -155,31 +155,6 @@ TABLE: list[tuple[type[Model], str]] = [
     (
         infrastructure.LegacyContainer,
         "image! ports=[] environment={} volumes=[] command healthCheck resources dependsOn=[]",
-    ),
-    (
-        daemon.DaemonConfig,
-        "socketPath=~/.omnitron/daemon.sock port=9700 host=0.0.0.0 httpPort=9800 pidFile=~/.omnitron/daemon.pid "
-        "stateFile=~/.omnitron/state.json logDir=~/.omnitron/logs role=master master sync cluster secrets auth "
-        "healthMonitor",
-    ),
-    (daemon.MasterAddress, "host! port=9700"),
-    (
-        daemon.Sync,
-        "interval=30000 batchSize=1000 backoff=… categories=[metrics,logs,events,alerts,traces,state] "
-        "bufferPath=~/.omnitron/sync-buffer/ maxBufferSize=524288000",
-    ),
-    (daemon.SyncBackoff, "initial=5000 max=300000 factor=2"),
-    (
-        daemon.Cluster,
-        "enabled=false discovery=redis peers=[] electionTimeout=… heartbeatInterval=2000",
-    ),
-    (daemon.ElectionTimeout, "min=5000 max=15000"),
-    (daemon.Secrets, "provider=file path passphrase"),
-    (daemon.DaemonAuth, "jwtSecret"),
-    (
-        daemon.HealthMonitor,
-        "intervalMs=60000 concurrency=20 offlineTimeoutMs=90000 pingEnabled=true pingTimeout=5000 sshTimeout=10000 "
-        "omnitronCheckTimeout=15000 retentionDays=90 uptimeIntervalMs=86400000",
     ),
 ]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from omnitron.definition.authoring import define_ecosystem, define_system
-from omnitron.definition.loader import load, load_system
-from tests.unit.build import FORMATS, loaded, write
+from omnitron.definition.loader import load
+from tests.unit.build import FORMATS, loaded, loaded_system, write
 
 RICH = {
     "project": "shop",
@@ -54,7 +54,7 @@ def test_the_ecosystem_is_the_same_in_every_format(tmp_path: Path, suffix: str) 
 @pytest.mark.parametrize("suffix", FORMATS[1:])
 def test_the_system_is_the_same_in_every_format(tmp_path: Path, suffix: str) -> None:
     paths = [write(tmp_path, SYSTEM, each, "bootstrap", "system") for each in (".yaml", suffix)]
-    assert load_system(paths[0]) == load_system(paths[1])
+    assert loaded_system(paths[0]) == loaded_system(paths[1])
 
 
 def test_python_takes_keywords_in_snake_case_and_mappings_in_either(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def warm(app): ...
 system = define_system(name="api", processes=[{"name": "http", "module": "m.py"}],
                        hooks={"after_start": warm, "beforeStop": os.path.basename})
 """
-    hooks = load_system(write(tmp_path, text, ".py", "bootstrap")).hooks
+    hooks = loaded_system(write(tmp_path, text, ".py", "bootstrap")).hooks
     assert hooks and (hooks.after_start, hooks.before_stop) == ("bootstrap.py:warm", "posixpath:basename")
 
 

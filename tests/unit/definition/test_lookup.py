@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from omnitron.definition.loader import NoDefinitionError, absolute, find, load
+from omnitron.definition.loader import load
+from omnitron.definition.lookup import NoDefinitionError, find
+from omnitron.definition.paths import absolute
 from tests.unit.build import bootstrap, loaded, problems, shop, write
 
 

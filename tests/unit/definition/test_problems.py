@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 
-from omnitron.definition.loader import load_system
-from omnitron.errors import DefinitionError
 from tests.unit.build import FORMATS, bootstrap, problems, shop, write
 
 PORT = {"transports": {"http": {"port": 3000}}}
@@ -325,15 +323,6 @@ def test_the_files_of_an_app_are_judged_like_the_ecosystem(tmp_path: Path) -> No
         "api/bootstrap.yaml:11: processes.two.name: Duplicate process name two",
         "api/config/default.json:1: cannot parse: …",
         "omnitron.config.yaml:13: apps.b.transports.http.port: cannot listen on 3000: api:http does in the same stack",
-    ]
-
-
-def test_a_system_alone_is_judged_too(tmp_path: Path) -> None:
-    with pytest.raises(DefinitionError) as caught:
-        load_system(Path(bootstrap(tmp_path, {"name": "x"}, hoks={})))
-    assert [problem.message for problem in caught.value.problems] == [
-        "Process x must have a module path",
-        "cannot use this key: it is unknown",
     ]
 
 

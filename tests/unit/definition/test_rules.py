@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from omnitron import DefineSystemError, define_system
-from omnitron.definition.loader import load_system
 from omnitron.errors import DefinitionError
-from tests.unit.build import FORMATS, write
+from tests.unit.build import FORMATS, loaded_system, write
 
 HTTP = {"name": "web", "module": "m"}
 
@@ -48,7 +47,7 @@ def test_a_broken_rule_is_raised_at_once(definition: dict[str, Any], message: st
 def test_a_broken_rule_is_one_problem_of_a_file(tmp_path: Path, definition: dict[str, Any], message: str) -> None:
     for suffix in FORMATS[:3]:
         with pytest.raises(DefinitionError) as caught:
-            load_system(write(tmp_path, definition, suffix, "bootstrap"))
+            loaded_system(write(tmp_path, definition, suffix, "bootstrap"))
         assert [problem.message for problem in caught.value.problems] == [message]
 
 
@@ -56,7 +55,7 @@ def test_in_python_it_has_the_line_of_the_call(tmp_path: Path) -> None:
     text = "from omnitron import define_system\n\nsystem = define_system(\n    name='a',\n    processes=[])\n"
     path = write(tmp_path, text, ".py", "bootstrap")
     with pytest.raises(DefinitionError) as caught:
-        load_system(path)
+        loaded_system(path)
     assert str(caught.value) == f"{path}:3: At least one process must be defined"
 
 

@@ -16,7 +16,7 @@ from omnitron.supervision.rules.strategy import State
 from omnitron.supervision.state.crash_record import Exit, Final, Record, UnitRecord
 from omnitron.supervision.state.group_state import GROUP_STOPPED, Memory, Reason
 from omnitron.supervision.state.health_results import Result
-from omnitron.systemd.systemctl import Listed
+from omnitron.systemd.units import UnitState
 from tests.unit.operations.test_steps import policy
 
 UNIT = "omnitron-dev-api-main.service"
@@ -29,7 +29,7 @@ def test_failed_checks_are_those_of_the_process_that_runs(
     stack = policy(tmp_path, {"name": "api"})
     (app,) = stack.apps
     stack = replace(stack, apps=(replace(app, processes=(replace(app.processes[0], retries=3),)),))
-    units = {stack.target: Listed("loaded", "active", "active"), UNIT: Listed("loaded", "active", "running")}
+    units = {name: UnitState(name, "active") for name in (stack.target, UNIT)}
     crashes = {UNIT: UnitRecord(1, None, Exit(crashed_at, "signal", "killed", "ABRT"))} if crashed_at else {}
     checks = {UNIT: Result(3, "no answer", 20.0, "i")}
     report = report_stack(stack, of_stack(stack, units, [Record([], crashes)], Memory(), checks, {}))
@@ -52,8 +52,8 @@ def condition(
     app = stack.apps[-1]
     process = replace(app.processes[0], port=80, sockets=("omnitron-dev-api-main.socket",))
     stack = replace(stack, apps=(stack.apps[0], replace(app, processes=(process,))))
-    units = {f"omnitron-dev-{name}": Listed("loaded", state, "x") for name, state in (others or {}).items()}
-    units[UNIT] = Listed(load, active, "x")
+    units = {f"omnitron-dev-{name}": UnitState(f"omnitron-dev-{name}", state) for name, state in (others or {}).items()}
+    units[UNIT] = UnitState(UNIT, active, load=load)
     records = [Record([], {UNIT: record})] if record else []
     memory = memory or Memory()
     report = report_stack(stack, of_stack(stack, units, records, memory, {}, {UNIT: said} if said else {}))
@@ -122,7 +122,7 @@ def test_what_is_down_with_its_group(tmp_path: Path) -> None:
 
 def test_an_app_is_blocked_by_its_root(tmp_path: Path) -> None:
     stack = policy(tmp_path, {"name": "db"}, {"name": "api", "dependsOn": ["db"]})
-    units = {"omnitron-dev-db-ready.service": Listed("loaded", "failed", "failed")}
+    units = {"omnitron-dev-db-ready.service": UnitState("omnitron-dev-db-ready.service", "failed")}
     db, api = report_stack(stack, of_stack(stack, units, [], Memory(), {}, {})).apps
     assert not db.is_blocked()
     assert api.is_blocked()

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+import omnitron.supervision.helpers
 from omnitron.planner.facts import HostFacts
 from omnitron.planner.units import hardening
-from omnitron.planner.units.service import RUN_IF_THERE, SOURCE_IF_THERE
+from omnitron.planner.units.service import CLEAN_EXIT, CLEAN_SIGNALS, RUN_IF_THERE, SOURCE_IF_THERE
 from omnitron.planner.units.values import Assignment, Command, Literal, Own, Unit, Value, Word
 from tests.unit.build import HELPERS, bootstrap, facts, planned, shop, units
 
@@ -398,3 +399,9 @@ def test_a_probe_that_is_gone_is_no_failure_and_one_out_of_sight_is() -> None:
         if os.geteuid() == 0:
             Path(folder).chmod(0o700)
             assert asked(helper, "setpriv", "--reuid=65534", "--clear-groups").returncode not in (0, 7)
+
+
+def test_the_crash_helper_knows_the_same_clean_ends() -> None:
+    script = Path(omnitron.supervision.helpers.__path__[0]) / "count_crash.sh"
+    listed = " | ".join([rf"exited:{CLEAN_EXIT}\ *", *(rf"killed:{name}\ *" for name in CLEAN_SIGNALS)])
+    assert f"    {listed}) ;;\n" in script.read_text()

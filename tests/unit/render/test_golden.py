@@ -18,7 +18,9 @@ from typing import Any
 
 import pytest
 
-from omnitron.definition.loader import Ecosystem, find, load
+from omnitron.definition.loader import load
+from omnitron.definition.lookup import find
+from omnitron.definition.project import Ecosystem
 from omnitron.definition.source import Source
 from omnitron.errors import DefinitionError
 from omnitron.planner.facts import HostFacts, SecretPlaces

@@ -10,7 +10,7 @@ from omnitron.observe.report import report_stack
 from omnitron.observe.snapshot import of_stack
 from omnitron.supervision.state.crash_record import Exit, Final, Record, UnitRecord
 from omnitron.supervision.state.group_state import Memory
-from omnitron.systemd.systemctl import Listed
+from omnitron.systemd.units import UnitState
 from omnitron.watcher.bus_signals import GONE, Rows, rows_of, signals
 from omnitron.watcher.stack_supervisor import Sight
 from tests.unit.operations.test_steps import policy
@@ -25,9 +25,9 @@ def rows(folder: Path, state: str = "active", **records: UnitRecord) -> Rows:
     """Two apps, the second not enabled; the first in `state`."""
     stack = policy(folder / str(next(_number)), *APPS)
     units = {
-        A: Listed("loaded", state, "x"),
-        B: Listed("loaded", "inactive", "dead"),
-        stack.target: Listed("loaded", "active", "active"),
+        A: UnitState(A, state),
+        B: UnitState(B),
+        stack.target: UnitState(stack.target, "active"),
     }
     crashed = [Record([], {A: record}) for record in records.values()]
     sight = Sight(stack, units, crashed, Memory())

@@ -14,14 +14,21 @@ from omnitron.policy.model import AppPolicy, RestartsPolicy, StackPolicy
 from omnitron.supervision.rules.strategy import IDLE, State
 from omnitron.supervision.state.crash_record import Exit, Final, Record, UnitRecord
 from omnitron.supervision.state.group_state import GROUP_STOPPED, Memory, Presumed
+from omnitron.systemd.units import UnitState
 from omnitron.watcher.crash_events import ended_alone, first_memory
 from omnitron.watcher.decisions import judge, unblocked
-from omnitron.watcher.stack_view import Unit, View, view_of
+from omnitron.watcher.stack_view import View, view_of
 from tests.unit.operations.test_steps import policy
 
 TARGET = "omnitron-dev.target"
-UP, GONE, FAILED, COMING = Unit("active"), Unit("inactive"), Unit("failed"), Unit("activating", "start")
-CRASHING = Unit("deactivating")
+
+
+def state_of(active: str, job: str = "") -> UnitState:
+    return UnitState("some.service", active, job)
+
+
+UP, GONE, FAILED, COMING = state_of("active"), state_of("inactive"), state_of("failed"), state_of("activating", "start")
+CRASHING = state_of("deactivating")
 
 
 def service(name: str) -> str:
@@ -38,10 +45,10 @@ def stack(folder: Path, strategy: str = "one_for_all", **needs: list[str]) -> St
     return replace(policy(folder, *apps), strategy=strategy)
 
 
-def seen(crashed: dict[str, UnitRecord] | None = None, held: tuple[str, ...] = (), **units: Unit) -> View:
+def seen(crashed: dict[str, UnitRecord] | None = None, held: tuple[str, ...] = (), **units: UnitState) -> View:
     """All up, but for what is said otherwise."""
     states = {TARGET: UP, **{service(name): UP for name in "abcd"}}
-    states |= {TARGET if name == "target" else service(name): unit for name, unit in units.items()}
+    states |= {TARGET if name == "target" else service(name): state for name, state in units.items()}
     records = [Record([], {service(name): record for name, record in (crashed or {}).items()})]
     return view_of(states, records, frozenset(map(service, held)))
 
@@ -81,7 +88,7 @@ def test_from_a_crash_to_the_end_of_the_recovery(tmp_path: Path) -> None:
     of, crashed = stack(tmp_path), {"b": crash()}
     memory, jobs = decide(of, Memory(), seen(crashed, b=CRASHING))
     assert jobs == stops("d", "c", "a")
-    stopping = Unit("deactivating", "stop")
+    stopping = state_of("deactivating", "stop")
     again, jobs = decide(of, memory, seen(crashed, b=COMING, a=stopping, c=stopping, d=GONE))
     assert (again.recovery, jobs) == (State(service("b"), (service("a"), service("c")), (service("d"),)), [])
     again, jobs = decide(of, again, seen(crashed, b=COMING, a=GONE, c=GONE, d=GONE))
@@ -175,7 +182,7 @@ def test_the_next_crash_is_another_one(tmp_path: Path) -> None:
 
 def test_who_is_asked_whether_it_has_failed(tmp_path: Path) -> None:
     of = stack(tmp_path)
-    view = seen(a=CRASHING, b=Unit("deactivating", "stop"), c=CRASHING, d=GONE)
+    view = seen(a=CRASHING, b=state_of("deactivating", "stop"), c=CRASHING, d=GONE)
     assert ended_alone(of, Memory(), view) == [service("a"), service("c")]
     assert ended_alone(replace(of, strategy="one_for_one"), Memory(), view) == []
     # Of servers and pools it is nobody's concern, and what nobody counts restarts nobody.
@@ -197,7 +204,7 @@ def test_a_crash_is_one_crash_whatever_is_seen_of_it(
 ) -> None:
     """It runs, fails, is recorded, waits for its restart, is back: each look reads the records, then the states."""
     of = stack(tmp_path_factory.mktemp("stack"))
-    states = [UP, CRASHING, CRASHING, FAILED, FAILED] if final else [UP, CRASHING, CRASHING, Unit("activating"), UP]
+    states = [UP, CRASHING, CRASHING, FAILED, FAILED] if final else [UP, CRASHING, CRASHING, state_of("activating"), UP]
     others = dict.fromkeys("bcd", UP)
     memory, done = Memory(), []
     for record_at, state_at in [*zip(times[::2], times[1::2], strict=False), *[(4, 4)] * 4]:
@@ -233,7 +240,7 @@ def test_dependents_start_when_what_they_need_is_back(tmp_path: Path) -> None:
 def test_a_stack_that_somebody_stopped_is_left_alone(tmp_path: Path, active: str) -> None:
     of = stack(tmp_path)
     memory, _ = decide(of, Memory(), seen({"a": crash()}, a=CRASHING))
-    memory, jobs = decide(of, memory, seen({"a": crash()}, target=Unit(active), b=GONE, c=GONE, d=GONE))
+    memory, jobs = decide(of, memory, seen({"a": crash()}, target=state_of(active), b=GONE, c=GONE, d=GONE))
     assert (memory.recovery, jobs) == (IDLE, [])
 
 
@@ -245,7 +252,7 @@ def test_a_group_that_runs_without_its_target_recovers_too(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("trigger", [GONE, FAILED])
-def test_nobody_waits_for_one_that_will_not_come(tmp_path: Path, trigger: Unit) -> None:
+def test_nobody_waits_for_one_that_will_not_come(tmp_path: Path, trigger: UnitState) -> None:
     of, memory = stack(tmp_path), Memory(recovery=State(service("a"), (), tuple(map(service, "bcd"))), was_active=True)
     _, jobs = decide(of, memory, seen(a=trigger, b=GONE, c=GONE, d=GONE))
     assert jobs == starts("b", "c", "d")
@@ -272,7 +279,7 @@ def test_two_ends_at_once_are_both_carried_out(tmp_path: Path) -> None:
 
 
 def test_the_end_of_a_whole_group(tmp_path: Path) -> None:
-    memory, jobs = decide(stack(tmp_path), Memory(), seen({"b": crash(final=True)}, b=Unit("deactivating", "stop")))
+    memory, jobs = decide(stack(tmp_path), Memory(), seen({"b": crash(final=True)}, b=state_of("deactivating", "stop")))
     assert jobs == [("stop", TARGET), *stops("d", "c", "a")]
     reason = memory.reasons[service("a")]
     assert reason[:3] == (9.0, service("b"), "ended with b, which crashed: given up")
@@ -286,7 +293,7 @@ def test_the_end_of_a_whole_group(tmp_path: Path) -> None:
 
 def test_the_end_of_the_rest(tmp_path: Path) -> None:
     of = stack(tmp_path, "rest_for_one")
-    memory, jobs = decide(of, Memory(), seen({"b": crash(final=True)}, b=Unit("deactivating", "stop")))
+    memory, jobs = decide(of, Memory(), seen({"b": crash(final=True)}, b=state_of("deactivating", "stop")))
     assert jobs == stops("d", "c")
     assert set(memory.reasons) == {service("c"), service("d")}
 
@@ -315,7 +322,7 @@ def test_a_final_crash_that_has_been_mended_ends_nobody(tmp_path: Path) -> None:
 
 
 def test_a_stack_that_is_stopped_while_it_still_starts_is_not_brought_back(tmp_path: Path) -> None:
-    of, starting = stack(tmp_path), Unit("inactive", "start")
+    of, starting = stack(tmp_path), state_of("inactive", "start")
     going, gone = dict.fromkeys("bcd", CRASHING), dict.fromkeys("bcd", GONE)
     memory, _ = decide(of, Memory(), seen({"a": crash()}, target=starting, a=COMING))
     memory, jobs = decide(of, memory, seen({"a": crash()}, target=starting, **going))
@@ -350,9 +357,9 @@ def test_one_for_one_is_none_of_its_business(tmp_path: Path) -> None:
 # What was blocked
 
 
-def blocked(of: StackPolicy, gates: dict[str, str], **units: Unit) -> list[str]:
+def blocked(of: StackPolicy, gates: dict[str, str], **units: UnitState) -> list[str]:
     view = seen(None, **units)
-    return unblocked(of, View({**view.units, **{gate(name): Unit(state) for name, state in gates.items()}}, {}))
+    return unblocked(of, View({**view.units, **{gate(name): state_of(state) for name, state in gates.items()}}, {}))
 
 
 def test_a_chain_starts_when_its_root_is_back(tmp_path: Path) -> None:

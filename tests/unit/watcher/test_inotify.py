@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from omnitron.policy.model import WatchPolicy
-from omnitron.watcher.watch import inotify as module
+from omnitron.watcher.watch import inotify
 from omnitron.watcher.watch.inotify import Files
 from omnitron.watcher.watch.patterns import Patterns
 
@@ -139,7 +139,7 @@ def test_a_folder_that_is_moved_inside_goes_on_being_watched(tmp_path: Path) -> 
 
 def test_a_folder_that_is_made_again_at_once_is_watched_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before anybody has looked whether it is there."""
-    monkeypatch.setattr(module, "AGAIN_S", 0.3)
+    monkeypatch.setattr(inotify, "AGAIN_S", 0.3)
     root = tmp_path / "src"
     root.mkdir()
 
@@ -158,7 +158,7 @@ def test_a_folder_that_is_made_again_at_once_is_watched_again(tmp_path: Path, mo
 def test_a_folder_that_is_made_again_is_watched_again(
     tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "AGAIN_S", 0.05)
+    monkeypatch.setattr(inotify, "AGAIN_S", 0.05)
     root = tmp_path / "src"
     if how != "missing":
         root.mkdir()
@@ -208,7 +208,7 @@ def test_a_limit_is_said_with_its_cure(
     def refuse(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module.INotify, "add_watch", refuse)
+    monkeypatch.setattr(inotify.INotify, "add_watch", refuse)
     caplog.set_level(logging.ERROR)
 
     async def act() -> None: ...

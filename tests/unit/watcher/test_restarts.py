@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from omnitron.policy.model import WatchPolicy
-from omnitron.watcher.watch import restarts as module
+from omnitron.watcher.watch import restarts
 from omnitron.watcher.watch.restarts import Reloader
 from tests.unit.operations.test_steps import policy
 
@@ -45,7 +45,7 @@ def after(folder: Path, bus: Bus, *changes: list[str], pause_s: float = 0.0) -> 
         for paths in changes:
             reloader.changed(KEY, paths)
             await asyncio.sleep(pause_s)
-        await asyncio.sleep(5 * module.COOLDOWN_S)
+        await asyncio.sleep(5 * restarts.COOLDOWN_S)
         reloader.close()
 
     asyncio.run(run())
@@ -54,7 +54,7 @@ def after(folder: Path, bus: Bus, *changes: list[str], pause_s: float = 0.0) -> 
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "COOLDOWN_S", 0.1)
+    monkeypatch.setattr(restarts, "COOLDOWN_S", 0.1)
 
 
 def test_a_change_is_one_restart(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_what_does_not_run_is_left_alone(tmp_path: Path, state: tuple[str, str])
 def test_what_changed_is_shown_briefly(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     after(tmp_path, Bus("active"), [f"{tmp_path}/sub/a.py", f"{tmp_path}/b.py", f"{tmp_path}/b.py"])
-    (said,) = [record.getMessage() for record in caplog.records if record.name == module.__name__]
+    (said,) = [record.getMessage() for record in caplog.records if record.name == restarts.__name__]
     assert said == "dev of shop: a restarts: sub/a.py and 1 more changed"
 
 

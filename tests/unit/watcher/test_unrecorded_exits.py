@@ -10,12 +10,13 @@ import pytest
 
 from omnitron.supervision.state import run_notes
 from omnitron.supervision.state.crash_record import Exit, Record, UnitRecord
-from omnitron.systemd.manager import BusError, UnitState
+from omnitron.systemd.manager import BusError
+from omnitron.systemd.units import UnitState
 from omnitron.watcher import unrecorded_exits
 from omnitron.watcher.stack_view import view_of
 
 UNIT = "omnitron-dev-a-main.service"
-STATE = UnitState(UNIT, "loaded", "deactivating", "stop-post", "", "/org/a")
+STATE = UnitState(UNIT, "deactivating")
 
 
 class Answering:

@@ -1,0 +1,43 @@
+"""What is looked at besides the host: the definition, and what is installed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Definition:
+    """The definition that is found from here."""
+
+    path: Path
+    errors: tuple[str, ...]
+    """What is wrong with it."""
+    programs: tuple[tuple[str, str], ...]
+    """Address and program of each process."""
+
+
+@dataclass(frozen=True)
+class InstalledUnit:
+    """A file that omnitron has installed, and what it refers to."""
+
+    path: Path
+    state: Literal["same", "changed", "missing"]
+    """Against what was written."""
+    paths: tuple[str, ...] = ()
+    programs: tuple[str, ...] = ()
+    user: str | None = None
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is to be looked at, as far as it is not the host itself."""
+
+    is_user: bool
+    definition: Definition | None = None
+    units: tuple[InstalledUnit, ...] = ()
+    interrupted: bool = False
+    """Whether a killed change waits to be finished."""
+    errors: tuple[str, ...] = ()
+    """Why something installed could not be read."""
