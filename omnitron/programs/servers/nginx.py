@@ -11,7 +11,7 @@ import sys
 
 NGINX = "/usr/sbin/nginx"
 HANDED = ("tls-certificate", "tls-key")
-"""What systemd hands on at a start, by the names of its credentials, and what these are in nginx's folder."""
+"""Certificate and key: their names as credentials of the unit, and as files in nginx's folder."""
 
 
 def main(arguments: list[str]) -> int:
