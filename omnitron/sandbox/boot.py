@@ -48,6 +48,7 @@ SETTLE = ("/bin/sh", "-c", _SETTLE)
 _CONSOLE_LINES = 8
 _REFUSED = re.compile(r"operation not permitted|permission denied|read-only file system", re.IGNORECASE)
 _PRIVILEGED = "in a container, it takes all privileges (docker run --privileged)"
+# Sentences of tools that have no codes; they run with LC_ALL=C.
 _ADVICE = (
     ("unknown filesystem type 'overlay'", "use a kernel that has overlayfs, or load it: modprobe overlay"),
     ("No space left on device", "free some memory or space on /run: the machine's files are kept there"),

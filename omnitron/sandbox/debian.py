@@ -78,7 +78,9 @@ def _build(suite: str, options: Sequence[str], sources: Sequence[str], root: Pat
     with tempfile.TemporaryDirectory(prefix=".build-", dir=root.parent) as draft:
         target = Path(draft) / "root"
         command = ["mmdebstrap", "--variant=minbase", *options, suite, str(target), *sources]
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+        # It has no exit status for a full disk: `_failure` reads the system's own sentence, in one language.
+        environment = {**os.environ, "LC_ALL": "C"}
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, env=environment)
         if done.returncode:
             raise _failure(suite, done.stderr)
         target.rename(root)

@@ -176,7 +176,9 @@ def _end_when_made(process: subprocess.Popen[bytes], absent: Collection[str]) ->
 
 def _start(argv: list[str], errors: IO[str]) -> subprocess.Popen[bytes]:
     try:
-        return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors)
+        # It has no codes for what it complains of, so `_check` reads its sentences, in one language.
+        environment = {**os.environ, "LC_ALL": "C.UTF-8"}
+        return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, env=environment)
     except OSError as error:
         raise OmnitronError(
             f"cannot read the journal: journalctl does not run: {(error.strerror or str(error)).lower()}",

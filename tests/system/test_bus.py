@@ -56,6 +56,9 @@ def test_properties(machine: Machine, make: Make) -> None:
     machine.wait(lambda: app(project, "b")[:2] == ["crashed", "unhealthy"], what="the crash is told of")
     assert app(project, "b")[2] == 1
     assert "given up after 1 restart" in app(project, "b")[3]
+    (condition,) = [row for row in read(machine, "Conditions") if row[0] == stem]
+    assert condition[1:5] == ["b", project.unit("b"), "givenUp", ""]
+    assert condition[5] == app(project, "b")[3]
     (last,) = [row[1:] for row in read(machine, "LastExits") if row[0] == project.unit("b")]
     assert last[1:4] == ["signal", "killed", "KILL"]
     assert "given up after 1 restart" in last[4]

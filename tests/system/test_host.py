@@ -149,6 +149,7 @@ def test_the_hooks_run_in_their_order(machine: Machine, make: Make) -> None:
     (app,) = json.loads(project.omnitron("health", "--json").stdout)["apps"].values()
     assert app["status"] == "degraded"
     assert app["checks"][0]["message"] == "says that it is degraded: so so"
+    assert app["checks"][0]["condition"]["kind"] == "selfReportedDegraded"
     project.omnitron("stop", "app")
     assert machine.show(unit, "Result") == "success"
     order = [line.split()[1] for line in machine.read("/run/hooks/order").splitlines()]

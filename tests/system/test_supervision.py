@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from itertools import pairwise
@@ -243,6 +244,10 @@ def test_dependents_of_what_never_is_healthy_stay_blocked(machine: Machine, make
         "stopped",
     )
     assert project.omnitron("status", check=False).stdout.count("blocked by db") == 2
+    assert status["web"]["condition"] == {"kind": "blocked", "by": "dev/db", "text": "blocked by db"}
+    (cause,) = json.loads(project.omnitron("why", "web", "--json").stdout)
+    assert cause["condition"]["kind"] == "givenUp"
+    assert [(one["app"], one["kind"]) for one in cause["affects"]] == [("api", "blocked"), ("web", "blocked")]
     project.write("open", "")
     project.omnitron("start", "db")
     machine.wait(lambda: project.state("web") == "active", 10, "the chain runs")

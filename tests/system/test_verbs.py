@@ -22,8 +22,10 @@ PROCESS_INFO = {
     "port": (int, type(None)),
     "mode": str,
     "critical": bool,
+    "condition": (dict, type(None)),
 }
-SUB_PROCESS = {key: PROCESS_INFO[key] for key in ("name", "pid", "status", "cpu", "memory", "uptime", "restarts")}
+SUB_KEYS = ("name", "pid", "status", "cpu", "memory", "uptime", "restarts", "condition")
+SUB_PROCESS = {key: PROCESS_INFO[key] for key in SUB_KEYS}
 
 
 def test_status_is_exactly_the_dto(machine: Machine, make: Make) -> None:

@@ -63,6 +63,8 @@ def test_a_final_crash_ends_the_group(machine: Machine, make: Make, strategy: st
     assert {name for name in NAMES if project.state(name) == "active"} == {*NAMES} - {"b", *ended}
     text = project.omnitron("status", check=False).stdout
     assert "ended with b, which crashed" in text
+    condition = project.status()["c"]["condition"]
+    assert (condition["kind"], condition["by"]) == ("groupStopped", "dev/b")
     assert "went down with b: their group shares its failures" in project.omnitron("why", "c").stdout
     project.omnitron("reset", "b")
     machine.wait(lambda: all(project.state(name) == "active" for name in NAMES if name != "a"), 15, "all is back")

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from omnitron.definition.loader import is_file
+from omnitron.definition.paths import is_file
 from omnitron.planner.facts import VirtualEnvironment
 
 STABLE_PYTHON = Path("/usr/bin/python3")

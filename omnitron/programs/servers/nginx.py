@@ -99,6 +99,7 @@ def _checked(config: str, place: str) -> None:
         write(f"{place}/nginx.conf.new", file.read().splitlines())
     done = subprocess.run([NGINX, *_arguments(place, "nginx.conf.new"), "-t", "-q"], capture_output=True, text=True)
     if done.returncode:
+        # The mark of the level is the same in every language.
         lines = [line for line in done.stderr.splitlines() if "[emerg]" in line] or done.stderr.splitlines()
         raise CannotError(f"cannot use the configuration: {lines[-1] if lines else 'nginx -t failed'}")
     os.rename(f"{place}/nginx.conf.new", f"{place}/nginx.conf")  # noqa: PTH104
