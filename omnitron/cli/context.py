@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omnitron import names
-from omnitron.errors import NotPermittedError, UsageError
+from omnitron.errors import NotPermittedError, SystemdUnreachableError, UsageError
 from omnitron.version import OLDEST_SYSTEMD
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ options = Options()
 
 def load_ecosystem() -> Ecosystem:
     """Find and read the definition that the command line means."""
+    # 126 ms, mostly pydantic: most verbs read no definition.
     from omnitron.definition.loader import load
     from omnitron.definition.lookup import find
 
@@ -164,7 +165,6 @@ def _taken(scope: Scope, *, checks: bool) -> Taken:
 
 def version_or_oldest() -> int:
     """Return the version of systemd here, or the oldest that will do where there is none."""
-    from omnitron.errors import SystemdUnreachableError
     from omnitron.systemd import local
 
     try:
@@ -237,7 +237,7 @@ def make_plan(
 
     For one that is to be installed, what it needs of the host is looked at too: its secrets, and its ports.
     """
-    from omnitron.planner.plan import make_plan as plan
+    from omnitron.planner.plan import make_plan as plan  # 175 ms, and most verbs do without
 
     ecosystem = load_ecosystem()
     for name in stacks or []:

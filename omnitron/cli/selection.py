@@ -33,6 +33,7 @@ def scopes(is_user: bool) -> list[Scope]:
 
 def installed(*, is_user: bool, stack: str | None = None) -> list[StackPolicy]:
     """Return the installed stacks, all or those of one name; raises when there is none."""
+    # 6 ms, and help does without.
     from omnitron.policy.addresses import nothing_installed
     from omnitron.policy.store import read_policies
 
@@ -107,6 +108,7 @@ def surplus(wanted: Iterable[Target], *, is_user: bool) -> list[str]:
 
 def reports(policies: Iterable[StackPolicy], *, is_user: bool, listens: bool = False) -> list[StackReport]:
     """Read the present state of the stacks; with `listens`, what process hosts say of themselves too."""
+    # 18 ms, and verbs that act on units by their names do without.
     from omnitron.observe.report import report_stack
     from omnitron.observe.snapshot import take
 
@@ -117,7 +119,7 @@ def reports(policies: Iterable[StackPolicy], *, is_user: bool, listens: bool = F
 
 def last_words(unit: str, stack: StackPolicy, *, is_user: bool) -> list[Entry]:
     """Return the last lines that the journal has of a service; none where it may not be read."""
-    from omnitron.systemd.journal import Query, read
+    from omnitron.systemd.journal import Query, read  # 2 ms, for what has failed alone
 
     namespaces = (stack.log_namespace,) if stack.log_namespace else ()
     try:

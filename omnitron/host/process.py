@@ -127,7 +127,7 @@ class Process:
         except Exception as error:
             raise FailureError("open its sockets", error) from error
         if spec.statsd and spec.metrics:
-            from omnitron.host.telemetry import statsd
+            from omnitron.host.telemetry import statsd  # 0.3 ms, and most processes do without
 
             prefix = ".".join(
                 (spec.project, spec.stack, spec.app, spec.process, *([str(n)] if (n := _instance()) else []))
@@ -154,7 +154,7 @@ class Process:
         if spec.tracing is None:
             return None
         try:
-            # Imported here: who is not traced does not pay for it, and need not have it.
+            # 51 ms: who is not traced does not pay for it, and need not have it.
             from omnitron.host.telemetry.tracing import configure
 
             tracer = configure(

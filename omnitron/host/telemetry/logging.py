@@ -7,9 +7,11 @@ stderr, and what stderr does not take at once is lost.
 from __future__ import annotations
 
 import errno
+import fcntl
 import logging
 import os
 import re
+import select
 import socket
 import sys
 import time
@@ -299,8 +301,6 @@ def _send(channel: socket.socket, path: str, data: bytes) -> None:
 
 def _send_file(channel: socket.socket, path: str, data: bytes) -> None:
     """Send what is too large for a datagram, in a file that nobody can change any more."""
-    import fcntl
-
     descriptor = os.memfd_create("journal-entry", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
@@ -349,7 +349,7 @@ def _timestamp(seconds: float) -> str:
 
 def _json(entry: dict[str, object]) -> str:
     """One line of ASCII; a value that JSON does not have is its text."""
-    import json
+    import json  # 1 ms, and the journal takes entries without
 
     try:
         line = json.dumps(entry, default=text_of, allow_nan=False)
@@ -373,8 +373,6 @@ def _prefixed(priority: int, text: str) -> str:
 
 def _to_stderr(priority: int, text: str) -> None:
     """Write what stderr takes without waiting: when the journal is stuck, so is a stderr that leads there."""
-    import select
-
     room = select.poll()
     room.register(_STDERR, select.POLLOUT)
     try:

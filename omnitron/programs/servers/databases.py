@@ -84,6 +84,7 @@ def _identifier(name: str) -> str:
 
 def verifier(password: str, salt: bytes | None = None) -> str:
     """Return what the server keeps of a password (RFC 5803): the password itself never gets to it, nor to its log."""
+    # 7 ms, and a server of which nobody needs a password does without.
     import base64
     import hashlib
     import hmac

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import sys
 
+# As a program this file stands alone until its last lines have set the path: what is omnitron's is imported later.
+
 NGINX = "/usr/sbin/nginx"
 HANDED = ("tls-certificate", "tls-key")
 """What systemd hands on at a start, by the names of its credentials, and what these are in nginx's folder."""
