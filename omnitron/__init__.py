@@ -57,6 +57,6 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'omnitron' has no attribute {name!r}")
-    from importlib import import_module
+    from importlib import import_module  # 0.3 ms, which the helpers of systemd's do without
 
     return getattr(import_module(_HOMES[name]), name)

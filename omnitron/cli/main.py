@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Annotated
 from omnitron.cli import output
 from omnitron.cli.options import options
 from omnitron.errors import OmnitronError
+from omnitron.version import __version__
 
 if TYPE_CHECKING:
-    import typer
+    import typer  # 17 ms, and `--version` does without
 
 VERBS = {
     "init": "init",
@@ -83,8 +84,6 @@ def build(verbs: list[str]) -> typer.Typer:
 def _global_options(version: bool = False) -> None:
     """Supervise whole systems with native systemd units."""
     if version:
-        from omnitron.version import __version__
-
         output.line(__version__)
         raise SystemExit(0)
 

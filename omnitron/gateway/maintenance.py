@@ -13,7 +13,7 @@ class Switch:
     """The key of one stack."""
 
     def __init__(self, host: str, port: int, database: int, password: str | None) -> None:
-        from redis import Redis
+        from redis import Redis  # 106 ms
 
         self._where = f"{host}:{port}"
         self._client = Redis(

@@ -120,7 +120,7 @@ def _text(raw: bytes) -> str:
 
 def json_value(text: str, pairs: Callable[[list[tuple[str, Any]]], Data] | None = None) -> Any:
     """Parse JSON; ValueError also for NaN, infinity and numbers that would become infinity."""
-    import json
+    import json  # 1 ms
 
     return json.loads(text, object_pairs_hook=pairs, parse_constant=_finite, parse_float=_finite)
 
@@ -156,7 +156,7 @@ _TOML_DEEP_KEY = rf"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \
 
 
 def _parse_toml(text: str) -> Any:
-    import tomllib
+    import tomllib  # 1 ms
 
     if deep := re.search(_TOML_DEEP_KEY, text):
         raise _SyntaxError(text.count("\n", 0, deep.start()) + 1, TOO_DEEP)
@@ -172,7 +172,7 @@ def _parse_toml(text: str) -> Any:
 
 
 def _parse_yaml(text: str) -> Any:
-    import yaml
+    import yaml  # 7 ms, and most processes have no such file
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:

@@ -68,7 +68,7 @@ def _ambiguous(text: str, found: list[Target]) -> UsageError:
 
 
 def _unknown(text: str, address: Address, policies: list[StackPolicy]) -> UsageError:
-    import difflib
+    import difflib  # 0.7 ms, for this message alone
 
     if not policies:
         return nothing_installed()

@@ -66,6 +66,7 @@ class SealedStore:
             raise self._failed("read", error.strerror) from error
 
     def _read(self, folder: int) -> Entries:
+        # 6 ms, and most verbs open no store.
         from cryptography.exceptions import InvalidTag
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -107,7 +108,7 @@ class SealedStore:
             raise self._failed("write", error.strerror) from error
 
     def _key(self, folder: int, salt: bytes, *, makes: bool) -> bytes:
-        from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+        from cryptography.hazmat.primitives.kdf.scrypt import Scrypt  # 5 ms
 
         if salt not in self._keys:
             passphrase = self._passphrase(folder, makes=makes)

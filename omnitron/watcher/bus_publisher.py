@@ -17,6 +17,7 @@ from omnitron.operations.reset_budget import renew
 from omnitron.policy.addresses import resolve
 from omnitron.policy.model import StackPolicy, Target
 from omnitron.supervision.state.crash_record import Record, UnitRecord
+from omnitron.systemd.bus_service import Exported, Service, variants
 from omnitron.version import __version__
 from omnitron.watcher.bus_signals import GONE, Rows, Signal, rows_of, signals
 from omnitron.watcher.metrics.exposition import values_of
@@ -49,9 +50,6 @@ class Publisher:
     """
 
     def __init__(self, records: Path, metering: Metering, *, is_user: bool) -> None:
-        # Imported here: what is told needs no bus.
-        from omnitron.systemd.bus_service import Exported, Service
-
         self.manager: Manager | None = None
         self._records = records
         self._is_user = is_user
@@ -179,8 +177,6 @@ class Publisher:
         }
 
     async def _get_metrics(self, address: str) -> list[Any]:
-        from omnitron.systemd.bus_service import variants
-
         wanted = set(self._services(self._targets(address))) if address else None
         figures = await self._metering.figures()
         return [

@@ -73,7 +73,7 @@ def _ask(command: Callable[[int], list[str]], path: Path, owner: int, timeout_s:
 @contextlib.contextmanager
 def _all_ended() -> Iterator[None]:
     """End what was started meanwhile and has left its parents, so that nothing foreign outlives the answer."""
-    import ctypes
+    import ctypes  # 1 ms, and definitions in data files do without
 
     before = _children()
     prctl = ctypes.CDLL(None, use_errno=True).prctl

@@ -42,7 +42,7 @@ class JwtVerifier:
         clock: Callable[[], float] = time.time,
     ) -> None:
         try:
-            import jwt
+            import jwt  # 42 ms, and an extra
         except ImportError as error:
             raise OmnitronError(
                 "cannot check tokens: PyJWT is not installed",

@@ -7,9 +7,11 @@ stderr does not accept at once is lost.
 from __future__ import annotations
 
 import errno
+import fcntl
 import logging
 import os
 import re
+import select
 import socket
 import sys
 import time
@@ -299,8 +301,6 @@ def _send(channel: socket.socket, path: str, data: bytes) -> None:
 
 def _send_file(channel: socket.socket, path: str, data: bytes) -> None:
     """Send data that is too large for a datagram, as a sealed memory file."""
-    import fcntl
-
     descriptor = os.memfd_create("journal-entry", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
@@ -349,7 +349,7 @@ def _timestamp(seconds: float) -> str:
 
 def _json(entry: dict[str, object]) -> str:
     """Return one line of ASCII; a value that JSON does not have becomes its text."""
-    import json
+    import json  # 1 ms, and the journal takes entries without
 
     try:
         line = json.dumps(entry, default=text_of, allow_nan=False)
@@ -373,8 +373,6 @@ def _prefixed(priority: int, text: str) -> str:
 
 def _to_stderr(priority: int, text: str) -> None:
     """Write as much as stderr takes without blocking: a stderr that is the journal may be stuck too."""
-    import select
-
     room = select.poll()
     room.register(_STDERR, select.POLLOUT)
     try:

@@ -16,7 +16,7 @@ CONFIGURATION_ERROR = 78
 
 def main(arguments: list[str]) -> int:
     """Become the program; return an exit status only when that fails."""
-    from omnitron.programs.secrets import credentials
+    from omnitron.programs.secrets import credentials  # the last lines of this file set the path
 
     end = arguments.index("--")
     program = arguments[end + 1 :]

@@ -84,6 +84,7 @@ def _identifier(name: str) -> str:
 
 def verifier(password: str, salt: bytes | None = None) -> str:
     """Return the SCRAM verifier of a password (RFC 5803): the server and its log never get the password itself."""
+    # 7 ms, and a server that needs no password does without.
     import base64
     import hashlib
     import hmac

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import sys
 
+# As a program this file stands alone until its last lines have set the path: what is omnitron's is imported later.
+
 NGINX = "/usr/sbin/nginx"
 HANDED = ("tls-certificate", "tls-key")
 """Certificate and key: their names as credentials of the unit, and as files in nginx's folder."""

@@ -10,6 +10,8 @@ import json
 import os
 import sys
 
+# As a program this file stands alone until its last lines have set the path: what is omnitron's is imported later.
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any

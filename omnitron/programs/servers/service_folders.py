@@ -7,6 +7,8 @@ import os
 import socket
 import sys
 
+from omnitron.programs.secrets.credentials import MissingError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -23,8 +25,6 @@ class CannotError(Exception):
 
 def run(verbs: dict[str, Callable[[list[str]], None]], arguments: list[str]) -> int:
     """Run a verb with its arguments; return its exit status."""
-    from omnitron.programs.secrets.credentials import MissingError
-
     try:
         verbs[arguments[0]](arguments[1:])
     except (CannotError, MissingError) as error:

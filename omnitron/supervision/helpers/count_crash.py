@@ -42,7 +42,7 @@ def main(argv: Sequence[str]) -> int:
 def _count(unit: str, given: dict[str, str]) -> int:
     user = "--user" in given
     asked = systemctl.Properties(lambda: _answer(unit, given["--record"]))
-    # Imported before the answer is waited for.
+    # 1 ms, while systemd answers; and a file that cannot be imported must not keep the unit from restarting.
     from ..rules.accounting import Crashed
     from ..rules.backoff import Backoff
     from ..rules.budget import Budget

@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from contextlib import suppress
+from threading import Thread
 
 from .. import probes
 from ..light import arguments, systemctl
@@ -145,8 +146,6 @@ def _end(pid: int, *, is_last: bool) -> None:
 
 def ask(targets: Sequence[Target], *, user: bool) -> dict[str, str | None]:
     """The answer of each that could be asked: None when it is healthy, else why not."""
-    from threading import Thread
-
     waiting, answers = list(reversed(targets)), dict[str, "str | None"]()
 
     def work() -> None:

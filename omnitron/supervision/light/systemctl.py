@@ -7,6 +7,8 @@ up and after it has gone.
 from __future__ import annotations
 
 import os
+import select
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,9 +57,6 @@ class Question:
 
 def printed(output: int) -> str | None:
     """What a systemctl prints on the descriptor `output`; None when that has no end within PATIENCE_S seconds."""
-    import select
-    import time
-
     chunks: list[bytes] = []
     give_up = time.monotonic() + PATIENCE_S
     poll = select.poll()
@@ -92,7 +91,7 @@ def show(unit: str, names: Sequence[str], *, user: bool = False) -> Properties:
 
 def job_type(unit: str, *, user: bool = False) -> str:
     """The type of the unit's pending job (`start`, `stop`, `restart`, …); empty without one."""
-    import json
+    import json  # 6 ms, and most crashes find no job
 
     arguments = ["list-units", "--all", "--full", "--output=json", "--", unit]
     try:
