@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
+from omnitron.definition.schema import ROOTS, field_docs, models_of
 from tests.documents import ROOT, Command, File, anchors, blocks, documents, links, matches, skipped, steps
 
 MAX_SKIPPED = 12
@@ -51,6 +55,28 @@ def test_blocks_that_nobody_runs_are_few_and_say_why() -> None:
     generated = ROOT / "docs/verbs"
     assert not [f"{name(page)}:{block.line}" for page, block, reason in found if not reason]
     assert len([page for page, _, _ in found if page.parent != generated]) <= MAX_SKIPPED
+
+
+def fields() -> Iterator[tuple[type[BaseModel], str, str]]:
+    for model in dict.fromkeys(model for root in ROOTS.values() for model in models_of(root)):
+        for field, text in field_docs(model).items():
+            yield model, field, text
+
+
+def test_every_field_says_something() -> None:
+    short = [f"{model.__name__}.{field}: {text}" for model, field, text in fields() if len(text.split()) < 4]
+    assert not short
+
+
+def test_durations_and_sizes_name_their_unit() -> None:
+    for model, field, text in fields():
+        annotations = [
+            annotation for cls in model.__mro__ if (annotation := vars(cls).get("__annotations__", {}).get(field))
+        ]
+        kinds = re.findall(r"\b(Duration|Seconds|Size)\b", annotations[0])
+        place = f"{model.__name__}.{field}: {text}"
+        assert "Size" not in kinds or "bytes" in text, place
+        assert not {"Duration", "Seconds"} & set(kinds) or re.search(r"\b(milli)?seconds\b", text), place
 
 
 DOCUMENT = """\
