@@ -1,5 +1,7 @@
 """Writes the generated pages of the documentation: one for each verb, and the reference of all fields.
 
+The examples of a verb are those of `docs/examples/VERB.md`, which tests try on a machine.
+
 `make docs` writes them; a test compares them with what this would write.
 """
 
@@ -27,6 +29,9 @@ GROUPS = {
     "infra": ["status", "logs", "psql", "redis-cli", "reset"],
     "maintenance": ["on", "off", "status"],
 }
+# Where the examples are typed.
+SHOP = "In the folder of the shop, `examples/shop`, whose stack `dev` is up:"
+SETTING = {"dev": "In a project of their own:", "sandbox": "On a host that need not run systemd, as root:"}
 TITLES = {"ecosystem": "`omnitron.config.*`", "system": "`bootstrap.*`", "app": "`config/default.json`, key `omnitron`"}
 
 
@@ -43,11 +48,16 @@ def index_page() -> str:
 
 
 def verb_page(verb: str) -> str:
-    """Return the page of one verb: its help, and that of its own verbs."""
-    parts = [f"# omnitron {verb}\n", _help(verb)]
+    """Return the page of one verb: its help, examples, and the help of its own verbs."""
+    parts = [f"# omnitron {verb}\n", _help(verb), f"## Examples\n\n{SETTING.get(verb, SHOP)}\n", examples(verb)]
     for inner in GROUPS.get(verb, []):
         parts += [f"## omnitron {verb} {inner}\n", _help(verb, inner)]
     return "\n".join(parts)
+
+
+def examples(verb: str) -> str:
+    """Return the examples of a verb; an error names the file where there are none."""
+    return (HERE / "examples" / f"{verb}.md").read_text()
 
 
 def _help(*words: str) -> str:

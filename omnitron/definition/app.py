@@ -30,9 +30,9 @@ class Jwt(Model):
     """Checks of JSON Web Tokens."""
 
     enabled: bool = False
-    """Whether a token is asked for."""
+    """Whether each request must have a valid token."""
     token_cache_ttl: Seconds = 60
-    """Seconds for which a verified token is remembered."""
+    """Time for which a verified token is remembered, in seconds or as `"1min"`."""
     key_file: Text | None = None
     """File with the key: a PEM public key, or a secret of at least 32 bytes. Absolute, or relative to the project."""
     algorithm: (
@@ -41,11 +41,11 @@ class Jwt(Model):
     ) = None
     """The one algorithm that is accepted; the one that fits the key if omitted."""
     issuer: Text | None = None
-    """Value that `iss` must have."""
+    """Value that the claim `iss` must have; not checked if omitted."""
     audience: Text | None = None
-    """Value that `aud` must have."""
+    """Value that the claim `aud` must have; not checked if omitted."""
     roles_claim: Text = "roles"
-    """Claim that lists the caller's roles."""
+    """Claim of the token that lists the caller's roles."""
 
 
 class Auth(Model):
@@ -54,7 +54,7 @@ class Auth(Model):
     manager: Function | None = hosted()
     """A function that makes what tells whose a token is: an object with `verify(token)`, or that function itself."""
     jwt: Jwt | None = None
-    """JSON Web Tokens."""
+    """Checks of JSON Web Tokens: key, algorithm, claims."""
     rls: Function | None = hosted()
     """A function for row level security: from who calls to what `current_call().rows` is."""
     invocation_wrapper: Function | None = hosted()
@@ -65,37 +65,37 @@ class Hooks(Model):
     """Functions called in the life of a process."""
 
     before_create: Function | None = None
-    """Before the app is made."""
+    """Function to call before the app is made, as `file.py:function`."""
     after_create: Function | None = None
-    """When the app is made."""
+    """Function to call when the app has been made."""
     before_start: Function | None = None
-    """Before it starts."""
+    """Function to call before sockets open."""
     after_start: Function | None = None
-    """When it has started, before it is ready."""
+    """Function to call when sockets are open, before it counts as ready."""
     before_stop: Function | None = None
-    """When it is asked to stop."""
+    """Function to call on SIGTERM, when nothing is in flight any more."""
     after_stop: Function | None = None
-    """When it has stopped."""
+    """Function to call last, before the process ends."""
     on_health_check: Function | None = None
-    """Returns `healthy`, `degraded` or `unhealthy`."""
+    """Function that returns `healthy`, `degraded` or `unhealthy`."""
 
 
 class CustomRoute(Model):
     """An HTTP route beside the services."""
 
     method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-    """HTTP method."""
+    """HTTP method that the route answers, such as `GET`."""
     pattern: Text
-    """Path pattern."""
+    """Path of the route, such as `/stock/{good}/{count:int}`."""
     handler: Function
-    """Function that answers."""
+    """Function that answers, as `file.py:function`; it takes a Starlette request."""
 
 
 class Topology(Model):
     """What a process offers to its siblings and needs of them."""
 
     expose: bool = False
-    """Offer this process's services."""
+    """Whether other processes of the stack may call its services."""
     access: list[Text] = []
     """Services of others that this process calls."""
 
@@ -104,39 +104,39 @@ class ProcessLogging(Model):
     """Logging of one process."""
 
     level: LogLevel | None = None
-    """Least severe level that is kept."""
+    """Least severe level that this process writes."""
 
 
 class ProcessObservability(Model):
     """What is recorded of one process."""
 
     metrics: bool | None = hosted()
-    """Whether metrics are collected."""
+    """Whether the process host collects metrics of calls."""
     logging: ProcessLogging | None = None
-    """Logging."""
+    """Log level of this process alone."""
 
 
 class Process(ProcessSettings):
     """One process of an app: a service, or a pool of them. Give either `module` or `command`."""
 
     name: Name
-    """Unique inside the app."""
+    """Name of the process, unique inside the app; part of its unit's name."""
     module: Text | None = None
     """Python file or import path that the process host runs."""
     command: Argv | None = None
     """A program of any kind and its arguments, started as they are."""
     topology: Topology | None = None
-    """Services offered and needed."""
+    """Services that it offers to other processes, and those that it calls."""
     auth: Auth | Literal[False] | None = None
     """Overrides the app's; `false` switches it off."""
     scaling: Scaling | None = None
-    """How the pool grows and shrinks."""
+    """Bounds and targets between which the pool grows and shrinks."""
     custom_routes: list[CustomRoute] = []
-    """HTTP routes beside the services."""
+    """HTTP routes beside the services, answered by functions of the module."""
     hooks: Hooks | None = None
-    """Override the app's."""
+    """Functions called in its life; they override the app's."""
     observability: ProcessObservability | None = None
-    """Overrides the app's."""
+    """Metrics and log level; they override the app's."""
 
 
 class PostgresRequirement(Model):
@@ -145,11 +145,11 @@ class PostgresRequirement(Model):
     database: Text | None = later()
     """Name: it is that of the app."""
     pool: Annotated[int, Field(ge=1)] | None = None
-    """Connections."""
+    """Most connections in the app's pool."""
     extensions: list[Text] = []
-    """Extensions."""
+    """Extensions to create in the database, such as `pg_trgm`."""
     migrations: Text | None = later()
-    """Folder of migrations."""
+    """Folder with the migrations of the database."""
 
 
 class RedisRequirement(Model):
@@ -158,9 +158,9 @@ class RedisRequirement(Model):
     db: Annotated[int, Field(ge=0)] | None = later()
     """Number: each app has its own."""
     prefix: Text | None = None
-    """Key prefix."""
+    """Text that the app puts before its keys, in REDIS_PREFIX."""
     purpose: list[Text] = later(list)
-    """What for."""
+    """Purposes for which the app uses it."""
 
 
 class S3Requirement(Model):
@@ -169,70 +169,70 @@ class S3Requirement(Model):
     buckets: list[Text] = []
     """Names; the first is the one that the app is told."""
     max_file_size: Size | None = later()
-    """Largest object."""
+    """Largest object, in bytes or as `"50mb"`."""
 
 
 class CustomRequirement(Model):
     """Deprecated: a container."""
 
     image: Text
-    """Image."""
+    """Image of the container to run."""
     port: Port | None = None
-    """Port."""
+    """TCP port that it listens on."""
     env: Environment = {}
-    """Environment."""
+    """Environment variables inside the container."""
 
 
 class Requirements(Model):
     """Deprecated in favour of `omnitronConfig` in `config/default.json`."""
 
     postgres: PostgresRequirement | bool | None = None
-    """Database."""
+    """Database for the app; `database` in `omnitronConfig` replaces it."""
     redis: RedisRequirement | bool | None = None
-    """Redis."""
+    """Redis database for the app; `redis` in `omnitronConfig` replaces it."""
     s3: S3Requirement | bool | None = None
-    """Buckets."""
+    """Buckets for the app; `s3` in `omnitronConfig` replaces it."""
     discovery: bool | None = None
-    """Service discovery."""
+    """Whether the app uses the ecosystem's service discovery."""
     notifications: bool | None = None
-    """Notifications."""
+    """Whether the app uses the ecosystem's notifications."""
     custom: dict[Name, CustomRequirement] = {}
-    """Containers."""
+    """Other containers that the app needs, by name."""
 
 
 class ConfigSource(Model):
     """Where configuration comes from."""
 
     type: Literal["file", "env"]
-    """A file or the environment."""
+    """Place of the values: `file` or `env`, the environment."""
     path: Text | None = None
-    """Path of the file."""
+    """Path of the file, relative to the bootstrap's folder."""
     prefix: Text | None = None
-    """Prefix of the variables."""
+    """Prefix of the variables that count, such as `STOCK_`."""
     optional: bool = False
-    """Whether it may be missing."""
+    """Whether the file may be missing."""
 
 
 class AppSettings(Model):
     """Configuration given to the app's modules."""
 
     sources: list[Text | ConfigSource] = []
-    """In order, later ones win."""
+    """Files and environment to read, in order; later values win."""
     env_prefix: Text | None = None
-    """Prefix of environment variables that override."""
+    """Prefix of environment variables that override all sources."""
 
 
 class Dev(Model):
     """Overrides for development."""
 
     port: Port | None = None
-    """HTTP port."""
+    """HTTP port to use in development."""
     log_level: LogLevel | None = None
-    """Log level."""
+    """Least severe level that is logged in development."""
     source_maps: bool | None = later()
-    """For programs that have them."""
+    """Whether programs that have source maps use them."""
     env: Environment = {}
-    """Environment variables."""
+    """Environment variables that are added in development."""
 
 
 class MetricsExport(Model):
@@ -241,7 +241,7 @@ class MetricsExport(Model):
     export: Literal["prometheus", "statsd"] = "prometheus"
     """To be asked for, or sent to STATSD_HOST and STATSD_PORT."""
     interval: Duration | None = None
-    """Time between two packets of StatsD; 10 s if omitted."""
+    """Time between two packets of StatsD, in milliseconds or as `"10s"`, which it is if omitted."""
 
 
 def parse_sampler(value: object) -> str:
@@ -295,107 +295,107 @@ class AppLogging(Model):
     """Logging of one app; overrides the ecosystem's."""
 
     level: LogLevel | None = None
-    """Least severe level that is kept."""
+    """Least severe level that the app's processes write."""
     max_size: Size | None = later()
-    """Per stack only: a journal has no size per app."""
+    """Largest log, in bytes or as `"50mb"`; only a stack has one: a journal has no size per app."""
     max_files: Annotated[int, Field(ge=1)] | None = later()
-    """Per stack only."""
+    """Number of log files; only a stack has one."""
     compress: bool | None = later()
-    """Per stack only."""
+    """Whether old logs are compressed; only a stack has this."""
 
 
 class Observability(Model):
     """What is recorded of an app."""
 
     metrics: bool | MetricsExport | None = hosted()
-    """Metrics."""
+    """Whether metrics of calls are collected, and how they are exported."""
     tracing: bool | Tracing | None = hosted()
     """Traces, sent by OTLP; needs `omnitron[tracing]`."""
     logging: AppLogging | None = None
-    """Logging."""
+    """Log level of the app's processes."""
 
 
 class PoolSize(Model):
     """Connections to a database."""
 
     min: Annotated[int, Field(ge=0)] = 0
-    """Kept open."""
+    """Connections that stay open when idle."""
     max: Annotated[int, Field(ge=1)] = 10
-    """At most."""
+    """Most connections that are open at once."""
 
 
 class Database(Model):
     """A database for the app."""
 
     dialect: Literal["postgres", "mysql", "sqlite"] = "postgres"
-    """Kind."""
+    """Kind of database server; omnitron itself runs `postgres`."""
     pool: PoolSize | None = None
-    """Connections."""
+    """Bounds on the app's connections, in DATABASE_POOL_MIN and DATABASE_POOL_MAX."""
     extensions: list[Text] = []
-    """To be installed in it."""
+    """Extensions to create in the database, such as `pg_trgm`."""
     dedicated: bool = False
-    """A server of its own."""
+    """Whether the app gets a server of its own."""
 
 
 class RedisDatabase(Model):
     """A Redis database for the app."""
 
     prefix: Text | None = None
-    """Key prefix."""
+    """Text that the app puts before its keys, in REDIS_PREFIX."""
     dedicated: bool = False
-    """A server of its own."""
+    """Whether the app gets a server of its own."""
 
 
 class Bucket(Model):
     """A bucket for the app."""
 
     bucket: Text | None = None
-    """Name."""
+    """Name of the bucket; that of the app if omitted."""
     quota: Size | None = None
-    """Largest size, where a container of the stack serves it."""
+    """Most that the bucket may hold, in bytes or as `"5gb"`, where a container of the stack serves it."""
 
 
 class AppConfig(Model):
     """The infrastructure that one app needs (`OmnitronAppConfig`): key `omnitron` of `config/default.json`."""
 
     database: bool | Database | None = None
-    """A database, its address in DATABASE_URL."""
+    """Database of the app's own; the app finds its address in DATABASE_URL."""
     redis: bool | RedisDatabase | None = None
-    """Redis, its address in REDIS_URL."""
+    """Redis database of the app's own; the app finds its address in REDIS_URL."""
     s3: bool | Bucket | None = None
-    """A bucket, its address in S3_*."""
+    """Bucket of the app's own; the app finds its address in S3_ENDPOINT and S3_BUCKET."""
     services: dict[Text, bool] = {}
     """Services of the ecosystem: discovery, notifications and others."""
     infrastructure: dict[Name, ServiceRequirement] = {}
-    """Services of the app's own."""
+    """Services of the app's own by name, as in the ecosystem's `infrastructure.services`."""
 
 
 class System(Model):
     """The system of one app (`IAppDefinition`): what `define_system` takes, and a bootstrap file holds."""
 
     name: Text
-    """Name of the app."""
+    """Name of the app, for people; units go by the name of its entry."""
     version: Text | None = None
-    """Version of the app."""
+    """Version of the app, for people: such as `1.4.0`."""
     processes: list[Process]
-    """At least one."""
+    """Processes of the app: services and pools, one at least."""
     requires: Requirements | None = None
-    """Deprecated: infrastructure."""
+    """Infrastructure in the older form; prefer `omnitronConfig`."""
     auth: Auth | None = None
-    """Who may call."""
+    """Checks of callers, for all processes of the app."""
     config: AppSettings | None = None
-    """Configuration for the modules."""
+    """Configuration for the modules: files, and variables that override."""
     shutdown: Shutdown = Shutdown()
-    """How it is asked to end."""
+    """Time and order of the app's end."""
     hooks: Hooks | None = None
-    """Functions called in its life."""
+    """Functions called in the life of each process."""
     omnitron_config: AppConfig | None = None
-    """Infrastructure that it needs."""
+    """Databases, caches and buckets that it needs, as in `config/default.json`."""
     env: Environment = {}
     """Environment variables of all its processes."""
     cwd: Text | None = None
     """Working directory, relative to the bootstrap's folder; the app's entry decides if omitted."""
     dev: Dev | None = None
-    """Overrides for development."""
+    """Settings that replace others in development."""
     observability: Observability | None = None
-    """What is recorded."""
+    """Metrics, traces and log level of the app."""

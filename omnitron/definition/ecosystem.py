@@ -28,28 +28,28 @@ class Watch(Model):
     """Which files restart an app in development (`IWatchConfig`)."""
 
     directory: Text
-    """Relative to the app's folder, or absolute."""
+    """Directory whose files are watched: relative to the app's folder, or absolute."""
     include: list[Text] = []
-    """More directories."""
+    """Further directories to watch, beside `directory`."""
     ignore: list[Pattern] = []
-    """Patterns as in a .gitignore, added to the defaults."""
+    """Patterns to pass over, as in a .gitignore; they come after the defaults, such as `node_modules`."""
     debounce: Duration = 300
-    """Time to wait for more changes."""
+    """Quiet time after the last change before the restart, in milliseconds or as `"300ms"`."""
 
 
 class AppEntry(ProcessSettings):
     """One app of the ecosystem (`IEcosystemAppEntry`). Give one of `bootstrap`, `script`, `command`."""
 
     name: Name
-    """Unique; every command uses it."""
+    """Name of the app, unique in the project; units and commands are called by it."""
     bootstrap: Text | None = None
-    """File that defines the app's system."""
+    """File that defines the processes of the app, such as `apps/api/bootstrap.yaml`."""
     script: Text | None = None
     """A single program: `.py` by the app's interpreter, `.js`, `.mjs`, `.cjs`, `.ts` by node, others as they are."""
     command: Argv | None = None
     """A single program of any kind and its arguments."""
     enabled: bool = True
-    """`false`: not started with its stack."""
+    """Whether it starts with its stack; with `false` only `omnitron start APP` starts it."""
     depends_on: list[Name] = []
     """Apps that must be healthy before this one starts."""
     cwd: Text | None = None
@@ -57,48 +57,48 @@ class AppEntry(ProcessSettings):
     watch: Text | Watch | Literal[False] | None = None
     """Files that restart it in development: a directory, the details, or false."""
     shutdown: Shutdown | None = None
-    """How it is asked to end; a bootstrap's own wins."""
+    """Time and order of its end; the `shutdown` of its bootstrap wins."""
 
 
 class SshAccess(Model):
     """How a node is reached."""
 
     user: Text | None = None
-    """User."""
+    """Account to log in as on the node."""
     private_key: Text | None = None
-    """Path of the key."""
+    """Path of the private key to log in with."""
     port: Port = 22
-    """Port."""
+    """TCP port of the SSH server there."""
 
 
 class StackNode(Model):
     """A host of a stack (`IStackNode`)."""
 
     host: Text
-    """Name or address."""
+    """Host name or IP address of the node."""
     port: Port = 9700
-    """Port of omnitron there."""
+    """TCP port on which omnitron listens there."""
     role: Literal["app", "database", "cache", "gateway", "worker", "master"]
-    """What it is for."""
+    """Part that the node plays in the stack, such as `app` or `database`."""
     apps: list[Name] | Literal["all"] = "all"
-    """Which apps run there."""
+    """Names of the apps that run there, or `"all"`."""
     ssh: SshAccess | None = None
-    """How it is reached."""
+    """Account, key and port to reach it over SSH."""
     label: Text | None = None
-    """For people."""
+    """Text to show to people in place of the host's name."""
 
 
 class PortOffsets(Model):
     """Added to the base ports of a stack's services; where one of them is given, it is 0 for those that are not."""
 
     postgres: Annotated[int, Field(ge=0, le=60_000)] = 0
-    """PostgreSQL."""
+    """Number that is added to the port of PostgreSQL, 5432."""
     redis: Annotated[int, Field(ge=0, le=60_000)] = 0
-    """Redis."""
+    """Number that is added to the port of Redis, 6379."""
     minio: Annotated[int, Field(ge=0, le=60_000)] = 0
-    """MinIO."""
+    """Number that is added to both ports of MinIO, 9000 and 9001."""
     gateway: Annotated[int, Field(ge=0, le=60_000)] = 0
-    """The gateway."""
+    """Number that is added to the port of the gateway."""
     apps: Annotated[int, Field(ge=0, le=60_000)] = 0
     """All transports of its apps, which no stack moves unless it says so here."""
 
@@ -107,26 +107,26 @@ class StackSettings(Model):
     """Settings of a stack (`IStackSettings`)."""
 
     redis_db_offset: Annotated[int, Field(ge=0)] | None = None
-    """First Redis database of the stack."""
+    """First Redis database of the stack, from 0; 0 for dev, 5, 10, 15 for test, staging, prod if omitted."""
     container_prefix: Name | None = None
     """Prefix of container names; `<project>-<stack>` if omitted."""
     env: Environment = {}
     """Environment of every process of the stack."""
     log_level: LogLevel | None = None
-    """Overrides `logging.level`."""
+    """Least severe level of this stack's logs; overrides `logging.level`."""
     port_offsets: PortOffsets | None = None
-    """Added to the ports of its services."""
+    """Numbers that are added to the ports of its services and apps."""
     allow_degraded_infra: bool | None = None
-    """Start apps although infrastructure is not healthy."""
+    """Whether apps start although a service that they need is not healthy."""
 
 
 class PortRange(Model):
     """Ports that may be given out."""
 
     start: Port
-    """First."""
+    """First port of the range, such as 20000."""
     end: Port
-    """Last."""
+    """Last port of the range, which belongs to it."""
 
 
 class Stack(Model):
@@ -139,24 +139,24 @@ class Stack(Model):
     nodes: list[StackNode] = later(list)
     """Hosts of a remote or cluster stack."""
     infrastructure: Infrastructure | None = None
-    """Overrides the ecosystem's."""
+    """Services of this stack; they override those of the ecosystem, by name."""
     settings: StackSettings = StackSettings()
-    """Environment, log level and offsets."""
+    """Environment, log level, port offsets and other settings of this stack alone."""
     apps: list[Name] | Literal["all"] = "all"
-    """Which apps run in it."""
+    """Names of the apps that run in it, or `"all"`."""
     port_range: PortRange | None = None
-    """Ports to give out."""
+    """Ports from which its services get theirs; a port, once given out, stays with its service."""
     service_overrides: dict[Text, ServiceOverride] = {}
-    """Changes to services, by `service` or `app/service`."""
+    """Changes to services in this stack, by `service` or `app/service`; the latter wins."""
 
 
 class Tls(Model):
     """A certificate; both files are PEM, and read by systemd, so that the gateway's user need not be able to."""
 
     certificate: Text
-    """File with the certificate, and those between it and the root."""
+    """PEM file with the certificate, and those between it and the root."""
     key: Text
-    """File with its key."""
+    """PEM file with the private key of the certificate."""
 
 
 class RateLimit(Model):
@@ -176,34 +176,34 @@ class Maintenance(Model):
     allow: list[Text] = []
     """IP addresses and networks that are served as ever."""
     retry_after: Seconds = 60
-    """`Retry-After`, in seconds."""
+    """Value of the `Retry-After` header, in seconds or as `"5min"`."""
 
 
 class Gateway(Model):
     """The reverse proxy in front of a stack: `/api/APP/` and `/ws/APP/` of every app with such a transport."""
 
     port: Port = 8080
-    """Port."""
+    """TCP port on which it listens; a stack's `portOffsets.gateway` is added."""
     host: Text = "0.0.0.0"
-    """IP address to listen on."""
+    """IP address to listen on; `127.0.0.1` for this host alone."""
     user: Text = "www-data"
-    """Its user."""
+    """Account that the workers of nginx run as."""
     config_dir: Text | None = None
     """The project's own files: `http/*.conf` and `server/*.conf` are included there, `lua/` is where modules are."""
     image: Text = "openresty/openresty:alpine"
     """Image, in a container: where it is said, or the host has no nginx."""
     tls: Tls | None = None
-    """Serve HTTPS with this certificate."""
+    """Certificate and key to serve HTTPS with; plain HTTP if omitted."""
     rate_limit: RateLimit | None = None
-    """Bound on what one client may ask; none if omitted."""
+    """Bound on the requests of one client; none if omitted."""
     max_body_size: Size = 10 << 20
-    """Largest body of a request."""
+    """Largest body of a request, in bytes or as `"10mb"`; 413 beyond."""
     cors: bool | list[Text] = False
     """Origins that browsers may call from, `true` for all; the apps decide if false."""
     access_log: bool = False
     """Whether each request is a line of the journal."""
     maintenance: Maintenance = Maintenance()
-    """What is answered in maintenance."""
+    """Page, exceptions and header of the answers during `omnitron maintenance on`."""
 
 
 class Supervision(Model):
@@ -214,38 +214,38 @@ class Supervision(Model):
     max_restarts: Annotated[int, Field(ge=0, le=1_000_000)] = 5
     """Restarts inside the window; one more crash is final."""
     window: Duration = 60_000
-    """Length of the sliding window."""
+    """Length of the sliding window in which crashes are counted, in milliseconds or as `"1min"`."""
     backoff: Backoff = Backoff()
-    """Delay before each restart."""
+    """Delay before each restart, and how it grows with each crash."""
 
 
 class HealthCheck(Model):
     """How often health is checked."""
 
     interval: Duration = 15_000
-    """Time between checks."""
+    """Time between two checks of a process, in milliseconds or as `"15s"`."""
     timeout: Duration = 5_000
-    """Deadline of one."""
+    """Deadline for the answer of one check, in milliseconds or as `"5s"`."""
 
 
 class Prometheus(Model):
     """A TCP port on which Prometheus reads the figures of this project. The token crosses the network as it is."""
 
     port: Port
-    """Port."""
+    """TCP port to serve `/metrics` on, such as 9464."""
     host: Text = "127.0.0.1"
-    """IP address to listen on."""
+    """IP address to listen on; use another one than loopback only behind TLS."""
     token_file: Text
-    """File with the bearer token, for nobody else to read; read anew for each request."""
+    """File with the bearer token, readable by its owner alone; read anew for each request."""
 
 
 class Metrics(Model):
     """How often figures are taken and how long they are kept."""
 
     interval: Duration = 5_000
-    """Time between samples."""
+    """Time between two samples of the figures, in milliseconds or as `"5s"`."""
     retention: Seconds = 3600
-    """Seconds that are kept."""
+    """Time for which samples are kept, in seconds or as `"1h"`."""
     prometheus: Prometheus | None = None
     """A TCP port for Prometheus; without it there is the watcher's socket alone."""
 
@@ -254,45 +254,45 @@ class Monitoring(Model):
     """Health and metrics."""
 
     health_check: HealthCheck = HealthCheck()
-    """Health."""
+    """Interval and deadline of health checks where a process says nothing else."""
     metrics: Metrics = Metrics()
-    """Metrics."""
+    """Interval, retention and export of the figures of all apps."""
 
 
 class Logging(Model):
     """What of the logs is kept, and how much."""
 
     level: LogLevel = "info"
-    """Least severe level that is kept."""
+    """Least severe level that is stored; lines below it are dropped."""
     journal: Literal["host", "namespace"] | None = None
     """`namespace` gives each stack a journal of its own; so does any of the three below."""
     max_size: Size = 50 << 20
-    """Size of one journal file."""
+    """Largest size of one journal file, in bytes or as `"50mb"`; gives the stack a journal of its own."""
     max_files: Annotated[int, Field(ge=1, le=10_000)] = 10
-    """Files that are kept."""
+    """Number of journal files before the oldest is removed; gives the stack a journal of its own."""
     compress: bool = True
-    """Compress what is large."""
+    """Whether large entries are compressed; gives the stack a journal of its own."""
 
 
 class EcosystemConfig(Model):
     """The whole project (`IEcosystemConfig`): what `define_ecosystem` takes, and `omnitron.config.*` holds."""
 
     project: Name
-    """Name of the project."""
+    """Name of the project; each unit says which one it belongs to."""
     apps: list[AppEntry]
     """The apps, in the order in which they start."""
     stacks: dict[Name, Stack] = {"dev": Stack(type="local")}
-    """Environments by name; one local `dev` if omitted."""
+    """Environments by name, such as `dev` and `prod`; one local `dev` if omitted."""
     infrastructure: Infrastructure | None = None
-    """Services that apps share."""
+    """Databases, caches and other services that all apps can use."""
     gateway: Gateway | None = None
-    """Reverse proxy of each stack."""
+    """Reverse proxy in front of the apps, one for each stack; none if omitted."""
     supervision: Supervision = Supervision()
-    """Restart policy."""
+    """Restart budget, delays and group strategy of all apps."""
     monitoring: Monitoring = Monitoring()
-    """Health and metrics."""
+    """Health checks, and figures such as CPU and memory."""
     logging: Logging = Logging()
-    """Logs."""
+    """Level, size and place of the logs."""
     unit_prefix: Name = "omnitron"
     """First part of every unit's name; differs where two projects have equal stacks on one host.
     None that the distribution's own units have: its folders below `/var/lib` and `/run` go by it, too.

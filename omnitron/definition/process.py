@@ -15,28 +15,28 @@ class Backoff(Model):
     type: Literal["exponential", "linear", "fixed"] = "exponential"
     """`exponential`: initial·factor^(n-1); `linear`: initial + factor·(n-1)·initial; `fixed`: initial."""
     initial: Duration = 1000
-    """Delay before the first restart; 0 restarts at once, without any helper."""
+    """Delay before the first restart, in milliseconds or as `"1s"`; 0 restarts at once, without any helper."""
     max: Duration = 30_000
-    """Upper bound of the delay."""
+    """Upper bound of the delay, in milliseconds or as `"30s"`."""
     factor: Annotated[float, Field(ge=0, le=1000, strict=False)] = 2.0
-    """Growth per crash."""
+    """Growth of the delay with each crash, used by `exponential` and `linear`."""
 
 
 class RestartPolicy(Model):
     """Overrides the ecosystem's `supervision` for one app or process, field by field."""
 
     enabled: bool | None = None
-    """`false` never restarts."""
+    """Whether it is restarted at all; `false` leaves it down after any end."""
     restart: Literal["on-failure", "always"] | None = None
     """`always` restarts after a clean exit too; the default is `on-failure`."""
     max_restarts: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
     """Restarts inside the window before the process is given up."""
     window: Duration | None = None
-    """Length of the sliding window."""
+    """Length of the sliding window in which crashes are counted, in milliseconds or as `"1min"`."""
     delay: Duration | None = None
-    """A fixed delay before each restart; ignored where `backoff` is given."""
+    """Fixed delay before each restart, in milliseconds or as `"2s"`; ignored where `backoff` is set."""
     backoff: Backoff | None = None
-    """How the delay grows."""
+    """Delay before each restart, and how it grows with each crash."""
 
 
 def _probe_command(value: object) -> object:
@@ -58,13 +58,13 @@ class Health(Model):
     """Whether and how the health of a process is watched."""
 
     enabled: bool = True
-    """`false` switches the probe off."""
+    """Whether health is checked; `false` switches the probe off."""
     probe: HealthProbe | None = None
     """What to ask a program that does not speak sd_notify; decides when it counts as started."""
     interval: Duration = hosted(15_000)
-    """Time between two checks; with a probe, of any program."""
+    """Time between two checks, in milliseconds or as `"15s"`; with a probe, of any program."""
     timeout: Duration = 5_000
-    """Deadline of one check."""
+    """Deadline for the answer of one check, in milliseconds or as `"5s"`."""
     retries: Annotated[int, Field(ge=1, le=1000)] = hosted(3)
     """Failures in a row before the process counts as unhealthy, and is restarted; with a probe, of any program."""
 
@@ -73,56 +73,56 @@ class HttpTransport(Model):
     """An HTTP listener."""
 
     port: Port
-    """TCP port."""
+    """TCP port to listen on, such as 8080."""
     host: Text = "0.0.0.0"
-    """Address to listen on."""
+    """IP address to listen on; `127.0.0.1` for this host alone."""
     socket_activation: bool | None = None
     """Let systemd hold the listening socket and pass it on (LISTEN_FDS): always for a `module`, else if asked for."""
     cors: Any = hosted(True)
     """Cross-origin requests: true, false, or the CORS settings."""
     request_timeout: Duration = hosted(120_000)
-    """Longest time for one request."""
+    """Longest time for one request, in milliseconds or as `"2min"`."""
     keep_alive_timeout: Duration = hosted(65_000)
-    """How long an idle connection is kept."""
+    """Time after which an idle connection is closed, in milliseconds or as `"65s"`."""
     headers_timeout: Duration = hosted(60_000)
-    """Longest time for a request's headers."""
+    """Longest time for a request's headers, in milliseconds or as `"1min"`."""
     max_request_size: Size | None = hosted()
-    """Largest request body; 10 MB if omitted."""
+    """Largest request body, in bytes or as `"10mb"`, which it is if omitted."""
     app_version: Text | None = hosted()
-    """Version to report in responses."""
+    """Version of the app to report in responses."""
 
 
 class KeepAlive(Model):
     """Pings on a WebSocket."""
 
     interval: Duration | None = None
-    """Time between pings."""
+    """Time between two pings to a client, in milliseconds or as `"30s"`."""
     timeout: Duration | None = None
-    """Time to wait for the answer."""
+    """Longest time for a client's answer to a ping, in milliseconds or as `"10s"`."""
 
 
 class WebSocketTransport(Model):
     """A WebSocket listener."""
 
     port: Port
-    """TCP port."""
+    """TCP port to listen on, such as 8081."""
     host: Text = "0.0.0.0"
-    """Address to listen on."""
+    """IP address to listen on; `127.0.0.1` for this host alone."""
     socket_activation: bool | None = None
     """Let systemd hold the listening socket and pass it on (LISTEN_FDS): always for a `module`, else if asked for."""
     path: Text = hosted("/ws")
-    """Path of the endpoint."""
+    """Path of the endpoint on that port."""
     keep_alive: KeepAlive | None = hosted()
-    """Pings."""
+    """Pings that find out whether a client is still there."""
 
 
 class Transports(Model):
     """What a process listens on."""
 
     http: HttpTransport | None = None
-    """HTTP."""
+    """HTTP listener: port, address, timeouts."""
     websocket: WebSocketTransport | None = None
-    """WebSocket."""
+    """WebSocket listener: port, address, path."""
 
 
 class Scaling(Model):
@@ -131,7 +131,7 @@ class Scaling(Model):
     strategy: Literal["auto", "fixed"] = "fixed"
     """`auto` follows the load, `fixed` keeps `instances`."""
     max_instances: Annotated[int, Field(ge=1, le=1000)] | None = None
-    """Upper bound."""
+    """Most instances that `auto` may start; `instances` is the fewest."""
     target_cpu: Annotated[float, Field(gt=0, strict=False)] = Field(default=70, alias="targetCPU")
     """CPU per instance to stay below, in per cent."""
     target_memory: Annotated[float, Field(gt=0, strict=False)] = 80
@@ -139,7 +139,7 @@ class Scaling(Model):
     queue_threshold: Annotated[int, Field(ge=1)] = 100
     """Pending calls before one more instance starts."""
     cooldown_period: Duration = 60_000
-    """Shortest time between two changes."""
+    """Shortest time between two changes, in milliseconds or as `"1min"`."""
 
 
 class Paths(Model):
@@ -167,23 +167,23 @@ class Limits(Model):
     """Bounds on what a process may use, enforced by its cgroup."""
 
     memory_max: Size | None = None
-    """Memory beyond which it is killed (`MemoryMax=`)."""
+    """Memory beyond which it is killed, in bytes or as `"512mb"` (`MemoryMax=`)."""
     memory_high: Size | None = None
-    """Memory beyond which it is slowed down (`MemoryHigh=`)."""
+    """Memory beyond which it is slowed down, in bytes or as `"400mb"` (`MemoryHigh=`)."""
     cpu_quota: (
         Annotated[str, Field(pattern=r"^[0-9]{1,6}%$"), WithJsonSchema({"type": "string", "pattern": r"^[0-9]{1,6}%$"})]
         | None
     ) = None
     """CPU time as a share of one CPU, such as `"150%"` (`CPUQuota=`)."""
     cpu_weight: Annotated[int, Field(ge=1, le=10_000)] | None = None
-    """Share of CPU among siblings (`CPUWeight=`)."""
+    """Share of CPU among its siblings, 1 to 10000, 100 by default (`CPUWeight=`)."""
     tasks_max: (
         Annotated[int, AfterValidator(_enough_tasks), WithJsonSchema({"type": "integer", "minimum": LEAST_TASKS})]
         | None
     ) = None
-    """Processes and threads (`TasksMax=`); two at least, for that many note a crash."""
+    """Most processes and threads (`TasksMax=`); two at least, for that many note a crash."""
     io_weight: Annotated[int, Field(ge=1, le=10_000)] | None = None
-    """Share of block IO among siblings (`IOWeight=`)."""
+    """Share of block IO among its siblings, 1 to 10000, 100 by default (`IOWeight=`)."""
 
 
 RawDirectives = dict[str, str | int | bool | list[str]]
@@ -194,9 +194,9 @@ class RawUnit(Model):
     """Directives of systemd that have no field here, written into the unit as they are."""
 
     unit: RawDirectives = {}
-    """For the `[Unit]` section."""
+    """Directives for the `[Unit]` section, such as `{Documentation: "https://…"}`."""
     service: RawDirectives = {}
-    """For the `[Service]` section."""
+    """Directives for the `[Service]` section, such as `{KillSignal: SIGINT}`."""
 
 
 class ProcessSettings(Model):
@@ -207,15 +207,15 @@ class ProcessSettings(Model):
     instances: Annotated[int, Field(ge=1, le=1000)] | None = None
     """More than one makes a pool of equal instances."""
     env: Environment = {}
-    """Environment variables."""
+    """Environment variables by name; `${secret:NAME}` is filled in."""
     startup_timeout: Duration = 30_000
-    """Longest time until the process is ready; beyond it the start counts as a crash."""
+    """Longest time until it is ready, in milliseconds or as `"30s"`; beyond it the start is a crash."""
     restart_policy: RestartPolicy | None = None
-    """Overrides `supervision`, field by field."""
+    """Restart budget and delays; they override `supervision`, field by field."""
     health: Health | None = None
-    """How its health is checked."""
+    """Probe, interval and deadline of its health checks."""
     transports: Transports | None = None
-    """What it listens on."""
+    """Ports and sockets that it listens on."""
     user: Text | None = None
     """User to run as; the owner of the definition if omitted, but root must be named. `dynamic`: a transient one.
     What a user's own definition says counts for that user alone: to name another one, it must be root's.
@@ -223,20 +223,20 @@ class ProcessSettings(Model):
     group: Text | None = None
     """Group to run as; the user's own if omitted. In a user's own definition, one that the user is in."""
     paths: Paths | None = None
-    """What it may write."""
+    """Folders that it may write to; everything else is read-only."""
     limits: Limits | None = None
-    """Bounds on its resources."""
+    """Bounds on its memory, CPU, tasks and IO."""
     hardening: Literal["strict", "standard", "off"] | None = None
     """How far it is shut in: `strict` unless said otherwise."""
     systemd: RawUnit | None = None
-    """Raw directives, the escape hatch."""
+    """Directives of systemd that have no field here, as they are."""
 
 
 class Shutdown(Model):
     """How a process is asked to end."""
 
     timeout: Duration = 10_000
-    """Time after SIGTERM until the whole cgroup is killed."""
+    """Time after SIGTERM until the whole cgroup is killed, in milliseconds or as `"10s"`."""
     priority: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] = 0
     """Lower stops first, where `dependsOn` leaves a choice."""
     drain_connections: bool = hosted(True)

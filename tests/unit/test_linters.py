@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from omnitron.cli.main import VERBS
+from tests.documents import blocks, commands
+
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "omnitron"
 
@@ -215,6 +218,14 @@ def test_generated_pages_are_fresh() -> None:
     spec.loader.exec_module(generate)
     for path, text in generate.pages().items():
         assert path.exists() and path.read_text() == text, f"{path.relative_to(ROOT)} is stale: make docs"
+
+
+def test_every_verb_has_examples_with_output() -> None:
+    for verb in VERBS:
+        shown = blocks((ROOT / f"docs/examples/{verb}.md").read_text())
+        typed = [command for block in shown if block.info.startswith("console") for command in commands(block)]
+        examples = [command for command in typed if f"omnitron {verb}" in command.text and command.output]
+        assert len(examples) >= 2, f"docs/examples/{verb}.md needs two examples at least"
 
 
 def test_every_field_is_documented() -> None:
