@@ -13,7 +13,7 @@ from omnitron.cli.selection import reports
 
 if TYPE_CHECKING:
     from omnitron.operations.steps import Step
-    from omnitron.policy.model import StackPolicy, Target
+    from omnitron.policy.model import Selection, StackPolicy
     from omnitron.systemd.manager import JobEnd
 
 ENDS = {
@@ -52,7 +52,7 @@ def reset(units: list[str], *, is_user: bool) -> None:
     asyncio.run(run())
 
 
-def running(targets: list[Target], *, is_user: bool) -> set[str]:
+def running(targets: list[Selection], *, is_user: bool) -> set[str]:
     """Return the services of the targets' stacks that run."""
     found = reports({one.stack.target: one.stack for one in targets}.values(), is_user=is_user)
     services = (service for report in found for app in report.apps for service in app.services)

@@ -12,7 +12,7 @@ from omnitron.errors import OmnitronError, UsageError
 if TYPE_CHECKING:
     from omnitron.install.scope import Scope
     from omnitron.observe.report import StackReport
-    from omnitron.policy.model import StackPolicy, Target
+    from omnitron.policy.model import Selection, StackPolicy
     from omnitron.systemd.journal import Entry
 
 TAIL_LINES = 20
@@ -75,20 +75,20 @@ def _refuse_others(policies: Iterable[StackPolicy]) -> None:
         )
 
 
-def targets(text: str | None, *, is_user: bool) -> list[Target]:
+def targets(text: str | None, *, is_user: bool) -> list[Selection]:
     """Return what an address means; without one, every enabled app of the only stack, but for its servers."""
     from omnitron.policy.addresses import resolve
-    from omnitron.policy.model import INFRA, Target
+    from omnitron.policy.model import INFRA, Selection
 
     if text is not None:
         policies = installed(is_user=is_user)
         _refuse_others(policies)
         return resolve(text, policies, Path.cwd())
     policy = one_installed(None, is_user=is_user)
-    return [Target(policy, app, None, None) for app in policy.apps if app.enabled and app.mode != INFRA]
+    return [Selection(policy, app, None, None) for app in policy.apps if app.enabled and app.mode != INFRA]
 
 
-def surplus(wanted: Iterable[Target], *, is_user: bool) -> list[str]:
+def surplus(wanted: Iterable[Selection], *, is_user: bool) -> list[str]:
     """Return the instances that run beyond those of the definition: `scale` has added them."""
     units: list[str] = []
     for one in wanted:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from omnitron.names import SINGLE_PROCESS
-from omnitron.policy.model import ProcessPolicy, StackPolicy, Target
+from omnitron.policy.model import ProcessPolicy, Selection, StackPolicy
 from omnitron.systemd.journal import Entry
 
 
@@ -50,7 +50,7 @@ class Line:
 class Sources:
     """The units of some apps, processes or instances."""
 
-    def __init__(self, targets: Iterable[Target], installed: Iterable[StackPolicy]) -> None:
+    def __init__(self, targets: Iterable[Selection], installed: Iterable[StackPolicy]) -> None:
         """`installed` are all stacks, in which a name may have to be told apart."""
         names = [app.name for stack in installed for app in stack.apps]
         self.targets = list(targets)
@@ -91,11 +91,11 @@ class Sources:
 _NOTHING = Entry(0, 0, "", None, (), "")
 
 
-def _processes(target: Target) -> tuple[ProcessPolicy, ...]:
+def _processes(target: Selection) -> tuple[ProcessPolicy, ...]:
     return (target.process,) if target.process else target.app.processes
 
 
-def _patterns(target: Target) -> list[str]:
+def _patterns(target: Selection) -> list[str]:
     """Return its services, and a pattern for the instances that a pool had or will have beside those declared."""
     if target.instance is not None:
         return list(target.services)
@@ -103,6 +103,6 @@ def _patterns(target: Target) -> list[str]:
     return [*target.services, *patterns]
 
 
-def all_targets(stacks: Iterable[StackPolicy]) -> list[Target]:
+def all_targets(stacks: Iterable[StackPolicy]) -> list[Selection]:
     """Return every app of the stacks."""
-    return [Target(stack, app, None, None) for stack in stacks for app in stack.apps]
+    return [Selection(stack, app, None, None) for stack in stacks for app in stack.apps]

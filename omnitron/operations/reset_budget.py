@@ -8,11 +8,11 @@ from omnitron.errors import NotPermittedError, OmnitronError
 from omnitron.observe.report import StackReport
 from omnitron.observe.snapshot import record_path
 from omnitron.operations.steps import units_to_start
-from omnitron.policy.model import Target
+from omnitron.policy.model import Selection
 from omnitron.supervision.state import crash_record, group_state, pending_start
 
 
-def renew(target: Target, report: StackReport, records: Path) -> tuple[str, ...]:
+def renew(target: Selection, report: StackReport, records: Path) -> tuple[str, ...]:
     """Forget the crashes of what is meant, and the delays that follow from them; return the units to start then.
 
     What its group ended with it is among them, and the stack's target when all of it went down. `report` is of
@@ -42,7 +42,7 @@ def _forgive(path: Path, service: str) -> None:
         raise OmnitronError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from error
 
 
-def _ended_with(target: Target, records: Path) -> list[str]:
+def _ended_with(target: Selection, records: Path) -> list[str]:
     """Return the services that the final failure of what is meant took down with it."""
     found = group_state.read(group_state.path_of(records, target.stack.prefix_part, target.stack.stem))
     services = set(target.services)

@@ -9,7 +9,7 @@ from typing import Literal
 
 from omnitron.names import GATEWAY
 from omnitron.planner.resolve.order import start_order, stop_order
-from omnitron.policy.model import AppPolicy, ProcessPolicy, StackPolicy, Target
+from omnitron.policy.model import AppPolicy, ProcessPolicy, Selection, StackPolicy
 
 Verb = Literal["start", "stop", "restart", "reload"]
 
@@ -70,7 +70,7 @@ def restart_steps(stack: StackPolicy, is_stale: Callable[[str], bool]) -> list[S
     return steps
 
 
-def reload_steps(targets: Iterable[Target], running: Collection[str]) -> list[Step]:
+def reload_steps(targets: Iterable[Selection], running: Collection[str]) -> list[Step]:
     """Return the steps that restart what runs of the targets one by one, apps in their order of start.
 
     What does not run stays so: a reload starts nothing.

@@ -134,7 +134,7 @@ class PortPolicy:
 
 
 @dataclass(frozen=True)
-class ServicePolicy:
+class InfraServicePolicy:
     """A database, cache or other service of a stack."""
 
     name: str
@@ -197,7 +197,7 @@ class StackPolicy:
     prometheus: PortPolicy | None
     """None where the watcher's own socket is enough."""
     apps: tuple[AppPolicy, ...]
-    infra: tuple[ServicePolicy, ...] = ()
+    infra: tuple[InfraServicePolicy, ...] = ()
     """Its databases, caches and other services, whoever runs them."""
     ports: Mapping[str, int] = field(default_factory=dict)
     """The ports of its own servers and its gateway, by `service.port` and `gateway`."""
@@ -240,7 +240,7 @@ class StackPolicy:
         return None
 
 
-class Target(NamedTuple):
+class Selection(NamedTuple):
     """What an address means: an app, one process of it, or one instance of that."""
 
     stack: StackPolicy

@@ -14,12 +14,12 @@ from omnitron.errors import NotPermittedError, OmnitronError
 from omnitron.policy.model import (
     MAX_INSTANCES,
     AppPolicy,
+    InfraServicePolicy,
     MaintenancePolicy,
     PortPolicy,
     ProcessPolicy,
     RestartsPolicy,
     ScalingPolicy,
-    ServicePolicy,
     StackPolicy,
     WatchPolicy,
 )
@@ -115,8 +115,8 @@ def _maintenance(data: Mapping[str, Any]) -> MaintenancePolicy:
     return MaintenancePolicy(str(data["host"]), int(data["port"]), int(data["database"]), credential)
 
 
-def _service(data: Mapping[str, Any]) -> ServicePolicy:
-    return ServicePolicy(
+def _service(data: Mapping[str, Any]) -> InfraServicePolicy:
+    return InfraServicePolicy(
         name=str(data["name"]),
         kind=str(data["kind"]),
         provider=str(data["provider"]),

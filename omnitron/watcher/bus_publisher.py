@@ -15,7 +15,7 @@ from omnitron.observe.report import StackReport, report_stack
 from omnitron.observe.snapshot import checks_of, counted_by_systemd, of_stack, said_by
 from omnitron.operations.reset_budget import renew
 from omnitron.policy.addresses import resolve
-from omnitron.policy.model import StackPolicy, Target
+from omnitron.policy.model import Selection, StackPolicy
 from omnitron.supervision.state.crash_record import Record, UnitRecord
 from omnitron.version import __version__
 from omnitron.watcher.bus_signals import GONE, Rows, Signal, rows_of, signals
@@ -204,10 +204,10 @@ class Publisher:
             await manager.start(unit)
         return [list(units)]
 
-    def _targets(self, address: str) -> list[Target]:
+    def _targets(self, address: str) -> list[Selection]:
         return resolve(address, self._stacks.values(), None)
 
-    def _services(self, targets: Iterable[Target]) -> Iterator[str]:
+    def _services(self, targets: Iterable[Selection]) -> Iterator[str]:
         """Yield the services that are meant, those that `scale` has added too."""
         for target in targets:
             report = self._reports.get(target.stack.stem)

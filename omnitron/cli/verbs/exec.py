@@ -14,7 +14,7 @@ from omnitron.cli.selection import is_user_scope, reports, targets
 from omnitron.errors import OmnitronError, UsageError
 
 if TYPE_CHECKING:
-    from omnitron.policy.model import Target
+    from omnitron.policy.model import Selection
 
 CONTEXT_SETTINGS = {"ignore_unknown_options": True}
 METHOD_NOT_FOUND, INTERNAL_ERROR = -32601, -32603
@@ -62,7 +62,7 @@ def exec_command(
     _print(answer, f"{service}.{method}")
 
 
-def _sockets(one: Target, *, is_user: bool) -> list[Path]:
+def _sockets(one: Selection, *, is_user: bool) -> list[Path]:
     """Return the own sockets of what runs of the target, one for each process."""
     from omnitron.systemd.local import runtime_folder
 

@@ -19,7 +19,7 @@ from omnitron.names import INFRA
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from omnitron.policy.model import ServicePolicy, StackPolicy
+    from omnitron.policy.model import InfraServicePolicy, StackPolicy
 
 app = typer.Typer(
     name="infra", help="Look at the databases, caches and other services of a stack.", no_args_is_help=True
@@ -187,7 +187,7 @@ def _empty_container(name: str, container: Mapping[str, object]) -> None:
         raise OmnitronError(f"cannot remove the data of {name}: {error}") from error
 
 
-def _data(one: ServicePolicy, status_: str, note: str) -> dict[str, object]:
+def _data(one: InfraServicePolicy, status_: str, note: str) -> dict[str, object]:
     return {
         "name": one.name,
         "kind": one.kind,
@@ -202,15 +202,15 @@ def _data(one: ServicePolicy, status_: str, note: str) -> dict[str, object]:
     }
 
 
-def _address(one: ServicePolicy) -> str:
+def _address(one: InfraServicePolicy) -> str:
     return ", ".join(f"{one.host}:{port}" for port in one.ports.values()) or one.host
 
 
-def _port(one: ServicePolicy) -> int:
+def _port(one: InfraServicePolicy) -> int:
     return next(iter(one.ports.values()))
 
 
-def _service(policy: StackPolicy, name: str) -> ServicePolicy:
+def _service(policy: StackPolicy, name: str) -> InfraServicePolicy:
     for one in policy.infra:
         if one.name == name.removeprefix(INFRA):
             return one
@@ -218,7 +218,7 @@ def _service(policy: StackPolicy, name: str) -> ServicePolicy:
     raise UsageError(f"cannot find the service {name!r} of {policy.stack}: there is {known}")
 
 
-def _of_kind(policy: StackPolicy, kind: str, name: str) -> ServicePolicy:
+def _of_kind(policy: StackPolicy, kind: str, name: str) -> InfraServicePolicy:
     """Return the one server of a kind that is ours, or the named one of them."""
     chosen = [_service(policy, name)] if name else [one for one in policy.infra if one.kind == kind]
     if len(chosen) > 1:
@@ -232,7 +232,7 @@ def _of_kind(policy: StackPolicy, kind: str, name: str) -> ServicePolicy:
     return chosen[0]
 
 
-def _runtime(policy: StackPolicy, server: ServicePolicy, *, is_user: bool) -> Path:
+def _runtime(policy: StackPolicy, server: InfraServicePolicy, *, is_user: bool) -> Path:
     """Return the folder of the server's own socket."""
     from omnitron.names import unit_part, unit_stem
     from omnitron.systemd.local import runtime_folder
@@ -241,7 +241,7 @@ def _runtime(policy: StackPolicy, server: ServicePolicy, *, is_user: bool) -> Pa
     return runtime_folder(is_user).joinpath(*parts)
 
 
-def _account(policy: StackPolicy, server: ServicePolicy) -> str:
+def _account(policy: StackPolicy, server: InfraServicePolicy) -> str:
     """Return the user whose socket it is: the server's."""
     path = _runtime(policy, server, is_user=False)
     try:

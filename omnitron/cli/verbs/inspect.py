@@ -13,7 +13,7 @@ from omnitron.errors import UsageError
 
 if TYPE_CHECKING:
     from omnitron.observe.report import AppReport, ServiceReport, StackReport
-    from omnitron.policy.model import ProcessPolicy, Target
+    from omnitron.policy.model import ProcessPolicy, Selection
     from omnitron.systemd.journal import Entry
 
 
@@ -37,7 +37,7 @@ def inspect_command(app: App, user: User = False, json: Json = False, debug: Deb
     _print(report, is_user=is_user)
 
 
-def _of_target(one: Target, stack: StackReport) -> AppReport:
+def _of_target(one: Selection, stack: StackReport) -> AppReport:
     """Return the report of an app, as far as it is about what the address means."""
     (app,) = [found for found in stack.apps if found.policy == one.app]
     processes = []

@@ -13,7 +13,7 @@ from omnitron.errors import UsageError
 
 if TYPE_CHECKING:
     from omnitron.operations.steps import Step
-    from omnitron.policy.model import ProcessPolicy, Target
+    from omnitron.policy.model import ProcessPolicy, Selection
 
 Count = Annotated[int, typer.Argument(metavar="N", min=1, max=1000, help="How many instances shall run.")]
 
@@ -32,7 +32,7 @@ def scale_command(app: App, count: Count, user: User = False, json: Json = False
     job_results.finish("scaled", names, failed, [one.stack], is_user=is_user)
 
 
-def _pool(one: Target) -> ProcessPolicy:
+def _pool(one: Selection) -> ProcessPolicy:
     pools = [process for process in one.app.processes if process.instances is not None]
     if one.process is not None:
         pools = [process for process in pools if process == one.process]
@@ -43,7 +43,7 @@ def _pool(one: Target) -> ProcessPolicy:
     return pools[0]
 
 
-def _steps(one: Target, process: ProcessPolicy, count: int, *, is_user: bool) -> list[Step]:
+def _steps(one: Selection, process: ProcessPolicy, count: int, *, is_user: bool) -> list[Step]:
     from omnitron.operations.steps import Step
 
     (report,) = reports([one.stack], is_user=is_user)

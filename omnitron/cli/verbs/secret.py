@@ -254,12 +254,12 @@ def _users(scope: Scope, stack: str, name: str) -> list[str]:
 
 def _using(scope: Scope, stack: str, name: str) -> list[str]:
     """Return the running services that were given a secret, in the order in which their apps start."""
-    from omnitron.policy.model import Target
+    from omnitron.policy.model import Selection
 
     policy = _installed(scope, stack)
     if policy is None:
         return []
-    targets = [Target(policy, app, None, None) for app in policy.apps]
+    targets = [Selection(policy, app, None, None) for app in policy.apps]
     running = {unit: policy.address_of(unit) for unit in job_results.running(targets, is_user=scope.name == "user")}
     return [
         service

@@ -10,7 +10,7 @@ from omnitron.cli.selection import is_user_scope, reports, targets
 
 if TYPE_CHECKING:
     from omnitron.operations.steps import Step
-    from omnitron.policy.model import Target
+    from omnitron.policy.model import Selection
 
 
 def start_command(app: OptionalApp = None, user: User = False, json: Json = False, debug: Debug = False) -> None:
@@ -35,7 +35,7 @@ def start_command(app: OptionalApp = None, user: User = False, json: Json = Fals
     )
 
 
-def _unblocked(wanted: list[Target], *, is_user: bool) -> list[Step]:
+def _unblocked(wanted: list[Selection], *, is_user: bool) -> list[Step]:
     """Return the steps that start what these apps had kept from starting, in a stack that is active."""
     from omnitron.operations.steps import Step, dependents, units_to_start
 

@@ -154,9 +154,9 @@ def _remove_containers(removed: list[str], policy: StackPolicy) -> None:
 
 
 def _surplus(policy: StackPolicy, is_user: bool) -> list[str]:
-    from omnitron.policy.model import Target
+    from omnitron.policy.model import Selection
 
-    return surplus([Target(policy, app, None, None) for app in policy.apps], is_user=is_user)
+    return surplus([Selection(policy, app, None, None) for app in policy.apps], is_user=is_user)
 
 
 async def _say(manager: Manager, steps: list[Step]) -> list[JobEnd]:
