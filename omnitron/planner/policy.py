@@ -178,12 +178,7 @@ def _health(process: PlannedProcess) -> dict[str, Any] | None:
     if probe is None or process.hosted:
         return None
     return {
-        "kind": probe.kind,
-        "argv": list(probe.argv),
-        "timeout": probe.timeout,
-        "interval": probe.interval,
         "retries": probe.retries,
-        "startPeriod": probe.start_period,
     }
 
 

@@ -54,11 +54,16 @@ def read_policies(folders: Iterable[Path], damaged: Callable[[OmnitronError], No
 
 def _files(folder: Path) -> list[Path]:
     try:
-        return [path for path in folder.iterdir() if path.suffix == ".json" and not path.name.startswith(".")]
+        return [path for path in folder.iterdir() if _is_policy(path)]
     except (FileNotFoundError, NotADirectoryError):
         return []
     except PermissionError as error:
         raise NotPermittedError(f"cannot list {folder}: permission denied", hint="use sudo") from error
+
+
+def _is_policy(path: Path) -> bool:
+    """Whether a file is a policy: prefix and stack have no dash there (`unit_part`), other files of a stack have."""
+    return path.suffix == ".json" and path.stem.count("-") == 1 and not path.name.startswith(".")
 
 
 def _read(path: Path) -> StackPolicy:

@@ -10,10 +10,12 @@ from typing import Literal
 
 from omnitron.planner.plan import StackPlan
 from omnitron.planner.spec_files import spec_name
+from omnitron.planner.units import health_sweep
 from omnitron.planner.units.gateway import config_name
 from omnitron.planner.units.values import Unit
 from omnitron.render.gateway import nginx_configuration
 from omnitron.render.templates import fill, plain
+from omnitron.supervision.state.probes import marshal as marshal_probes
 
 Place = Literal["units", "policy", "journald", "bus", "sysusers"]
 
@@ -37,6 +39,8 @@ def render(stack: StackPlan) -> tuple[File, ...]:
         if told := process.told:
             name = spec_name(stack.names.stem, process.app, process.name, told)
             files.append(File("policy", name, told.spec))
+    for name, probes in health_sweep.probes(stack.names, stack.apps):
+        files.append(File("policy", name, marshal_probes(probes)))
     if stack.site:
         text = nginx_configuration(stack.site, stack.names.source.text)
         files.append(File("policy", config_name(stack.names.stem), text))
