@@ -12,7 +12,7 @@ from omnitron.errors import OmnitronError, UsageError
 if TYPE_CHECKING:
     from omnitron.install.scope import Scope
     from omnitron.observe.report import StackReport
-    from omnitron.policy.model import Selection, StackPolicy
+    from omnitron.policy.model import InstalledPolicy, Selection, StackPolicy
     from omnitron.systemd.journal import Entry
 
 TAIL_LINES = 20
@@ -31,7 +31,7 @@ def scopes(is_user: bool) -> list[Scope]:
     return [Scope(name, runtime=False), Scope(name, runtime=True)]  # type: ignore[arg-type]
 
 
-def installed(*, is_user: bool, stack: str | None = None) -> list[StackPolicy]:
+def installed(*, is_user: bool, stack: str | None = None) -> list[InstalledPolicy]:
     """Return the installed stacks, all or those of one name; raises when there is none."""
     from omnitron.policy.addresses import nothing_installed
     from omnitron.policy.store import read_policies
@@ -44,7 +44,7 @@ def installed(*, is_user: bool, stack: str | None = None) -> list[StackPolicy]:
     return [policy for policy in found if stack in (None, policy.stack)]
 
 
-def one_installed(stack: str | None, *, is_user: bool) -> StackPolicy:
+def one_installed(stack: str | None, *, is_user: bool) -> InstalledPolicy:
     """Return the one installed stack that is meant; the projects of this folder come before all others."""
     here = Path.cwd()
     found = installed(is_user=is_user, stack=stack)

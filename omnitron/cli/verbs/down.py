@@ -13,7 +13,7 @@ from omnitron.cli.selection import is_user_scope, one_installed, scopes
 from omnitron.names import WATCHER
 
 if TYPE_CHECKING:
-    from omnitron.policy.model import StackPolicy
+    from omnitron.policy.model import InstalledPolicy, StackPolicy
 
 Remove = Annotated[bool, typer.Option("--remove", help="Remove its units and its containers too.")]
 Volumes = Annotated[
@@ -54,16 +54,16 @@ def _remove_containers(policy: StackPolicy, *, volumes: bool) -> None:
     described = [one.container for one in policy.infra if one.container]
     if not described:
         return
-    from omnitron.programs.containers.engine import CannotError, Container, EngineDownError
+    from omnitron.programs.containers.engine import CannotError, EngineDownError, NamedContainer
 
     for one in described:
         try:
-            Container(dict(one), {}).remove(volumes=volumes)
+            NamedContainer(one.name, one.volumes).remove(volumes=volumes)
         except (CannotError, EngineDownError) as error:
-            output.warn(f"the container {one['name']} is left: {error}")
+            output.warn(f"the container {one.name} is left: {error}")
 
 
-def _remove(policy: StackPolicy, *, is_user: bool) -> None:
+def _remove(policy: InstalledPolicy, *, is_user: bool) -> None:
     """Remove the files of a stack that has stopped."""
     from omnitron.install.installer import remove
     from omnitron.install.store import Store

@@ -19,7 +19,7 @@ from omnitron.names import INFRA
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from omnitron.policy.model import InfraServicePolicy, StackPolicy
+    from omnitron.policy.model import ContainerPolicy, InfraServicePolicy, StackPolicy
 
 app = typer.Typer(
     name="infra", help="Look at the databases, caches and other services of a stack.", no_args_is_help=True
@@ -106,7 +106,7 @@ def psql(
     if server.container:
         terminal = ["--tty"] if sys.stdin.isatty() else []
         inside = ["psql", "-U", "postgres", "-d", database, *given]
-        _become(["docker", "exec", "--interactive", *terminal, str(server.container["name"]), *inside], "docker.io", {})
+        _become(["docker", "exec", "--interactive", *terminal, server.container.name, *inside], "docker.io", {})
     socket = str(_runtime(policy, server, is_user=is_user))
     argv = ["psql", "-h", socket, "-p", str(_port(server)), "-U", "postgres", "-d", database, *given]
     if not is_user:
@@ -178,11 +178,11 @@ def _empty_folder(name: str, unit: str, *, is_user: bool) -> None:
         raise OmnitronError(f"cannot remove the data of {name}: {done.stderr.strip()}")
 
 
-def _empty_container(name: str, container: Mapping[str, object]) -> None:
-    from omnitron.programs.containers.engine import CannotError, Container, EngineDownError
+def _empty_container(name: str, container: ContainerPolicy) -> None:
+    from omnitron.programs.containers.engine import CannotError, EngineDownError, NamedContainer
 
     try:
-        Container(dict(container), {}).remove(volumes=True)
+        NamedContainer(container.name, container.volumes).remove(volumes=True)
     except (CannotError, EngineDownError) as error:
         raise OmnitronError(f"cannot remove the data of {name}: {error}") from error
 

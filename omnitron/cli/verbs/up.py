@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from omnitron.observe.report import ServiceReport, StackReport
     from omnitron.operations.steps import Step
     from omnitron.planner.plan import Plan
-    from omnitron.policy.model import StackPolicy
+    from omnitron.policy.model import InstalledPolicy, StackPolicy
     from omnitron.systemd.manager import JobEnd, Manager
 
 Timeout = Annotated[float, typer.Option("--timeout", help="Longest time to wait until it is healthy, in seconds.")]
@@ -58,7 +58,7 @@ def _local_stacks() -> list[str]:
 
 
 async def _bring_up(
-    plan: Plan, prepared: list[Prepared], policy: StackPolicy, scope: Scope, timeout: float
+    plan: Plan, prepared: list[Prepared], policy: InstalledPolicy, scope: Scope, timeout: float
 ) -> StackReport:
     """Carry out what is to be done, tell of what happens meanwhile, and return the state at the end."""
     from omnitron.operations.jobs import settle
@@ -84,7 +84,7 @@ async def _bring_up(
     return report
 
 
-async def _apply(plan: Plan, prepared: list[Prepared], policy: StackPolicy, scope: Scope) -> None:
+async def _apply(plan: Plan, prepared: list[Prepared], policy: InstalledPolicy, scope: Scope) -> None:
     """Stop, restart and start. How it went is seen in the states of the services."""
     from omnitron.operations.jobs import perform
     from omnitron.operations.steps import Step, restart_steps
@@ -124,7 +124,7 @@ async def _reopen(manager: Manager, policy: StackPolicy) -> None:
         await _say(manager, [Step("reload", tuple(opener), "secrets may have changed")])
 
 
-def _stale_gateway(policy: StackPolicy, scope: Scope) -> str | None:
+def _stale_gateway(policy: InstalledPolicy, scope: Scope) -> str | None:
     """Return the unit of a gateway that runs with another configuration than what is installed now."""
     from omnitron.names import GATEWAY, unit_part
     from omnitron.systemd.local import runtime_folder
@@ -146,7 +146,7 @@ def _remove_containers(removed: list[str], policy: StackPolicy) -> None:
         return
     from omnitron.programs.containers.engine import EngineDownError, remove_strays
 
-    known = {str(one.container["name"]) for one in policy.infra if one.container}
+    known = {one.container.name for one in policy.infra if one.container}
     try:
         remove_strays(policy.project, policy.stack, known)
     except EngineDownError as error:

@@ -10,8 +10,11 @@ from omnitron.cli.arguments import Debug, Json, OptionalApp, User
 from omnitron.cli.selection import installed, is_user_scope, last_words, reports, targets
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from omnitron.observe.diagnosis import Trouble
     from omnitron.observe.report import StackReport
+    from omnitron.policy.model import StackPolicy
 
 LINES_SHOWN = 8
 MANAGER = 1
@@ -26,6 +29,7 @@ def why_command(app: OptionalApp = None, user: User = False, json: Json = False,
     from omnitron.observe.diagnosis import troubles
 
     is_user = is_user_scope(user)
+    policies: Sequence[StackPolicy]
     if app is None:
         policies, wanted = installed(is_user=is_user), None
     else:

@@ -11,7 +11,8 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from typing import Any
+
+    from omnitron.policy.server_specs import DatabaseSpec
 
 SUPERUSER = "postgres"
 ITERATIONS = 4096
@@ -24,13 +25,11 @@ class SqlError(Exception):
     """The server refuses a statement: its own words."""
 
 
-def provision(
-    run: Callable[[str, str], str], databases: Iterable[Mapping[str, Any]], passwords: Mapping[str, str]
-) -> int:
+def provision(run: Callable[[str, str], str], databases: Iterable[DatabaseSpec], passwords: Mapping[str, str]) -> int:
     """Make what is not there; return the number of changes.
 
-    `run` sends SQL to a database and returns the answer, or raises SqlError. Each of `databases` has a `name`,
-    an `owner` and `extensions`; `passwords` are those of the owners.
+    `run` sends SQL to a database and returns the answer, or raises SqlError; `passwords` are those of the
+    owners of `databases`.
     """
     known = run("postgres", "SELECT rolname || E'\\t' || coalesce(rolpassword, '') FROM pg_authid;")
     roles = dict(line.split("\t", 1) for line in known.split("\n") if "\t" in line)
@@ -42,20 +41,20 @@ def provision(
         elif not is_verified(roles[role], password):
             changes.append(f"ALTER ROLE {_identifier(role)} LOGIN PASSWORD {quoted(verifier(password))};")
     for one in databases:
-        if one["name"] not in there:
-            name, owner = _identifier(one["name"]), _identifier(one["owner"])
+        if one.name not in there:
+            name, owner = _identifier(one.name), _identifier(one.owner)
             changes.append(f"CREATE DATABASE {name} OWNER {owner};")
             changes.append(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC;")
     if changes:
         run("postgres", "\n".join(changes))
     for one in databases:
-        for name in one["extensions"]:
+        for name in one.extensions:
             made = f"SET client_min_messages = warning; CREATE EXTENSION IF NOT EXISTS {_identifier(name)};"
             try:
-                run(one["name"], made)
+                run(one.name, made)
             except SqlError as error:
                 # One app's mistake is no reason to keep the database from all others.
-                print(f"{error}: the extension {name} is missing in {one['name']}", file=sys.stderr)
+                print(f"{error}: the extension {name} is missing in {one.name}", file=sys.stderr)
     return len(changes)
 
 

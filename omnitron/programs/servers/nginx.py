@@ -9,6 +9,10 @@ from __future__ import annotations
 import os
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from omnitron.policy.server_specs import NginxSpec
+
 NGINX = "/usr/sbin/nginx"
 HANDED = ("tls-certificate", "tls-key")
 """What systemd hands on at a start, by the names of its credentials, and what these are in nginx's folder."""
@@ -24,15 +28,15 @@ def main(arguments: list[str]) -> int:
 def serve(arguments: list[str]) -> None:
     """Become nginx."""
     from omnitron.programs.secrets.credentials import read
-    from omnitron.programs.servers.service_folders import CannotError, folder, settings, write, write_text
+    from omnitron.programs.servers.service_folders import CannotError, folder, write, write_text
 
-    told, place = settings(arguments[0]), folder("RUNTIME_DIRECTORY")
-    if told["credential"]:
-        write_text(f"{place}/redis-password", read(told["credential"]))
-    write(f"{place}/maintenance.html", [told["page"]])
-    if tls := told["tls"]:
-        certificate, key = tls["certificate"], tls["key"]
-        if told["isHanded"]:
+    spec, place = _spec(arguments[0]), folder("RUNTIME_DIRECTORY")
+    if spec.credential:
+        write_text(f"{place}/redis-password", read(spec.credential))
+    write(f"{place}/maintenance.html", [spec.page])
+    if spec.tls:
+        certificate, key = spec.tls.certificate, spec.tls.key
+        if spec.is_handed:
             for name in HANDED:
                 write_text(f"{place}/{name}", read(name))
             certificate, key = (f"{place}/{name}" for name in HANDED)
@@ -40,7 +44,7 @@ def serve(arguments: list[str]) -> None:
     os.symlink(folder("CACHE_DIRECTORY"), f"{place}/cache")  # noqa: PTH211
     kept = f"{place}/cache/accepted.conf"
     try:
-        _checked(told["config"], place)
+        _checked(spec.config, place)
         _keep(f"{place}/nginx.conf", kept)
     except CannotError as error:
         if not os.path.exists(kept):  # noqa: PTH110 - pathlib is slow to import
@@ -50,15 +54,24 @@ def serve(arguments: list[str]) -> None:
     os.execv(NGINX, ["nginx", *_arguments(place, "nginx.conf"), "-g", "daemon off;"])
 
 
+def _spec(path: str) -> NginxSpec:
+    from omnitron.policy.server_specs import NginxSpec
+    from omnitron.programs.servers.service_folders import read_spec
+
+    return read_spec(path, NginxSpec)
+
+
 def hand(arguments: list[str]) -> None:
     """Put certificate and key into the folder of nginx, for it alone."""
-    from omnitron.programs.servers.service_folders import folder, settings
+    from omnitron.programs.servers.service_folders import CannotError, folder
 
-    told = settings(arguments[0])
+    tls = _spec(arguments[0]).tls
+    if tls is None:
+        raise CannotError("cannot pass on a certificate: the gateway has none")
     # The folder is another user's: nothing in it is followed, nor written to as it is.
     place = os.open(folder("RUNTIME_DIRECTORY"), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     owner = os.fstat(place)
-    for name, path in zip(HANDED, (told["tls"]["certificate"], told["tls"]["key"]), strict=True):
+    for name, path in zip(HANDED, (tls.certificate, tls.key), strict=True):
         with open(path, "rb") as file:  # noqa: PTH123 - pathlib is slow to import
             content = file.read()
         new = f"{name}.{os.getpid()}"
@@ -73,10 +86,10 @@ def reload(arguments: list[str]) -> None:
     """Check what the configuration is now, and let the running nginx take it over."""
     import signal
 
-    from omnitron.programs.servers.service_folders import folder, settings
+    from omnitron.programs.servers.service_folders import folder
 
     place = folder("RUNTIME_DIRECTORY")
-    _checked(settings(arguments[0])["config"], place)
+    _checked(_spec(arguments[0]).config, place)
     _keep(f"{place}/nginx.conf", f"{place}/cache/accepted.conf")
     os.kill(int(os.environ["MAINPID"]), signal.SIGHUP)
 
