@@ -70,22 +70,22 @@ def restart_steps(stack: StackPolicy, is_stale: Callable[[str], bool]) -> list[S
     return steps
 
 
-def reload_steps(targets: Iterable[Selection], running: Collection[str]) -> list[Step]:
-    """Return the steps that restart what runs of the targets one by one, apps in their order of start.
+def reload_steps(selections: Iterable[Selection], running: Collection[str]) -> list[Step]:
+    """Return the steps that restart what runs of the selections one by one, apps in their order of start.
 
     What does not run stays so: a reload starts nothing.
     """
-    wanted = list(targets)
+    wanted = list(selections)
     steps = []
-    for target in wanted:
-        for process in [target.process] if target.process else target.app.processes:
-            services = target.services if target.process else process.services
+    for selection in wanted:
+        for process in [selection.process] if selection.process else selection.app.processes:
+            services = selection.services if selection.process else process.services
             stem, _, suffix = process.unit.partition("@.")
             # Instances that `scale` has added are among those that run.
             added = {name for name in running if name.startswith(f"{stem}@") and name.endswith(f".{suffix}")}
-            mine = [*services, *sorted(added - set(services))] if target.instance is None else list(services)
+            mine = [*services, *sorted(added - set(services))] if selection.instance is None else list(services)
             # nginx takes over a new configuration as it runs.
-            verb: Verb = "reload" if target.app.name == GATEWAY else "restart"
+            verb: Verb = "reload" if selection.app.name == GATEWAY else "restart"
             steps += [Step(verb, (name,), "reload") for name in mine if name in running]
     return steps
 

@@ -171,7 +171,7 @@ class Watcher:
     def _load(self) -> None:
         """Read what is installed; a stack whose policy is as before keeps its keeper."""
         try:
-            policies = read_policies(self._folders, lambda error: log.error("%s", error.brief))
+            policies = read_policies(self._folders, lambda error: log.error("%s", "; ".join(error.lines())))
         except (OmnitronError, OSError) as error:
             self._is_stale = True
             self._say_once(f"cannot read what is installed: {error}")

@@ -238,12 +238,12 @@ def _process(
     health = checks.resolve(_first(levels, "health", None), ecosystem.config.monitoring.health_check)
     log_level = _log_level(ecosystem, stack, app, own)
     environment = _environment(ecosystem, stack_name, stack, app, own, program, infra)
-    told: HostRuntimeSpec | None = None
+    runtime: HostRuntimeSpec | None = None
     if own and program is None:
         secret = {variable: value for variable, value in environment if references.OPENING in value}
-        told = hosted(ecosystem, stack_name, app, own, log_level, startup_timeout, shutdown.timeout, secret)
+        runtime = hosted(ecosystem, stack_name, app, own, log_level, startup_timeout, shutdown.timeout, secret)
         stem = names.unit_stem(ecosystem.config.unit_prefix, stack_name)
-        spec = facts.specs / spec_name(stem, app.name, name, told)
+        spec = facts.specs / spec_name(stem, app.name, name, runtime)
         program = programs.host(
             str(spec), app.working_directory, ecosystem.folder, facts.host_python, facts.package_folder
         )
@@ -267,7 +267,10 @@ def _process(
         stop_timeout=shutdown.timeout,
         stop_priority=shutdown.priority,
         probe=_probe(health, settings),
-        listeners=(*_listeners(settings, hosted=told is not None), *_exposed(ecosystem, stack_name, app, name, told)),
+        listeners=(
+            *_listeners(settings, hosted=runtime is not None),
+            *_exposed(ecosystem, stack_name, app, name, runtime),
+        ),
         user=user,
         group=group,
         paths=_first(levels, "paths", None) or Paths(),
@@ -276,7 +279,7 @@ def _process(
         raw=_first(levels, "systemd", None) or RawUnit(),
         log_level=log_level,
         scaling=own.scaling if own else None,
-        hosted=told,
+        hosted=runtime,
     )
 
 
@@ -332,8 +335,10 @@ def _environment(
     return tuple(merged.items())
 
 
-def _exposed(ecosystem: Ecosystem, stack: str, app: App, name: str, told: HostRuntimeSpec | None) -> Iterator[Listener]:
-    if told and told.exposes:
+def _exposed(
+    ecosystem: Ecosystem, stack: str, app: App, name: str, runtime: HostRuntimeSpec | None
+) -> Iterator[Listener]:
+    if runtime and runtime.exposes:
         path = socket_path(ecosystem.config.unit_prefix, stack, app.name, name)
         yield Listener("rpc", "", 0, True, path)
 
