@@ -132,9 +132,9 @@ class Scaling(Model):
     """`auto` follows the load, `fixed` keeps `instances`."""
     max_instances: Annotated[int, Field(ge=1, le=1000)] | None = None
     """Most instances that `auto` may start; `instances` is the fewest."""
-    target_cpu: Annotated[float, Field(gt=0, strict=False)] = Field(default=70, alias="targetCPU")
+    target_cpu: Annotated[float, Field(gt=0, strict=False, allow_inf_nan=False)] = Field(default=70, alias="targetCPU")
     """CPU per instance to stay below, in per cent."""
-    target_memory: Annotated[float, Field(gt=0, strict=False)] = 80
+    target_memory: Annotated[float, Field(gt=0, strict=False, allow_inf_nan=False)] = 80
     """Memory per instance to stay below, in per cent of its limit; without file cache that is not in use."""
     queue_threshold: Annotated[int, Field(ge=1)] = 100
     """Pending calls before one more instance starts."""

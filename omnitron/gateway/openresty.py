@@ -7,10 +7,11 @@ these files must belong to root, and it has only the capabilities to bind the po
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from omnitron.gateway.routes import PAGE, Site
+from omnitron.policy.server_specs import ContainerSpec, ContainerVolume, FileSpec, FilesSpec
 from omnitron.secrets import references
 
 PLACE = "/omnitron"
@@ -42,48 +43,45 @@ kill -HUP 1
 """nginx never runs with a configuration that it does not accept."""
 
 
-def settings(site: Site, configuration: Path) -> dict[str, Any]:
-    """Return what its container has beside what all have."""
+def container(plain: ContainerSpec, site: Site, configuration: Path) -> ContainerSpec:
+    """Return the container of a gateway: a `plain` one with what is the gateway's own."""
     by_root = site.port < FIRST_FREE_PORT
-    return {
-        "image": site.gateway.image,
-        "entrypoint": ["sh", "-c"],
-        "command": [SERVE],
-        "user": None if by_root else f"{NOBODY}:{NOBODY}",
-        "capabilities": ["CHOWN", "NET_BIND_SERVICE", "SETGID", "SETUID"] if by_root else [],
-        "network": "host",
-        "volumes": list(_mounts(site)),
-        "files": {
-            "folder": PLACE,
-            "owner": 0 if by_root else NOBODY,
-            "each": list(_files(site, configuration)),
-        },
-        "configuration": str(configuration),
-        "reload": ["sh", "-c", RELOAD],
-        "stopSignal": "SIGQUIT",
-        "isKept": False,
-    }
+    return replace(
+        plain,
+        image=site.gateway.image,
+        entrypoint=("sh", "-c"),
+        command=(SERVE,),
+        user=None if by_root else f"{NOBODY}:{NOBODY}",
+        capabilities=("CHOWN", "NET_BIND_SERVICE", "SETGID", "SETUID") if by_root else (),
+        network="host",
+        volumes=tuple(_mounts(site)),
+        files=FilesSpec(PLACE, 0 if by_root else NOBODY, tuple(_files(site, configuration))),
+        configuration=str(configuration),
+        reload=("sh", "-c", RELOAD),
+        stop_signal="SIGQUIT",
+        is_kept=False,
+    )
 
 
-def _files(site: Site, configuration: Path) -> Iterator[dict[str, Any]]:
+def _files(site: Site, configuration: Path) -> Iterator[FileSpec]:
     """Yield what is put into its folder before it starts, and before it is to read it anew."""
-    yield {"name": "nginx.conf.new", "path": str(configuration), "isPrivate": False}
-    yield {"name": "maintenance.html", "text": f"{PAGE}\n", "isPrivate": False}
+    yield FileSpec("nginx.conf.new", is_private=False, path=str(configuration))
+    yield FileSpec("maintenance.html", is_private=False, text=f"{PAGE}\n")
     if site.redis and site.redis.credential:
-        yield {"name": "redis-password", "text": references.to(site.redis.credential), "isPrivate": True}
+        yield FileSpec("redis-password", is_private=True, text=references.to(site.redis.credential))
     if site.certificate and site.key:
         tls = f"ssl_certificate {PLACE}/tls.crt;\nssl_certificate_key {PLACE}/tls.key;\n"
-        yield {"name": "tls.conf", "text": tls, "isPrivate": False}
+        yield FileSpec("tls.conf", is_private=False, text=tls)
         for name, path in (("tls.crt", site.certificate), ("tls.key", site.key)):
-            yield {"name": name, "path": str(path), "isPrivate": True}
+            yield FileSpec(name, is_private=True, path=str(path))
 
 
-def _mounts(site: Site) -> Iterator[dict[str, str | bool]]:
+def _mounts(site: Site) -> Iterator[ContainerVolume]:
     """Yield what of the host is seen inside, at its own path and to be read alone."""
     page = site.page if site.page and (site.folder is None or site.folder not in site.page.parents) else None
     for path in (site.lua, site.folder, page):
         if path:
-            yield {"source": str(path), "target": str(path), "mode": "ro", "named": False}
+            yield ContainerVolume(str(path), str(path), "ro", named=False)
 
 
 def files_of_root(site: Site) -> tuple[Path, ...]:

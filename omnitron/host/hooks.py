@@ -12,7 +12,7 @@ from omnitron.host.context import Context
 from omnitron.host.failure import FailureError
 from omnitron.host.loading import Loader
 from omnitron.host.rpc.calls import is_cancelled
-from omnitron.host.spec import Hooks
+from omnitron.policy.host_spec import Hooks
 
 MOMENTS = (
     "before_create",

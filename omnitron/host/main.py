@@ -12,9 +12,10 @@ from pathlib import Path
 from omnitron.errors import OmnitronError
 from omnitron.host import failure
 from omnitron.host.process import Process, TraceFilter
-from omnitron.host.spec import read
 from omnitron.host.telemetry import logging as logs
 from omnitron.names import EXIT_MESSAGE_ID
+from omnitron.policy.codec import read
+from omnitron.policy.host_spec import HostSpec
 from omnitron.programs.secrets import credentials
 
 
@@ -26,7 +27,7 @@ def main() -> int:
     # systemd's watchdog ends a hanging process with SIGABRT: faulthandler then prints where it was.
     faulthandler.enable()
     try:
-        spec = read(Path(sys.argv[1]))
+        spec = read(sys.argv[1], HostSpec)
     except OmnitronError as error:
         return _end("; ".join(error.lines()))
     logs.configure(

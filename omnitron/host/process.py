@@ -26,8 +26,8 @@ from omnitron.host.rpc.calls import current_call
 from omnitron.host.rpc.client import Client
 from omnitron.host.rpc.methods import table
 from omnitron.host.rpc.proxy import Missing, Proxy
-from omnitron.host.spec import Spec
 from omnitron.host.transports.listeners import Transports
+from omnitron.policy.host_spec import HostSpec
 from omnitron.supervision import notify
 from omnitron.supervision.status_line import encode
 
@@ -47,7 +47,7 @@ FIRST_CHECKS_S = 0.2
 class Process:
     """One process. `run` lives its whole life and returns its exit status."""
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: HostSpec) -> None:
         """Take what the process is to be; nothing has happened yet."""
         self.spec = spec
         self.folders = [Path(folder) for folder in spec.folders]

@@ -9,9 +9,10 @@ from omnitron.definition.infrastructure import Secret, SecretRef
 from omnitron.definition.source import KeyPath, Source
 from omnitron.errors import Problem
 from omnitron.infra import redis_numbers, server_settings
-from omnitron.infra.placement import BucketToMake, DatabaseToMake, Placed
+from omnitron.infra.placement import Placed
 from omnitron.infra.services import KINDS_OF_NEEDS, Wanted
 from omnitron.names import INFRA_PREFIX
+from omnitron.policy.server_specs import BucketSpec, DatabaseSpec
 from omnitron.programs.servers import databases
 from omnitron.programs.servers.redis import quoted
 from omnitron.secrets import references
@@ -67,7 +68,7 @@ class Telling:
             for variable, template in one.service.requirement.env.items():
                 yield variable, self._filled(one, variable, template)
 
-    def databases(self, server: Placed) -> Iterator[DatabaseToMake]:
+    def databases(self, server: Placed) -> Iterator[DatabaseSpec]:
         """Yield the databases that a server has: those of the apps that use it, and those that it declares."""
         apps = [app for app in server.service.users if self.asked.serving.get((app, "postgres")) == server.name]
         for name in dict.fromkeys((*apps, *server.service.databases)):
@@ -80,7 +81,7 @@ class Telling:
             if owner == databases.SUPERUSER:
                 message = f"cannot make the database {name}: its owner would be {owner}, the server's own superuser"
                 self.problems.append(server.service.source.problem(server.service.at, message))
-            yield DatabaseToMake(name, owner, credential or "", tuple(need.extensions) if need else ())
+            yield DatabaseSpec(name, owner, credential or "", tuple(need.extensions) if need else ())
 
     def _database(self, app: str, server: Placed) -> Iterator[tuple[str, str]]:
         user, password = self.database_account(app, server)
@@ -139,20 +140,20 @@ class Telling:
             yield f"APP_STORAGE__S3__{renamed.get(name, name)}", value
         yield "APP_STORAGE__S3__FORCE_PATH_STYLE", "true"
 
-    def _bucket_of(self, app: str) -> BucketToMake:
+    def _bucket_of(self, app: str) -> BucketSpec:
         need = self.asked.needs[app].s3
-        return BucketToMake((need.bucket if need else None) or app, need.quota if need else None)
+        return BucketSpec((need.bucket if need else None) or app, need.quota if need else None)
 
-    def buckets(self, server: Placed) -> Iterator[BucketToMake]:
+    def buckets(self, server: Placed) -> Iterator[BucketSpec]:
         """Yield the buckets that a server has: those of the apps that use it, and those that it declares."""
         apps = [app for app in server.service.users if self.asked.serving.get((app, "minio")) == server.name]
-        wanted: dict[str, tuple[BucketToMake, Source, KeyPath]] = {}
+        wanted: dict[str, tuple[BucketSpec, Source, KeyPath]] = {}
         for app in apps:
             needs = self.asked.needs[app]
-            for bucket in (self._bucket_of(app), *(BucketToMake(name, None) for name in needs.buckets)):
+            for bucket in (self._bucket_of(app), *(BucketSpec(name, None) for name in needs.buckets)):
                 wanted.setdefault(bucket.name, (bucket, *needs.place("s3")))
         for name in server.service.buckets:
-            wanted.setdefault(name, (BucketToMake(name, None), server.service.source, server.service.at))
+            wanted.setdefault(name, (BucketSpec(name, None), server.service.source, server.service.at))
         for bucket, source, at in wanted.values():
             if not BUCKET.fullmatch(bucket.name):
                 message = f"cannot make the bucket {bucket.name!r}: a name has 3 to 63 of a-z, 0-9, . and -"

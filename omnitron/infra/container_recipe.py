@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from omnitron.definition.infrastructure import ContainerHealthCheck, DockerService, ResourceLimits
+from omnitron.definition.infrastructure import ContainerHealthCheck, DockerBuild, DockerService, ResourceLimits
 from omnitron.definition.paths import absolute
 from omnitron.infra import presets
 from omnitron.infra.placement import Placed
+from omnitron.policy.server_specs import BuildSpec, ContainerCheck, ContainerSpec, ContainerVolume
 
 NANO = 1_000_000
 """Nanoseconds of a millisecond."""
@@ -28,31 +28,25 @@ class Place:
     """What relative paths start from."""
 
 
-def recipe(placed: Placed, environment: dict[str, str], place: Place, stop_timeout: int) -> dict[str, Any]:
-    """Return the settings of a container, as the engine reads them. Times in milliseconds."""
+def recipe(placed: Placed, environment: dict[str, str], place: Place, stop_timeout: int) -> ContainerSpec:
+    """Return what the container engine is asked for. Times in milliseconds."""
     requirement = placed.service.requirement
     docker = requirement.docker or DockerService()
-    build = docker.build
+    build, limits = docker.build, docker.resources or requirement.resources or ResourceLimits()
     name = f"{place.prefix}-{placed.name}"
-    return {
-        "name": name,
-        "image": docker.image or (build.tag if build and build.tag else f"{name}:latest"),
-        "build": {
-            "path": str(absolute(place.folder, build.context)),
-            "dockerfile": build.dockerfile,
-            "buildargs": dict(build.args),
-        }
-        if build
-        else None,
-        "command": docker.command,
-        "entrypoint": docker.entrypoint,
-        "user": docker.user,
-        "environment": environment,
-        "ports": _ports(placed, docker),
-        "volumes": [_volume(text, name, place.folder) for text in docker.volumes],
-        "network": docker.network or f"{place.prefix}_default",
-        "extraHosts": list(docker.extra_hosts),
-        "labels": {
+    return ContainerSpec(
+        name=name,
+        image=docker.image or (build.tag if build and build.tag else f"{name}:latest"),
+        build=_build(build, place) if build else None,
+        command=_words(docker.command),
+        entrypoint=_words(docker.entrypoint),
+        user=docker.user,
+        environment=environment,
+        ports=_ports(placed, docker),
+        volumes=tuple(_volume(text, name, place.folder) for text in docker.volumes),
+        network=docker.network or f"{place.prefix}_default",
+        extra_hosts=tuple(docker.extra_hosts),
+        labels={
             **docker.labels,
             "omnitron.managed": "true",
             "omnitron.project": place.project,
@@ -61,15 +55,26 @@ def recipe(placed: Placed, environment: dict[str, str], place: Place, stop_timeo
             **({"omnitron.app": placed.service.owner} if placed.service.owner else {}),
             "com.docker.compose.project": place.prefix,
         },
-        "health": _health(docker.health_check),
-        "slice": place.slice,
-        "stopTimeout": stop_timeout,
-        "startupTimeout": requirement.startup_timeout,
-        **_limits(docker.resources or requirement.resources, docker),
-    }
+        health=_health(docker.health_check),
+        slice=place.slice,
+        stop_timeout=stop_timeout,
+        startup_timeout=requirement.startup_timeout,
+        memory=limits.memory,
+        memory_reservation=limits.memory_reservation,
+        nano_cpus=round(float(limits.cpus) * 1e9) if limits.cpus else None,
+        shm_size=docker.shm_size or limits.shm_size,
+    )
 
 
-def _ports(placed: Placed, docker: DockerService) -> dict[str, list[tuple[str, int]]]:
+def _build(build: DockerBuild, place: Place) -> BuildSpec:
+    return BuildSpec(str(absolute(place.folder, build.context)), build.dockerfile, dict(build.args))
+
+
+def _words(command: str | list[str] | None) -> str | tuple[str, ...] | None:
+    return tuple(command) if isinstance(command, list) else command
+
+
+def _ports(placed: Placed, docker: DockerService) -> dict[str, tuple[tuple[str, int], ...]]:
     """Return host addresses and ports by the port inside: a name's own number, unless the definition maps it."""
     declared = placed.service.requirement.ports
     found: dict[str, list[tuple[str, int]]] = {}
@@ -78,40 +83,29 @@ def _ports(placed: Placed, docker: DockerService) -> dict[str, list[tuple[str, i
         found.setdefault(f"{inside}/tcp", []).append((docker.bind_host, port))
     for mapped, outside in docker.port_mappings.items():
         found.setdefault(mapped if "/" in mapped else f"{mapped}/tcp", [(docker.bind_host, outside)])
-    return found
+    return {inside: tuple(addresses) for inside, addresses in found.items()}
 
 
-def _volume(text: str, name: str, folder: Path) -> dict[str, str | bool]:
+def _volume(text: str, name: str, folder: Path) -> ContainerVolume:
     """Read `source:target[:mode]`: a path of the host, or a volume's name, which gets the container's before it."""
     source, _, rest = text.partition(":")
     target, _, mode = rest.partition(":")
     is_path = source.startswith(("/", ".", "~"))
-    return {
-        "source": str(absolute(folder, source)) if is_path else f"{name}-{source}",
-        "target": target or source,
-        "mode": mode or "rw",
-        "named": not is_path,
-    }
+    return ContainerVolume(
+        source=str(absolute(folder, source)) if is_path else f"{name}-{source}",
+        target=target or source,
+        mode=mode or "rw",
+        named=not is_path,
+    )
 
 
-def _health(check: ContainerHealthCheck | None) -> dict[str, Any] | None:
+def _health(check: ContainerHealthCheck | None) -> ContainerCheck | None:
     if check is None:
         return None
-    test = check.test if isinstance(check.test, list) else ["CMD-SHELL", check.test]
-    return {
-        "test": test,
-        "interval": check.interval * NANO,
-        "timeout": check.timeout * NANO,
-        "retries": check.retries,
-        "start_period": (check.start_period or 0) * NANO,
-    }
-
-
-def _limits(limits: ResourceLimits | None, docker: DockerService) -> dict[str, Any]:
-    limits = limits or ResourceLimits()
-    return {
-        "memory": limits.memory,
-        "memoryReservation": limits.memory_reservation,
-        "nanoCpus": round(float(limits.cpus) * 1e9) if limits.cpus else None,
-        "shmSize": docker.shm_size or limits.shm_size,
-    }
+    return ContainerCheck(
+        test=tuple(check.test) if isinstance(check.test, list) else ("CMD-SHELL", check.test),
+        interval=check.interval * NANO,
+        timeout=check.timeout * NANO,
+        retries=check.retries,
+        start_period=(check.start_period or 0) * NANO,
+    )

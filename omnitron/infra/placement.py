@@ -1,4 +1,4 @@
-"""Services that have their place: who runs each, on which ports, and what is made on it."""
+"""Services that have their place: who runs each, and on which ports."""
 
 from __future__ import annotations
 
@@ -37,24 +37,3 @@ class Placed:
     def is_ours(self) -> bool:
         """Whether a unit of the stack runs it."""
         return self.provider.name in ("native", "docker")
-
-
-@dataclass(frozen=True)
-class DatabaseToMake:
-    """A database on a server of ours."""
-
-    name: str
-    owner: str
-    """Role that owns it."""
-    credential: str
-    """Secret that is the role's password."""
-    extensions: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class BucketToMake:
-    """A bucket on an S3 server of ours."""
-
-    name: str
-    quota: int | None
-    """Bytes that it may hold."""

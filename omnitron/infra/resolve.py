@@ -10,9 +10,10 @@ from omnitron.errors import Problem
 from omnitron.infra import ports, presets, redis_numbers, server_settings
 from omnitron.infra.connection_variables import Telling
 from omnitron.infra.needs import Needs
-from omnitron.infra.placement import BucketToMake, DatabaseToMake, Placed
+from omnitron.infra.placement import Placed
 from omnitron.infra.providers import NoProviderError, Provider, choose
 from omnitron.infra.services import Service, Wanted, wanted
+from omnitron.policy.server_specs import BucketSpec, DatabaseSpec
 
 LOCAL = "127.0.0.1"
 
@@ -29,13 +30,13 @@ class Infra:
     needs: Mapping[str, Needs] = field(default_factory=dict)
     numbers: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """Redis databases by app and purpose."""
-    databases: Mapping[str, tuple[DatabaseToMake, ...]] = field(default_factory=dict)
+    databases: Mapping[str, tuple[DatabaseSpec, ...]] = field(default_factory=dict)
     """By server of ours."""
     containers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """The environment of each container, by service; values may refer to secrets."""
     redis_databases: Mapping[str, int] = field(default_factory=dict)
     """How many each Redis server of ours has."""
-    buckets: Mapping[str, tuple[BucketToMake, ...]] = field(default_factory=dict)
+    buckets: Mapping[str, tuple[BucketSpec, ...]] = field(default_factory=dict)
     """By S3 server of ours."""
     passwords: Mapping[str, str] = field(default_factory=dict)
     """The secret that clients of a server of ours give as its password, by server."""

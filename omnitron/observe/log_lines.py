@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from omnitron.names import SINGLE_PROCESS, instance_of, pool_pattern, template_of
-from omnitron.policy.model import ProcessPolicy, StackPolicy, Target
+from omnitron.policy.model import ProcessPolicy, Selection, StackPolicy
 from omnitron.systemd.journal import Entry
 
 
@@ -50,20 +50,26 @@ class Line:
 class Sources:
     """The units of some apps, processes or instances."""
 
-    def __init__(self, targets: Iterable[Target], installed: Iterable[StackPolicy]) -> None:
+    def __init__(self, selections: Iterable[Selection], installed: Iterable[StackPolicy]) -> None:
         """`installed` are all stacks, in which a name may have to be told apart."""
         names = [app.name for stack in installed for app in stack.apps]
-        self.targets = list(targets)
+        self.selections = list(selections)
         self.namespaces = tuple(
-            dict.fromkeys(target.stack.log_namespace for target in self.targets if target.stack.log_namespace)
+            dict.fromkeys(
+                selection.stack.log_namespace for selection in self.selections if selection.stack.log_namespace
+            )
         )
         self._owners: dict[str, tuple[str, StackPolicy, ProcessPolicy]] = {}
         units: list[str] = []
-        for target in self.targets:
-            app = target.app.name if names.count(target.app.name) < 2 else f"{target.stack.stack}/{target.app.name}"
-            for process in _processes(target):
-                self._owners[process.unit] = (app, target.stack, process)
-            units += _patterns(target)
+        for selection in self.selections:
+            app = (
+                selection.app.name
+                if names.count(selection.app.name) < 2
+                else f"{selection.stack.stack}/{selection.app.name}"
+            )
+            for process in _processes(selection):
+                self._owners[process.unit] = (app, selection.stack, process)
+            units += _patterns(selection)
         self.units = tuple(dict.fromkeys(units))
 
     @property
@@ -88,18 +94,18 @@ class Sources:
 _NOTHING = Entry(0, 0, "", None, (), "")
 
 
-def _processes(target: Target) -> tuple[ProcessPolicy, ...]:
-    return (target.process,) if target.process else target.app.processes
+def _processes(selection: Selection) -> tuple[ProcessPolicy, ...]:
+    return (selection.process,) if selection.process else selection.app.processes
 
 
-def _patterns(target: Target) -> list[str]:
+def _patterns(selection: Selection) -> list[str]:
     """Return its services, and a pattern for the instances that a pool had or will have beside those declared."""
-    if target.instance is not None:
-        return list(target.services)
-    patterns = [pool_pattern(process.unit) for process in _processes(target) if process.instances is not None]
-    return [*target.services, *patterns]
+    if selection.instance is not None:
+        return list(selection.services)
+    patterns = [pool_pattern(process.unit) for process in _processes(selection) if process.instances is not None]
+    return [*selection.services, *patterns]
 
 
-def all_targets(stacks: Iterable[StackPolicy]) -> list[Target]:
+def all_targets(stacks: Iterable[StackPolicy]) -> list[Selection]:
     """Return every app of the stacks."""
-    return [Target(stack, app, None, None) for stack in stacks for app in stack.apps]
+    return [Selection(stack, app, None, None) for stack in stacks for app in stack.apps]

@@ -19,13 +19,13 @@ from omnitron.operations.steps import (
     units_to_start,
     units_to_stop,
 )
-from omnitron.policy.model import ProcessPolicy, StackPolicy, Target
+from omnitron.policy.model import ProcessPolicy, Selection, StackPolicy
 from omnitron.systemd.manager import JobEnd
 
 REQUESTED = "asked for"
 
 
-def start(selections: Sequence[Target], *, whole_stack: bool, is_user: bool) -> JobOutcome:
+def start(selections: Sequence[Selection], *, whole_stack: bool, is_user: bool) -> JobOutcome:
     """Start what is selected, or with `whole_stack` the target of its stack; what was blocked by it starts too.
 
     Return when it is ready.
@@ -38,7 +38,7 @@ def start(selections: Sequence[Target], *, whole_stack: bool, is_user: bool) -> 
     return _outcome(selections, run_steps(steps, is_user=is_user, reset=True), is_user=is_user)
 
 
-def _steps_to_unblock(selections: Iterable[Target], *, is_user: bool) -> list[Step]:
+def _steps_to_unblock(selections: Iterable[Selection], *, is_user: bool) -> list[Step]:
     """Return the steps that start the apps which these had kept from starting, in a stack that is active."""
     steps = []
     for selection in selections:
@@ -54,7 +54,7 @@ def _steps_to_unblock(selections: Iterable[Target], *, is_user: bool) -> list[St
     return steps
 
 
-def stop(selections: Sequence[Target], *, whole_stack: bool, is_user: bool) -> JobOutcome:
+def stop(selections: Sequence[Selection], *, whole_stack: bool, is_user: bool) -> JobOutcome:
     """Stop what is selected with its sockets, or with `whole_stack` every app of its stack in order.
 
     It stays down until it is started again, even where its group is about to restart.
@@ -69,13 +69,13 @@ def stop(selections: Sequence[Target], *, whole_stack: bool, is_user: bool) -> J
     return _outcome(selections, run_steps(steps, is_user=is_user), is_user=is_user)
 
 
-def restart(selections: Sequence[Target], *, is_user: bool) -> JobOutcome:
+def restart(selections: Sequence[Selection], *, is_user: bool) -> JobOutcome:
     """Restart what is selected, apps in their order; return when it is ready again. The budget is untouched."""
     steps = [Step("restart", selection.services, REQUESTED) for selection in selections]
     return _outcome(selections, run_steps(steps, is_user=is_user, reset=True), is_user=is_user)
 
 
-def reload(selections: Sequence[Target], *, is_user: bool, progress: Progress = ignore) -> JobOutcome:
+def reload(selections: Sequence[Selection], *, is_user: bool, progress: Progress = ignore) -> JobOutcome:
     """Restart what runs of the selection one instance after the other; the first that fails ends it.
 
     The outcome has the units that were reloaded, none when nothing of it runs.
@@ -86,7 +86,7 @@ def reload(selections: Sequence[Target], *, is_user: bool, progress: Progress = 
     return replace(result, done=tuple(done))
 
 
-def scale(selection: Target, count: int, *, is_user: bool) -> JobOutcome:
+def scale(selection: Selection, count: int, *, is_user: bool) -> JobOutcome:
     """Start or stop instances of the selected pool until `count` of them run; raises UsageError without a pool."""
     process = _pool(selection)
     (report,) = reports([selection.stack], is_user=is_user)
@@ -107,7 +107,7 @@ def scale(selection: Target, count: int, *, is_user: bool) -> JobOutcome:
     return outcome([name], failed, [selection.stack], is_user=is_user)
 
 
-def _pool(selection: Target) -> ProcessPolicy:
+def _pool(selection: Selection) -> ProcessPolicy:
     pools = [process for process in selection.app.processes if process.instances is not None]
     if selection.process is not None:
         pools = [process for process in pools if process == selection.process]
@@ -118,7 +118,7 @@ def _pool(selection: Target) -> ProcessPolicy:
     return pools[0]
 
 
-def reset(selections: Sequence[Target], *, is_user: bool) -> JobOutcome:
+def reset(selections: Sequence[Selection], *, is_user: bool) -> JobOutcome:
     """Give what is selected a new restart budget and start it, with what its group ended together with it."""
     units: dict[str, None] = {}
     for selection in selections:
@@ -128,10 +128,10 @@ def reset(selections: Sequence[Target], *, is_user: bool) -> JobOutcome:
     return _outcome(selections, failed, is_user=is_user)
 
 
-def _outcome(selections: Sequence[Target], failed: Sequence[JobEnd], *, is_user: bool) -> JobOutcome:
+def _outcome(selections: Sequence[Selection], failed: Sequence[JobEnd], *, is_user: bool) -> JobOutcome:
     addresses = [str(selection.address) for selection in selections]
     return outcome(addresses, failed, _stacks(selections), is_user=is_user)
 
 
-def _stacks(selections: Iterable[Target]) -> list[StackPolicy]:
+def _stacks(selections: Iterable[Selection]) -> list[StackPolicy]:
     return list({selection.stack.target: selection.stack for selection in selections}.values())

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from omnitron.errors import OmnitronError
 from omnitron.operations.installed import scopes
-from omnitron.policy.model import StackPolicy
+from omnitron.policy.model import InstalledPolicy
 from omnitron.systemd.manager import Manager
 
 LINGER = Path("/var/lib/systemd/linger")
 
 
-def set_at_boot(policy: StackPolicy, *, is_user: bool, on: bool) -> None:
+def set_at_boot(policy: InstalledPolicy, *, is_user: bool, on: bool) -> None:
     """Enable or disable the target of a stack; OmnitronError for one that a reboot removes."""
     runtime = policy.path.parent == scopes(is_user)[1].policies
     if runtime and on:

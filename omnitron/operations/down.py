@@ -9,12 +9,12 @@ from omnitron.operations.install import uninstall
 from omnitron.operations.installed import scopes
 from omnitron.operations.job_runner import JobOutcome, outcome, reset_failed, run_steps
 from omnitron.operations.steps import Step, stop_steps
-from omnitron.policy.model import StackPolicy
+from omnitron.policy.model import InstalledPolicy
 from omnitron.systemd.local import PACKAGED_WATCHER
 
 
 def down(
-    policy: StackPolicy,
+    policy: InstalledPolicy,
     *,
     is_user: bool,
     removes: bool = False,
@@ -34,20 +34,20 @@ def down(
     return outcome([f"{policy.stack} of {policy.project}"], failed, [policy], is_user=is_user)
 
 
-def _remove_containers(policy: StackPolicy, *, removes_volumes: bool, progress: Progress) -> None:
+def _remove_containers(policy: InstalledPolicy, *, removes_volumes: bool, progress: Progress) -> None:
     containers = [service.container for service in policy.infra if service.container]
     if not containers:
         return
-    from omnitron.programs.containers.engine import CannotError, Container, EngineDownError
+    from omnitron.programs.containers.engine import CannotError, EngineDownError, NamedContainer
 
     for container in containers:
         try:
-            Container(dict(container), {}).remove(volumes=removes_volumes)
+            NamedContainer(container.name, container.volumes).remove(volumes=removes_volumes)
         except (CannotError, EngineDownError) as error:
-            progress(ContainerLeft(str(container["name"]), str(error)))
+            progress(ContainerLeft(container.name, str(error)))
 
 
-def _remove(policy: StackPolicy, *, is_user: bool, progress: Progress) -> None:
+def _remove(policy: InstalledPolicy, *, is_user: bool, progress: Progress) -> None:
     """Remove the files of a stack that has stopped, and what systemd remembers of it."""
     (scope,) = [scope for scope in scopes(is_user) if scope.policies == policy.path.parent]
     uninstall(scope, policy.stem, progress)

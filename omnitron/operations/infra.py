@@ -15,7 +15,7 @@ from omnitron.operations.installed import reports, scopes
 from omnitron.operations.job_runner import JobOutcome, outcome, reset_failed, run_steps
 from omnitron.operations.secret_stores import open_store
 from omnitron.operations.steps import Step
-from omnitron.policy.model import ServicePolicy, StackPolicy
+from omnitron.policy.model import ContainerPolicy, InfraServicePolicy, StackPolicy
 from omnitron.systemd.local import runtime_folder
 
 OURS = ("native", "docker")
@@ -26,7 +26,7 @@ OURS = ("native", "docker")
 class InfraState:
     """An infrastructure service, and the report of the unit that runs it."""
 
-    policy: ServicePolicy
+    policy: InfraServicePolicy
     report: AppReport | None
     """None for one that omnitron does not run."""
 
@@ -49,7 +49,7 @@ def states(policy: StackPolicy, *, is_user: bool) -> list[InfraState]:
     return [InfraState(service, apps.get(service.app) if service.app else None) for service in policy.infra]
 
 
-def find_service(policy: StackPolicy, name: str) -> ServicePolicy:
+def find_service(policy: StackPolicy, name: str) -> InfraServicePolicy:
     """Return the service of a name; raises UsageError."""
     for service in policy.infra:
         if service.name == name.removeprefix(INFRA_PREFIX):
@@ -58,7 +58,7 @@ def find_service(policy: StackPolicy, name: str) -> ServicePolicy:
     raise UsageError(f"cannot find the service {name!r} of {policy.stack}: there is {names}")
 
 
-def service_with_log(policy: StackPolicy, name: str | None) -> ServicePolicy:
+def service_with_log(policy: StackPolicy, name: str | None) -> InfraServicePolicy:
     """Return the named service, or the first, of those that omnitron runs; raises UsageError."""
     service = find_service(policy, name) if name else next((item for item in policy.infra if item.app), None)
     if service is None:
@@ -80,7 +80,7 @@ def psql_command(
     if server.container:
         terminal = ["--tty"] if has_terminal else []
         client = ["psql", "-U", "postgres", "-d", database, *options]
-        exec_ = ["docker", "exec", "--interactive", *terminal, str(server.container["name"]), *client]
+        exec_ = ["docker", "exec", "--interactive", *terminal, server.container.name, *client]
         return ClientCommand(tuple(exec_), "docker.io", {})
     socket = str(_runtime_folder(policy, server, is_user=is_user))
     argv = ["psql", "-h", socket, "-p", str(_port(server)), "-U", "postgres", "-d", database, *options]
@@ -101,7 +101,7 @@ def redis_command(policy: StackPolicy, name: str, arguments: Sequence[str], *, i
     return ClientCommand(argv, "redis-tools", {"REDISCLI_AUTH": password} if password else {})
 
 
-def resettable_service(policy: StackPolicy, name: str) -> ServicePolicy:
+def resettable_service(policy: StackPolicy, name: str) -> InfraServicePolicy:
     """Return the service of a name whose data omnitron may remove; raises UsageError."""
     server = find_service(policy, name)
     if server.app is None:
@@ -109,7 +109,7 @@ def resettable_service(policy: StackPolicy, name: str) -> ServicePolicy:
     return server
 
 
-def reset_data(policy: StackPolicy, server: ServicePolicy, *, is_user: bool) -> JobOutcome:
+def reset_data(policy: StackPolicy, server: InfraServicePolicy, *, is_user: bool) -> JobOutcome:
     """Remove all data of a service, and start it with empty databases."""
     unit = next(app for app in policy.apps if app.name == server.app).services[0]
     failed = run_steps([Step("stop", (unit,), "its data is removed")], is_user=is_user)
@@ -131,21 +131,21 @@ def _remove_state(name: str, unit: str, *, is_user: bool) -> None:
         raise OmnitronError(f"cannot remove the data of {name}: {result.stderr.strip()}")
 
 
-def _remove_volumes(name: str, container: Mapping[str, object]) -> None:
+def _remove_volumes(name: str, container: ContainerPolicy) -> None:
     # The library of the engine takes 100 ms to import, and most stacks have no container.
-    from omnitron.programs.containers.engine import CannotError, Container, EngineDownError
+    from omnitron.programs.containers.engine import CannotError, EngineDownError, NamedContainer
 
     try:
-        Container(dict(container), {}).remove(volumes=True)
+        NamedContainer(container.name, container.volumes).remove(volumes=True)
     except (CannotError, EngineDownError) as error:
         raise OmnitronError(f"cannot remove the data of {name}: {error}") from error
 
 
-def _port(server: ServicePolicy) -> int:
+def _port(server: InfraServicePolicy) -> int:
     return next(iter(server.ports.values()))
 
 
-def _server_of_kind(policy: StackPolicy, kind: str, name: str) -> ServicePolicy:
+def _server_of_kind(policy: StackPolicy, kind: str, name: str) -> InfraServicePolicy:
     """Return the one server of a kind that omnitron runs, or the named one of them."""
     servers = [find_service(policy, name)] if name else [item for item in policy.infra if item.kind == kind]
     if len(servers) > 1:
@@ -158,13 +158,13 @@ def _server_of_kind(policy: StackPolicy, kind: str, name: str) -> ServicePolicy:
     return servers[0]
 
 
-def _runtime_folder(policy: StackPolicy, server: ServicePolicy, *, is_user: bool) -> Path:
+def _runtime_folder(policy: StackPolicy, server: InfraServicePolicy, *, is_user: bool) -> Path:
     """Return the folder of the server's own socket."""
     parts = (unit_part(policy.prefix), unit_part(policy.stack), unit_stem("infra", server.name))
     return runtime_folder(is_user).joinpath(*parts)
 
 
-def _account(policy: StackPolicy, server: ServicePolicy) -> str:
+def _account(policy: StackPolicy, server: InfraServicePolicy) -> str:
     """Return the user that the server runs as: its socket belongs to that user."""
     try:
         return _runtime_folder(policy, server, is_user=False).owner()

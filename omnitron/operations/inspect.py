@@ -9,7 +9,7 @@ from omnitron.errors import UsageError
 from omnitron.names import EXIT_MESSAGE_ID
 from omnitron.observe.report import AppReport, ServiceReport
 from omnitron.operations.installed import last_lines, reports
-from omnitron.policy.model import Target
+from omnitron.policy.model import Selection
 from omnitron.systemd.journal import Entry
 
 
@@ -25,7 +25,7 @@ class Inspection:
         return last_lines(service.unit, self.report.stack, is_user=self.is_user)
 
 
-def inspect(selection: Target, *, is_user: bool) -> Inspection:
+def inspect(selection: Selection, *, is_user: bool) -> Inspection:
     """Return the report of what is selected; UsageError for an instance that does not run."""
     (stack,) = reports([selection.stack], is_user=is_user, listens=True)
     (app,) = [app for app in stack.apps if app.policy == selection.app]

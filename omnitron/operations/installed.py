@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from omnitron.errors import OmnitronError, UsageError
 from omnitron.install.scope import Scope
 from omnitron.policy.addresses import nothing_installed, resolve
-from omnitron.policy.model import INFRA, StackPolicy, Target
+from omnitron.policy.model import INFRA, InstalledPolicy, Selection, StackPolicy
 from omnitron.policy.store import read_policies
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def select_stack(name: str | None, names: Sequence[str]) -> str:
     return names[0]
 
 
-def stacks(*, is_user: bool, name: str | None = None) -> list[StackPolicy]:
+def stacks(*, is_user: bool, name: str | None = None) -> list[InstalledPolicy]:
     """Return the installed stacks, all or those of one name; raises UsageError when there is none."""
     policies = read_policies([scope.policies for scope in scopes(is_user)])
     if not policies:
@@ -56,7 +56,7 @@ def stacks(*, is_user: bool, name: str | None = None) -> list[StackPolicy]:
     return [policy for policy in policies if name in (None, policy.stack)]
 
 
-def one_stack(name: str | None, *, is_user: bool, folder: Path, config: Path | None = None) -> StackPolicy:
+def one_stack(name: str | None, *, is_user: bool, folder: Path, config: Path | None = None) -> InstalledPolicy:
     """Return the installed stack that `name` means, or the only one.
 
     Projects whose definition lies in `folder` or above it come first. In the folder of a definition that is not
@@ -89,14 +89,14 @@ def _refuse_others(policies: Iterable[StackPolicy], folder: Path, config: Path |
         )
 
 
-def select(text: str | None, *, is_user: bool, folder: Path, config: Path | None = None) -> list[Target]:
+def select(text: str | None, *, is_user: bool, folder: Path, config: Path | None = None) -> list[Selection]:
     """Return what an address means; for None, every enabled app of the only stack but its servers."""
     if text is not None:
         policies = stacks(is_user=is_user)
         _refuse_others(policies, folder, config)
         return resolve(text, policies, folder)
     policy = one_stack(None, is_user=is_user, folder=folder, config=config)
-    return [Target(policy, app, None, None) for app in policy.apps if app.enabled and app.mode != INFRA]
+    return [Selection(policy, app, None, None) for app in policy.apps if app.enabled and app.mode != INFRA]
 
 
 def reports(policies: Iterable[StackPolicy], *, is_user: bool, listens: bool = False) -> list[StackReport]:
@@ -109,7 +109,7 @@ def reports(policies: Iterable[StackPolicy], *, is_user: bool, listens: bool = F
     return [report_stack(policy, readings) for policy in policies]
 
 
-def running(selections: Iterable[Target], *, is_user: bool) -> set[str]:
+def running(selections: Iterable[Selection], *, is_user: bool) -> set[str]:
     """Return the services that run in the stacks of these selections."""
     policies = {selection.stack.target: selection.stack for selection in selections}
     services = (
@@ -121,7 +121,7 @@ def running(selections: Iterable[Target], *, is_user: bool) -> set[str]:
     return {service.unit for service in services if service.status in ("online", "starting")}
 
 
-def surplus(selections: Iterable[Target], *, is_user: bool) -> list[str]:
+def surplus(selections: Iterable[Selection], *, is_user: bool) -> list[str]:
     """Return the instances that run beyond those of the definition: `scale` has added them."""
     units: list[str] = []
     for selection in selections:

@@ -7,7 +7,7 @@ from typing import Any
 from omnitron.errors import UsageError
 from omnitron.operations.installed import records_folder
 from omnitron.operations.watcher_client import ask
-from omnitron.policy.model import Target
+from omnitron.policy.model import Selection
 
 
 def current(*, is_user: bool) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def history(*, is_user: bool) -> dict[str, Any]:
     return data
 
 
-def of_app(data: dict[str, Any], selection: Target) -> dict[str, Any]:
+def of_app(data: dict[str, Any], selection: Selection) -> dict[str, Any]:
     """Return the figures of one app alone; UsageError where there are none yet."""
     in_stack = f"{selection.stack.stack}/{selection.app.name}"
     names = (selection.app.name, in_stack, f"{selection.stack.project}/{in_stack}")

@@ -9,14 +9,16 @@ from typing import Any
 
 from omnitron.errors import NotPermittedError, OmnitronError, UsageError
 from omnitron.operations.installed import reports
-from omnitron.policy.model import Target
+from omnitron.policy.model import Selection
 from omnitron.systemd.local import runtime_folder
 
 CHUNK = 1 << 16
 METHOD_NOT_FOUND = -32601
 
 
-def call_selection(selection: Target, method: str, params: Any, deadline_s: float, *, is_user: bool) -> dict[str, Any]:
+def call_selection(
+    selection: Selection, method: str, params: Any, deadline_s: float, *, is_user: bool
+) -> dict[str, Any]:
     """Call `SERVICE.method` on the processes that are selected, in turn, until one has it; return the answer.
 
     Raises UsageError when none of them runs; see `call` for the rest.
@@ -36,7 +38,7 @@ def call_selection(selection: Target, method: str, params: Any, deadline_s: floa
     return answer
 
 
-def _control_sockets(selection: Target, *, is_user: bool) -> list[Path]:
+def _control_sockets(selection: Selection, *, is_user: bool) -> list[Path]:
     """Return the control sockets of the selected processes that run, one for each process."""
     (report,) = reports([selection.stack], is_user=is_user)
     (app,) = [app for app in report.apps if app.policy == selection.app]

@@ -16,7 +16,7 @@ from omnitron.operations.installed import running, scopes, select_stack
 from omnitron.operations.job_runner import JobOutcome, outcome, run_steps
 from omnitron.operations.secret_stores import open_store
 from omnitron.operations.steps import Step
-from omnitron.policy.model import StackPolicy, Target
+from omnitron.policy.model import Selection, StackPolicy
 from omnitron.policy.store import read_policies
 from omnitron.secrets.store import check_name, check_value, random_value
 
@@ -144,7 +144,7 @@ def services_with(secrets: StackSecrets, name: str) -> list[str]:
     policy = secrets.policy
     if policy is None:
         return []
-    selections = [Target(policy, app, None, None) for app in policy.apps]
+    selections = [Selection(policy, app, None, None) for app in policy.apps]
     addresses = {unit: policy.address_of(unit) for unit in running(selections, is_user=secrets.is_user)}
     return [
         service

@@ -9,7 +9,7 @@ from typing import Literal
 
 from omnitron.names import GATEWAY, instances_among
 from omnitron.planner.resolve.order import start_order, stop_order
-from omnitron.policy.model import AppPolicy, ProcessPolicy, StackPolicy, Target
+from omnitron.policy.model import AppPolicy, ProcessPolicy, Selection, StackPolicy
 
 Verb = Literal["start", "stop", "restart", "reload"]
 
@@ -70,21 +70,20 @@ def restart_steps(stack: StackPolicy, is_stale: Callable[[str], bool]) -> list[S
     return steps
 
 
-def reload_steps(targets: Iterable[Target], running: Collection[str]) -> list[Step]:
-    """Return the steps that restart what runs of the targets item by item, apps in their order of start.
+def reload_steps(selections: Iterable[Selection], running: Collection[str]) -> list[Step]:
+    """Return the steps that restart what runs of the selections one by one, apps in their order of start.
 
     What does not run stays so: a reload starts nothing.
     """
-    selections = list(targets)
     steps = []
-    for target in selections:
-        for process in [target.process] if target.process else target.app.processes:
-            services = target.services if target.process else process.services
+    for selection in selections:
+        for process in [selection.process] if selection.process else selection.app.processes:
+            services = selection.services if selection.process else process.services
             # Instances that `scale` has added are among those that run.
             added = instances_among(running, process.unit)
-            mine = [*services, *sorted(added - set(services))] if target.instance is None else list(services)
+            mine = [*services, *sorted(added - set(services))] if selection.instance is None else list(services)
             # nginx takes over a new configuration as it runs.
-            verb: Verb = "reload" if target.app.name == GATEWAY else "restart"
+            verb: Verb = "reload" if selection.app.name == GATEWAY else "restart"
             steps += [Step(verb, (name,), "reload") for name in mine if name in running]
     return steps
 

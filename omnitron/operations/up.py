@@ -20,7 +20,7 @@ from omnitron.operations.jobs import perform, services_of, settle
 from omnitron.operations.secret_stores import open_store
 from omnitron.operations.steps import Step, restart_steps
 from omnitron.planner.plan import Plan
-from omnitron.policy.model import StackPolicy, Target
+from omnitron.policy.model import InstalledPolicy, Selection
 from omnitron.systemd.local import runtime_folder
 from omnitron.systemd.manager import JobEnd, Manager
 
@@ -39,7 +39,7 @@ def up(plan: Plan, scope: Scope, *, timeout_s: float, progress: Progress = ignor
 class _Up:
     """One run of `up` for one stack."""
 
-    def __init__(self, plan: Plan, scope: Scope, policy: StackPolicy, progress: Progress) -> None:
+    def __init__(self, plan: Plan, scope: Scope, policy: InstalledPolicy, progress: Progress) -> None:
         self._plan = plan
         self._scope = scope
         self._is_user = scope.name == "user"
@@ -107,14 +107,14 @@ class _Up:
         # The library of the engine takes 100 ms to import, and most stacks have no container.
         from omnitron.programs.containers.engine import EngineDownError, remove_strays
 
-        names = {str(service.container["name"]) for service in policy.infra if service.container}
+        names = {service.container.name for service in policy.infra if service.container}
         try:
             remove_strays(policy.project, policy.stack, names)
         except EngineDownError as error:
             self._progress(ContainerLeft(None, str(error)))
 
     async def _stop_surplus(self, manager: Manager) -> None:
-        selections = [Target(self._policy, app, None, None) for app in self._policy.apps]
+        selections = [Selection(self._policy, app, None, None) for app in self._policy.apps]
         units = await asyncio.to_thread(surplus, selections, is_user=self._is_user)
         if units:
             await self._run(manager, [Step("stop", tuple(units), "more instances than the definition has")])

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from omnitron.definition.no_effect import without_effect
 from omnitron.definition.project import App, Ecosystem
@@ -24,6 +23,7 @@ from omnitron.planner.units.names import StackNames
 from omnitron.planner.units.stack import Apps, gate, units_of_app, units_of_stack
 from omnitron.planner.units.values import Literal, Unit
 from omnitron.planner.units.watcher import watcher
+from omnitron.policy.model import StackPolicy
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class StackPlan:
     app_claims: tuple[ports.Claim, ...]
     """The ports of its apps."""
     units: tuple[Unit, ...]
-    policy: dict[str, Any]
+    policy: StackPolicy
     journal_settings: tuple[tuple[str, str], ...]
     """Settings of the stack's journal namespace, empty without one."""
     brings_bus: bool = False
@@ -219,8 +219,8 @@ def _advice(ecosystem: Ecosystem, plan: StackPlan, facts: HostFacts) -> list[str
                 lines.append(str(app.source.problem(("apps", app.index, "dependsOn", number), message)))
         named = watched(ecosystem, plan.names.stack, app, facts) if app.entry.watch else None
         if named:
-            for folder in named["folders"]:
-                if why := _unwatchable(facts.path(Path(folder)), named["owner"]):
+            for folder in named.folders:
+                if why := _unwatchable(facts.path(Path(folder)), named.owner):
                     problem = app.source.problem(("apps", app.index, "watch"), f"cannot watch {folder}: {why}")
                     lines.append(str(problem))
     offsets = ecosystem.config.stacks[plan.names.stack].settings.port_offsets

@@ -60,7 +60,7 @@ def of_definition(ecosystem: Ecosystem, facts: HostFacts, chosen: Iterable[str] 
         for app in ecosystem.apps_of(stack):
             interpreters.update(_interpreters(ecosystem, app))
             if app.entry.watch and (watch := watched(ecosystem, stack, app, facts)):
-                paths.update(map(Path, watch["folders"]))
+                paths.update(map(Path, watch.folders))
         modules.update(module for _, _, module in exposing(ecosystem, stack))
     if ecosystem.gateway:
         paths.update(path for path in files(ecosystem, default_page(ecosystem)) if path)

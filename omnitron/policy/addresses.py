@@ -7,10 +7,10 @@ from pathlib import Path
 
 from omnitron.errors import UsageError
 from omnitron.names import Address, parse_address
-from omnitron.policy.model import MAX_INSTANCES, AppPolicy, ProcessPolicy, StackPolicy, Target
+from omnitron.policy.model import MAX_INSTANCES, AppPolicy, ProcessPolicy, Selection, StackPolicy
 
 
-def resolve(text: str, policies: Iterable[StackPolicy], here: Path | None = None) -> list[Target]:
+def resolve(text: str, policies: Iterable[StackPolicy], here: Path | None = None) -> list[Selection]:
     """Return what the address `text` means: one app, process or instance, in a list.
 
     Where an address means several, those whose definition lies in the folder `here` or above it are
@@ -28,7 +28,7 @@ def resolve(text: str, policies: Iterable[StackPolicy], here: Path | None = None
     policies = list(policies)
     found = _matches(address, policies)
     if len(found) > 1 and here is not None:
-        found = [target for target in found if target.stack.source.parent in (here, *here.parents)] or found
+        found = [selection for selection in found if selection.stack.source.parent in (here, *here.parents)] or found
     if not found:
         raise _unknown(text, address, policies)
     if len(found) > 1:
@@ -36,13 +36,13 @@ def resolve(text: str, policies: Iterable[StackPolicy], here: Path | None = None
     return found
 
 
-def _matches(address: Address, policies: list[StackPolicy]) -> list[Target]:
+def _matches(address: Address, policies: list[StackPolicy]) -> list[Selection]:
     """Return everything that fits; an instance alone (`api@2`) means that of each pool of the app."""
     found = []
     for stack in policies:
         for app in stack.apps:
             if address.of_app.matches(Address(stack.stack, app.name)):
-                found += [Target(stack, app, process, address.instance) for process in _chosen(address, app)]
+                found += [Selection(stack, app, process, address.instance) for process in _chosen(address, app)]
     return found
 
 
@@ -56,10 +56,10 @@ def _chosen(address: Address, app: AppPolicy) -> list[ProcessPolicy | None]:
     ]
 
 
-def _ambiguous(text: str, found: list[Target]) -> UsageError:
-    addresses = [str(target.address) for target in found]
+def _ambiguous(text: str, found: list[Selection]) -> UsageError:
+    addresses = [str(selection.address) for selection in found]
     if len(set(addresses)) < len(addresses):
-        named = [f"{target.address} of {target.stack.source}" for target in found]
+        named = [f"{selection.address} of {selection.stack.source}" for selection in found]
         return UsageError(
             f"cannot tell which {text!r} is meant: {', '.join(named)}",
             hint="call it from the folder of that definition",

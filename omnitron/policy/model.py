@@ -1,17 +1,19 @@
-"""The compiled policies that `generate` wrote: what is installed, for the verbs that load no definition.
+"""The compiled policy of a stack: what runs, and how it is supervised, for every part that loads no definition.
 
-The files are made by `omnitron.planner.policy`. Times are in milliseconds. Keys that this version does
-not know are passed over.
+`omnitron.planner.policy` builds it, `generate` writes it beside the units, and the runtime verbs and the watcher read
+nothing else of a definition. Times are in milliseconds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import ClassVar, NamedTuple
 
 from omnitron.names import Address, instance_name, instance_of, unit_part
+from omnitron.policy.codec import Document
+from omnitron.policy.server_specs import ContainerVolume
 
 MAX_INSTANCES = 1000
 INFRA = "infra"
@@ -44,6 +46,10 @@ class ScalingPolicy:
     memory_max: int | None
     """The limit of each instance, which `target_memory` is a share of."""
 
+    def __post_init__(self) -> None:
+        """Refuse numbers that no pool can have."""
+        _check_count(self.max_instances)
+
 
 @dataclass(frozen=True)
 class ProcessPolicy:
@@ -66,8 +72,13 @@ class ProcessPolicy:
     restarts: RestartsPolicy
     scaling: ScalingPolicy | None
     """None for a pool of a fixed size."""
-    secrets: tuple[str, ...] = ()
-    """Names of the secrets that it is given."""
+    secrets: tuple[str, ...]
+    """Names of the secrets that it reads."""
+
+    def __post_init__(self) -> None:
+        """Refuse a pool whose services would take all memory to count."""
+        if self.instances is not None:
+            _check_count(self.instances)
 
     @property
     def services(self) -> tuple[str, ...]:
@@ -92,7 +103,7 @@ class WatchPolicy:
     """Files that do not count."""
     debounce: int
     """Time to wait for more changes."""
-    owner: int | None = None
+    owner: int | None
     """Uid of those whose folders alone are watched by root's watcher; None for anybody's."""
 
 
@@ -132,7 +143,15 @@ class PortPolicy:
 
 
 @dataclass(frozen=True)
-class ServicePolicy:
+class ContainerPolicy:
+    """The container of a service, as far as it can be removed."""
+
+    name: str
+    volumes: tuple[ContainerVolume, ...]
+
+
+@dataclass(frozen=True)
+class InfraServicePolicy:
     """A database, cache or other service of a stack."""
 
     name: str
@@ -153,8 +172,8 @@ class ServicePolicy:
     databases: tuple[str, ...]
     password: str | None
     """Name of the secret that its clients give, None for a service that has one for each or none."""
-    container: Mapping[str, Any] | None = None
-    """Name and volumes of its container, None where there is none."""
+    container: ContainerPolicy | None
+    """None for a service without one."""
 
 
 @dataclass(frozen=True)
@@ -169,11 +188,11 @@ class MaintenancePolicy:
 
 
 @dataclass(frozen=True)
-class StackPolicy:
-    """One installed stack; its apps are in the order in which they start."""
+class StackPolicy(Document):
+    """One stack; its apps are in the order in which they start, after the servers that they use."""
 
-    path: Path
-    """The file that this was read from."""
+    VERSION: ClassVar[int] = 2
+
     project: str
     stack: str
     type: str
@@ -195,13 +214,13 @@ class StackPolicy:
     prometheus: PortPolicy | None
     """None where the watcher's own socket is enough."""
     apps: tuple[AppPolicy, ...]
-    infra: tuple[ServicePolicy, ...] = ()
+    infra: tuple[InfraServicePolicy, ...]
     """Its databases, caches and other services, whoever runs them."""
-    ports: Mapping[str, int] = field(default_factory=dict)
+    ports: Mapping[str, int]
     """The ports of its own servers and its gateway, by `service.port` and `gateway`."""
-    redis_numbers: Mapping[str, int] = field(default_factory=dict)
+    redis_numbers: Mapping[str, int]
     """The Redis databases of its apps, by `app/purpose`."""
-    maintenance: MaintenancePolicy | None = None
+    maintenance: MaintenancePolicy | None
     """Where its gateway reads whether it is in maintenance; None without a gateway, or a Redis for it."""
 
     @property
@@ -240,7 +259,20 @@ class StackPolicy:
         return str(replace(address, stack=self.stack)) if address else service
 
 
-class Target(NamedTuple):
+@dataclass(frozen=True)
+class InstalledPolicy(StackPolicy):
+    """The policy of an installed stack."""
+
+    path: Path
+    """The file that it was read from."""
+
+
+def _check_count(instances: int) -> None:
+    if not 1 <= instances <= MAX_INSTANCES:
+        raise ValueError(f"a pool cannot have {instances} instances")
+
+
+class Selection(NamedTuple):
     """What an address means: an app, one process of it, or one instance of that."""
 
     stack: StackPolicy

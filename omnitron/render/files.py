@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from omnitron.planner.plan import StackPlan
 from omnitron.planner.spec_files import spec_name
+from omnitron.planner.units import health_sweep
 from omnitron.planner.units.gateway import config_name
 from omnitron.planner.units.values import Unit
+from omnitron.policy.codec import marshal
+from omnitron.policy.store import file_name
 from omnitron.render.gateway import nginx_configuration
 from omnitron.render.templates import fill, plain
+from omnitron.supervision.state.probes import marshal as marshal_probes
 
 Place = Literal["units", "policy", "journald", "bus", "sysusers"]
 
@@ -31,12 +34,13 @@ class File:
 
 def render(stack: StackPlan) -> tuple[File, ...]:
     """Return all files of a stack: units, the compiled policy, the settings of its journal."""
-    policy = json.dumps(stack.policy, ensure_ascii=False) + "\n"
-    files = [*map(render_unit, stack.units), File("policy", f"{stack.names.stem}.json", policy)]
+    files = [*map(render_unit, stack.units), File("policy", file_name(stack.names.stem), marshal(stack.policy))]
     for process in (process for processes in stack.apps.values() for process in processes):
-        if told := process.told:
-            name = spec_name(stack.names.stem, process.app, process.name, told)
-            files.append(File("policy", name, told.spec))
+        if spec := process.spec:
+            name = spec_name(stack.names.stem, process.app, process.name, spec)
+            files.append(File("policy", name, spec.text))
+    for name, probes in health_sweep.probes(stack.names, stack.apps):
+        files.append(File("policy", name, marshal_probes(probes)))
     if stack.site:
         text = nginx_configuration(stack.site, stack.names.source.text)
         files.append(File("policy", config_name(stack.names.stem), text))

@@ -15,7 +15,7 @@ from omnitron.observe.report import StackReport, report_stack
 from omnitron.observe.snapshot import checks_of, counted_by_systemd, of_stack, said_by
 from omnitron.operations.reset_budget import renew
 from omnitron.policy.addresses import resolve
-from omnitron.policy.model import StackPolicy, Target
+from omnitron.policy.model import Selection, StackPolicy
 from omnitron.supervision.state.crash_record import Record, UnitRecord
 from omnitron.systemd.bus_service import Exported, Service, variants
 from omnitron.version import __version__
@@ -177,7 +177,7 @@ class Publisher:
         }
 
     async def _get_metrics(self, address: str) -> list[Any]:
-        wanted = set(self._services(self._targets(address))) if address else None
+        wanted = set(self._services(self._selections(address))) if address else None
         figures = await self._metering.figures()
         return [
             [
@@ -193,27 +193,29 @@ class Publisher:
         if manager is None:
             raise OmnitronError("cannot reset anything: the watcher is losing the bus")
         units: dict[str, None] = {}
-        for target in self._targets(address):
-            report = self._reports.get(target.stack.stem)
+        for selection in self._selections(address):
+            report = self._reports.get(selection.stack.stem)
             if report is None:
                 raise OmnitronError("cannot reset it yet: the watcher has only just started")
-            units |= dict.fromkeys(await asyncio.to_thread(renew, target, report, self._records))
+            units |= dict.fromkeys(await asyncio.to_thread(renew, selection, report, self._records))
         log.info("a new budget for %s was asked for over the bus", address)
         for unit in units:
             await manager.reset_failed(unit)
             await manager.start(unit)
         return [list(units)]
 
-    def _targets(self, address: str) -> list[Target]:
+    def _selections(self, address: str) -> list[Selection]:
         return resolve(address, self._stacks.values(), None)
 
-    def _services(self, targets: Iterable[Target]) -> Iterator[str]:
+    def _services(self, selections: Iterable[Selection]) -> Iterator[str]:
         """Yield the services that are meant, those that `scale` has added too."""
-        for target in targets:
-            report = self._reports.get(target.stack.stem)
-            processes = [p for app in report.apps if app.policy == target.app for p in app.processes] if report else []
+        for selection in selections:
+            report = self._reports.get(selection.stack.stem)
+            processes = (
+                [p for app in report.apps if app.policy == selection.app for p in app.processes] if report else []
+            )
             for process in processes:
-                if target.process in (None, process.policy):
+                if selection.process in (None, process.policy):
                     for service in process.services:
-                        if target.instance in (None, service.instance):
+                        if selection.instance in (None, service.instance):
                             yield service.unit

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from omnitron.errors import OmnitronError
-from omnitron.policy.model import StackPolicy
+from omnitron.policy.model import InstalledPolicy
 from omnitron.policy.store import read_policies
 from omnitron.supervision.notify import send
 from omnitron.systemd.manager import Manager
@@ -171,7 +171,7 @@ class Watcher:
     def _load(self) -> None:
         """Read what is installed; a stack whose policy is as before keeps its keeper."""
         try:
-            policies = read_policies(self._folders, lambda error: log.error("%s", error.brief))
+            policies = read_policies(self._folders, lambda error: log.error("%s", "; ".join(error.lines())))
         except (OmnitronError, OSError) as error:
             self._is_stale = True
             self._say_once(f"cannot read what is installed: {error}")
@@ -192,7 +192,7 @@ class Watcher:
         self._ports.load(policies)
         self._reloader.watch(policies)
 
-    def _keeper(self, policy: StackPolicy) -> Keeper:
+    def _keeper(self, policy: InstalledPolicy) -> Keeper:
         known = self._keepers.get(policy.stem)
         return known if known and known.stack == policy else Keeper(policy, self._records)
 

@@ -22,7 +22,7 @@ from omnitron.watcher.decisions import Job, judge
 from omnitron.watcher.stack_view import View, view_of
 
 if TYPE_CHECKING:
-    from omnitron.policy.model import StackPolicy
+    from omnitron.policy.model import InstalledPolicy
     from omnitron.supervision.state.crash_record import Record
     from omnitron.systemd.manager import Manager
     from omnitron.systemd.units import UnitState
@@ -39,7 +39,7 @@ AGAIN_S = 10.0
 class Sight:
     """One stack at one moment: its units, its crash records, and what the watcher has in mind."""
 
-    stack: StackPolicy
+    stack: InstalledPolicy
     units: dict[str, UnitState]
     records: list[Record]
     memory: Memory
@@ -48,7 +48,7 @@ class Sight:
 class Keeper:
     """Keeps one stack as its strategy says. Whatever ends it, the next one goes on from its memory."""
 
-    def __init__(self, stack: StackPolicy, records: Path, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, stack: InstalledPolicy, records: Path, clock: Callable[[], float] = time.time) -> None:
         self.stack = stack
         self._records = records
         self._clock = clock

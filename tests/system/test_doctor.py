@@ -75,7 +75,7 @@ def test_damaged_files(machine: Machine, project: Project) -> None:
     machine.write(f"/etc/omnitron/{project.prefix}-dev.json", "{")
     status, found = examined(project)
     assert status == 1
-    assert found["installed"][0]["message"].endswith(f"/etc/omnitron/{project.prefix}-dev.json is damaged")
+    assert f"/etc/omnitron/{project.prefix}-dev.json: it is damaged" in found["installed"][0]["message"]
     project.omnitron("generate")
     assert examined(project)[0] == 0
 

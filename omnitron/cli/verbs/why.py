@@ -13,8 +13,11 @@ from omnitron.operations import installed, why
 from omnitron.supervision import messages
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from omnitron.observe.diagnosis import Trouble
     from omnitron.observe.report import StackReport
+    from omnitron.policy.model import StackPolicy
 
 LINES_SHOWN = 8
 MANAGER = 1
@@ -28,6 +31,7 @@ def why_command(app: OptionalApp = None, user: User = False, json: Json = False,
     """
     is_user = is_user_scope(user)
     name: str | None = None
+    policies: Sequence[StackPolicy]
     if app is None:
         policies = installed.stacks(is_user=is_user)
     else:

@@ -14,7 +14,7 @@ from omnitron.host.failure import FailureError
 from omnitron.host.loading import Loader
 from omnitron.host.rpc.calls import current_call, enter
 from omnitron.host.rpc.methods import Method
-from omnitron.host.spec import Auth
+from omnitron.policy.host_spec import Auth
 
 Verify = Callable[[str], "Identity | Awaitable[Identity]"]
 Around = Callable[[Method, tuple[Any, ...], dict[str, Any]], Awaitable[Any]]

@@ -14,7 +14,7 @@ from typing import Any
 
 from omnitron.errors import OmnitronError
 from omnitron.host.rpc.errors import RpcError
-from omnitron.host.spec import Tracing as Settings
+from omnitron.policy.host_spec import Tracing as Settings
 
 
 class TracingError(OmnitronError):

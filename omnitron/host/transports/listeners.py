@@ -14,11 +14,11 @@ from omnitron.host.auth import hooks
 from omnitron.host.loading import Loader
 from omnitron.host.rpc.dispatch import Dispatcher
 from omnitron.host.rpc.methods import Method
-from omnitron.host.spec import Http, Spec
 from omnitron.host.telemetry.metrics import Registry, process_metrics
 from omnitron.host.transports import sockets
 from omnitron.host.transports.topics import Hub
 from omnitron.host.transports.unix import UnixServer, only
+from omnitron.policy.host_spec import HostSpec, Http
 
 if TYPE_CHECKING:
     from omnitron.host.auth.hooks import Around
@@ -33,7 +33,7 @@ CONTROL = "control.sock"
 class Transports:
     """All transports of a process."""
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: HostSpec) -> None:
         """Take over what systemd holds for this process; nothing is served yet."""
         self._spec = spec
         self._inherited = sockets.inherited()

@@ -1,23 +1,23 @@
-"""What the process host is told: the file that says all about one process of a bootstrap app."""
+"""Compiles the spec of a process that the process host runs: all that it has to know of it."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from omnitron import names
-from omnitron.definition.app import Auth, ConfigSource, MetricsExport, Process, System, Tracing
+from omnitron.definition import app as definition
+from omnitron.definition.app import ConfigSource, MetricsExport, Process, System
 from omnitron.definition.fields import Model
 from omnitron.definition.paths import absolute
 from omnitron.definition.project import App, Ecosystem
 from omnitron.planner.facts import HostFacts, Module
 from omnitron.planner.resolve import health
-from omnitron.planner.spec_files import Told
+from omnitron.planner.spec_files import RuntimeSpec
+from omnitron.policy.host_spec import Auth, Health, Hooks, HostSpec, Http, Jwt, Route, Source, Tracing, WebSocket
 
-VERSION = 1
 JWT_CREDENTIAL = "jwt-key"
 STATSD_MS, SHORTEST_STATSD_MS = 10_000, 100
 """Time between two packets: where nothing is said, and at least."""
@@ -25,9 +25,10 @@ STATSD_MS, SHORTEST_STATSD_MS = 10_000, 100
 
 
 @dataclass(frozen=True)
-class Hosted(Told):
+class HostRuntimeSpec(RuntimeSpec):
     """A process that the process host runs."""
 
+    document: HostSpec
     exposes: bool
     """Whether its services are offered to the other processes of the stack."""
     health_ms: tuple[int, int] | None
@@ -96,8 +97,8 @@ def hosted(
     stop_timeout: int,
     secret: Mapping[str, str],
     facts: HostFacts,
-) -> Hosted:
-    """Return what the host is told of a process with a module; `secret` are variables that refer to secrets."""
+) -> HostRuntimeSpec:
+    """Return the spec of a process with a module; `secret` are variables that refer to secrets."""
     system = app.system
     assert system is not None and process.module is not None
     checks = health.resolve(process.health or app.entry.health, ecosystem.config.monitoring.health_check)
@@ -107,76 +108,73 @@ def hosted(
     # systemd reads what it hands on as root: only root's own definitions may say what that is.
     manager_reads_key = key is not None and app.is_roots_own
     exposes = bool(process.topology and process.topology.expose)
-    spec = {
-        "version": VERSION,
-        "project": ecosystem.config.project,
-        "stack": stack,
-        "app": app.name,
-        "process": process.name,
-        "folder": str(app.working_directory),
-        "folders": [str(folder) for folder in folders_of(app)],
-        "module": process.module,
-        "identifier": names.unit_stem(app.name, *([process.name] if len(system.processes) > 1 else [])),
-        "appVersion": system.version,
-        "hooks": {**_said(system.hooks), **_said(process.hooks)},
-        "health": _said(checks, "enabled", "interval", "timeout", "retries"),
-        **_transports(process),
-        "routes": [route.model_dump(by_alias=True) for route in process.custom_routes],
-        "auth": _said(chosen, "manager", "rls", "invocationWrapper") or None,
-        "jwt": _jwt(auth, None if manager_reads_key else key),
-        "expose": exposes,
-        "access": _access(ecosystem, stack, process, facts),
-        "callers": _callers(ecosystem, stack, app, process, facts) if exposes else [],
-        "sources": [_source(source, folders_of(app)[0]) for source in system.config.sources] if system.config else [],
-        "envPrefix": system.config.env_prefix if system.config else None,
-        "logLevel": log_level,
-        "metrics": _metrics(system, process),
-        "statsd": _statsd(system),
-        "tracing": _tracing(system),
-        "secrets": dict(secret) or None,
-        "startupTimeout": startup_timeout,
-        "stopTimeout": stop_timeout,
-        "drain": system.shutdown.drain_connections,
-    }
+    spec = HostSpec(
+        project=ecosystem.config.project,
+        stack=stack,
+        app=app.name,
+        process=process.name,
+        folder=str(app.working_directory),
+        folders=tuple(str(folder) for folder in folders_of(app)),
+        module=process.module,
+        identifier=names.unit_stem(app.name, *([process.name] if len(system.processes) > 1 else [])),
+        app_version=system.version,
+        hooks=Hooks(**{**_set(system.hooks), **_set(process.hooks)}),
+        health=Health(**_set(checks, "enabled", "interval", "timeout", "retries")),
+        http=_http(process),
+        websocket=_websocket(process),
+        routes=tuple(Route(route.method, route.pattern, route.handler) for route in process.custom_routes),
+        auth=Auth(**_set(chosen, "manager", "rls", "invocation_wrapper")),
+        jwt=_jwt(auth, None if manager_reads_key else key),
+        expose=exposes,
+        access=_access(ecosystem, stack, process, facts),
+        callers=_callers(ecosystem, stack, app, process, facts) if exposes else (),
+        sources=tuple(_source(source, folders_of(app)[0]) for source in system.config.sources) if system.config else (),
+        env_prefix=system.config.env_prefix if system.config else None,
+        log_level=log_level,
+        metrics=_metrics(system, process),
+        statsd=_statsd(system),
+        tracing=_tracing(system),
+        secrets=dict(secret),
+        startup_timeout=startup_timeout,
+        stop_timeout=stop_timeout,
+        drain=system.shutdown.drain_connections,
+    )
     rhythm = (checks.interval, checks.timeout) if checks else (15_000, 5_000)
     off = checks is not None and not checks.enabled
-    text = json.dumps({key: value for key, value in spec.items() if value is not None}, ensure_ascii=False, indent=1)
-    return Hosted(text + "\n", exposes, None if off else rhythm, key, manager_reads_key)
+    return HostRuntimeSpec(spec, exposes, None if off else rhythm, key, manager_reads_key)
 
 
-def _said(model: Model | None, *keys: str) -> dict[str, Any]:
-    """Return what was said of a part of a definition, all of it or some fields."""
-    dumped = model.model_dump(by_alias=True, exclude_unset=True, exclude_none=True) if model else {}
-    return {key: value for key, value in dumped.items() if not keys or key in keys}
+def _set(model: Model | None, *names: str) -> dict[str, Any]:
+    """Return the fields that a part of a definition sets, all or some of them."""
+    return model.model_dump(exclude_unset=True, exclude_none=True, include=set(names) or None) if model else {}
 
 
-def _transports(process: Process) -> Mapping[str, Any]:
-    given = process.transports
-    http = given.http.model_dump(by_alias=True, exclude_none=True) if given and given.http else None
-    websocket = given.websocket if given else None
-    ws: dict[str, Any] | None = None
-    if websocket:
-        ws = websocket.model_dump(by_alias=True, include={"host", "port", "path"})
-        ws |= {f"ping{key.capitalize()}": value for key, value in _said(websocket.keep_alive).items()}
-    for transport in (http, ws):
-        if transport:
-            transport.pop("socketActivation", None)
-    return {"http": http, "websocket": ws}
+def _http(process: Process) -> Http | None:
+    http = process.transports.http if process.transports else None
+    return Http(**http.model_dump(exclude={"socket_activation"}, exclude_none=True)) if http else None
 
 
-def _auth(system: System, process: Process) -> Auth | None:
+def _websocket(process: Process) -> WebSocket | None:
+    websocket = process.transports.websocket if process.transports else None
+    if websocket is None:
+        return None
+    pings = {f"ping_{name}": value for name, value in _set(websocket.keep_alive).items()}
+    return WebSocket(websocket.host, websocket.port, websocket.path, **pings)
+
+
+def _auth(system: System, process: Process) -> definition.Auth | None:
     """Return whom a process asks for a token: its own word, or the app's."""
     if process.auth is False:
         return None
     return process.auth or system.auth
 
 
-def _jwt(auth: Auth | None, key: Path | None) -> dict[str, Any] | None:
+def _jwt(auth: definition.Auth | None, key: Path | None) -> Jwt | None:
     """Return how tokens are checked; `key` is for the process itself to read, else systemd hands it on."""
     if auth is None or auth.jwt is None:
         return None
-    said = auth.jwt.model_dump(by_alias=True, exclude={"enabled", "key_file"}, exclude_none=True)
-    return said | ({"keyFile": str(key)} if key else {"credential": JWT_CREDENTIAL})
+    rules = auth.jwt.model_dump(exclude={"enabled", "key_file"}, exclude_none=True)
+    return Jwt(**rules, key_file=str(key) if key else None, credential=None if key else JWT_CREDENTIAL)
 
 
 def _access(ecosystem: Ecosystem, stack: str, process: Process, facts: HostFacts) -> dict[str, str]:
@@ -189,7 +187,7 @@ def _access(ecosystem: Ecosystem, stack: str, process: Process, facts: HostFacts
     return sockets
 
 
-def _callers(ecosystem: Ecosystem, stack: str, app: App, process: Process, facts: HostFacts) -> list[str]:
+def _callers(ecosystem: Ecosystem, stack: str, app: App, process: Process, facts: HostFacts) -> tuple[str, ...]:
     """Return the users of the processes that want a service of this one."""
     providers = Providers(ecosystem, stack, facts)
     users = set()
@@ -200,15 +198,15 @@ def _callers(ecosystem: Ecosystem, stack: str, app: App, process: Process, facts
                 user = one.user or caller.entry.user or ecosystem.owner
                 transient = names.transient_user(ecosystem.config.unit_prefix, stack, caller.name)
                 users.add(transient if user == "dynamic" else user)
-    return sorted(users - {"root"})
+    return tuple(sorted(users - {"root"}))
 
 
-def _source(source: str | ConfigSource, folder: Path) -> dict[str, Any]:
+def _source(source: str | ConfigSource, folder: Path) -> Source:
     """Return a source of configuration; the path of a file starts where it is written, beside the bootstrap."""
     if isinstance(source, str):
         source = ConfigSource(type="env") if source == "env" else ConfigSource(type="file", path=source)
-    said = source.model_dump(by_alias=True, exclude_none=True)
-    return said | ({"path": str(absolute(folder, source.path))} if source.path else {})
+    path = str(absolute(folder, source.path)) if source.path else None
+    return Source(source.type, path, source.prefix, source.optional)
 
 
 def _metrics(system: System, process: Process) -> bool:
@@ -225,9 +223,9 @@ def _statsd(system: System) -> int | None:
     return max(said.interval or STATSD_MS, SHORTEST_STATSD_MS)
 
 
-def _tracing(system: System) -> dict[str, Any] | None:
+def _tracing(system: System) -> Tracing | None:
     """Return how calls are traced, None where they are not."""
     said = system.observability.tracing if system.observability else None
-    if isinstance(said, Tracing):
-        return said.model_dump(by_alias=True, exclude_none=True)
-    return {} if said else None
+    if isinstance(said, definition.Tracing):
+        return Tracing(said.sampler, said.propagator)
+    return Tracing() if said else None

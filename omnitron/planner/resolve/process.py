@@ -16,11 +16,11 @@ from omnitron.definition.project import App, Ecosystem
 from omnitron.planner.facts import HostFacts
 from omnitron.planner.resolve import health
 from omnitron.planner.resolve.development import in_development
-from omnitron.planner.resolve.host_spec import Hosted, hosted, socket_path
+from omnitron.planner.resolve.host_spec import HostRuntimeSpec, hosted, socket_path
 from omnitron.planner.resolve.port_offsets import moved
 from omnitron.planner.resolve.program import Program, command, host, script
 from omnitron.planner.resolve.restarts import Restarts, resolve
-from omnitron.planner.spec_files import Told, spec_name
+from omnitron.planner.spec_files import RuntimeSpec, spec_name
 from omnitron.secrets import references
 
 Hardening = Literal["strict", "standard", "off"]
@@ -71,7 +71,7 @@ class Probe:
 
 
 @dataclass(frozen=True)
-class Native(Told):
+class ServerSpec(RuntimeSpec):
     """A server of the distribution's, which a helper of ours prepares and becomes."""
 
     setup: tuple[str, ...] | None
@@ -125,9 +125,9 @@ class PlannedProcess:
     raw: RawUnit
     log_level: str
     scaling: Scaling | None
-    hosted: Hosted | None
+    hosted: HostRuntimeSpec | None
     """What the process host is told of it; None for a program of its own."""
-    native: Native | None = None
+    native: ServerSpec | None = None
     """How a server of the stack's is run; None for an app's process."""
 
     @property
@@ -144,7 +144,7 @@ class PlannedProcess:
         return None if self.pool is not None or self.native else of_group
 
     @property
-    def told(self) -> Told | None:
+    def spec(self) -> RuntimeSpec | None:
         """What is written for the program of ours that runs it, if one does."""
         return self.hosted or self.native
 
@@ -238,12 +238,12 @@ def _process(
     checks = health.resolve(_first(levels, "health", None), ecosystem.config.monitoring.health_check)
     log_level = _log_level(ecosystem, stack, app, own)
     environment = _environment(ecosystem, stack_name, stack, app, own, program, infra)
-    told: Hosted | None = None
+    runtime: HostRuntimeSpec | None = None
     if own and program is None:
         secret = {variable: value for variable, value in environment if references.OPENING in value}
-        told = hosted(ecosystem, stack_name, app, own, log_level, startup_timeout, shutdown.timeout, secret, facts)
+        runtime = hosted(ecosystem, stack_name, app, own, log_level, startup_timeout, shutdown.timeout, secret, facts)
         stem = names.unit_stem(ecosystem.config.unit_prefix, stack_name)
-        spec = facts.specs / spec_name(stem, app.name, name, told)
+        spec = facts.specs / spec_name(stem, app.name, name, runtime)
         program = host(str(spec), app.working_directory, ecosystem.folder, facts)
     assert program is not None
     critical = any(level.critical for level in levels)
@@ -265,7 +265,10 @@ def _process(
         stop_timeout=shutdown.timeout,
         stop_priority=shutdown.priority,
         probe=_probe(checks, settings),
-        listeners=(*_listeners(settings, hosted=told is not None), *_exposed(ecosystem, stack_name, app, name, told)),
+        listeners=(
+            *_listeners(settings, hosted=runtime is not None),
+            *_exposed(ecosystem, stack_name, app, name, runtime),
+        ),
         user=user,
         group=group,
         paths=_first(levels, "paths", None) or Paths(),
@@ -274,7 +277,7 @@ def _process(
         raw=_first(levels, "systemd", None) or RawUnit(),
         log_level=log_level,
         scaling=own.scaling if own else None,
-        hosted=told,
+        hosted=runtime,
     )
 
 
@@ -330,8 +333,10 @@ def _environment(
     return tuple(merged.items())
 
 
-def _exposed(ecosystem: Ecosystem, stack: str, app: App, name: str, told: Hosted | None) -> Iterator[Listener]:
-    if told and told.exposes:
+def _exposed(
+    ecosystem: Ecosystem, stack: str, app: App, name: str, runtime: HostRuntimeSpec | None
+) -> Iterator[Listener]:
+    if runtime and runtime.exposes:
         path = socket_path(ecosystem.config.unit_prefix, stack, app.name, name)
         yield Listener("rpc", "", 0, True, path)
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from omnitron.definition.ecosystem import Stack, Watch
 from omnitron.definition.paths import absolute
 from omnitron.definition.project import App, Ecosystem
 from omnitron.planner.facts import HostFacts
+from omnitron.policy.model import WatchPolicy
 
 DEV = "dev"
 """The stack that is watched unless it says otherwise."""
 
 
-def watched(ecosystem: Ecosystem, name: str, app: App, facts: HostFacts) -> dict[str, Any] | None:
+def watched(ecosystem: Ecosystem, name: str, app: App, facts: HostFacts) -> WatchPolicy | None:
     """Return the folders to watch, patterns to pass over, and how long to wait for more changes; None for none.
 
     `owner` is the user, not root, whose folders alone count: root's watcher would else tell them when others' change.
@@ -27,10 +26,10 @@ def watched(ecosystem: Ecosystem, name: str, app: App, facts: HostFacts) -> dict
     watch = said if isinstance(said, Watch) else Watch(directory=said or ".")
     folders = [absolute(app.folder, folder) for folder in (watch.directory, *watch.include)]
     files = [ecosystem.path, *([app.system_source.path] if app.system_source else [])]
-    return {
-        "folders": [str(folder) for folder in dict.fromkeys(folders)],
-        "ignore": watch.ignore,
-        "except": [str(file) for file in files],
-        "debounce": watch.debounce,
-        "owner": app.owner or None if facts.accounts is not None and not facts.is_user else None,
-    }
+    return WatchPolicy(
+        folders=tuple(str(folder) for folder in dict.fromkeys(folders)),
+        ignore=tuple(watch.ignore),
+        excepted=tuple(str(file) for file in files),
+        debounce=watch.debounce,
+        owner=app.owner or None if facts.accounts is not None and not facts.is_user else None,
+    )

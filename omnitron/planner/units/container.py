@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from omnitron import names
 from omnitron.definition.infrastructure import JsonRpcCheck, ServiceHealthCheck
@@ -17,11 +16,12 @@ from omnitron.infra.container_recipe import Place, recipe
 from omnitron.infra.placement import Placed
 from omnitron.infra.resolve import Infra
 from omnitron.planner.facts import HostFacts
-from omnitron.planner.resolve.process import Listener, Native, PlannedProcess, Probe, join_port
+from omnitron.planner.resolve.process import Listener, PlannedProcess, Probe, ServerSpec, join_port
 from omnitron.planner.resolve.program import Program
 from omnitron.planner.resolve.restarts import Restarts
 from omnitron.planner.spec_files import spec_name
 from omnitron.planner.units.server import restarts_of, server
+from omnitron.policy.server_specs import ContainerSpec
 from omnitron.secrets import references
 
 STOP_TIMEOUT_MS = 10_000
@@ -40,8 +40,11 @@ RESTARTS: dict[str, Literal["on-failure", "always"]] = {
 def process(ecosystem: Ecosystem, stack: str, infra: Infra, placed: Placed, facts: HostFacts) -> PlannedProcess:
     """Return the process of a container."""
     environment = dict(infra.containers[placed.name])
-    to_make = _to_make(infra, placed)
-    settings = {**recipe(placed, environment, place_of(ecosystem, stack), STOP_TIMEOUT_MS), **to_make}
+    settings = replace(
+        recipe(placed, environment, place_of(ecosystem, stack), STOP_TIMEOUT_MS),
+        databases=infra.databases.get(placed.name, ()),
+        buckets=infra.buckets.get(placed.name, ()),
+    )
     return runner(
         ecosystem,
         stack,
@@ -66,7 +69,7 @@ def runner(
     ecosystem: Ecosystem,
     stack: str,
     app: str,
-    settings: dict[str, Any],
+    settings: ContainerSpec,
     facts: HostFacts,
     *,
     asks: bool,
@@ -76,42 +79,38 @@ def runner(
     reads: tuple[Path, ...] = (),
 ) -> PlannedProcess:
     """Return the process that stays in the foreground of the container which `settings` describe."""
-    credentials = [name for value in settings["environment"].values() for name in references.names_in(value)]
-    credentials += [one["credential"] for one in settings.get("databases", ()) if one["credential"]]
-    put = settings["files"]["each"] if "files" in settings else ()
-    credentials += [name for one in put for name in references.names_in(one.get("text", ""))]
-    text = json.dumps(settings, ensure_ascii=False, indent=1) + "\n"
-    told = Native(text, setup=None, stop_signal=None, credentials=tuple(dict.fromkeys(credentials)), asks=asks)
+    spec = ServerSpec(settings, setup=None, stop_signal=None, credentials=_credentials(settings), asks=asks)
     stem = names.unit_stem(ecosystem.config.unit_prefix, stack)
-    spec = str(facts.specs / spec_name(stem, app, names.SINGLE_PROCESS, told))
+    path = str(facts.specs / spec_name(stem, app, names.SINGLE_PROCESS, spec))
     program = (str(facts.host_python), "-P", "-m", "omnitron.programs.containers")
-    if settings.get("reload"):
-        told = replace(told, reload=(*program, "reload", spec))
-    context = [Path(settings["build"]["path"])] if settings["build"] else []
+    if settings.reload:
+        spec = replace(spec, reload=(*program, "reload", path))
+    context = [Path(settings.build.path)] if settings.build else []
     ours = (*facts.own_folders, facts.package_folder / "omnitron")
     return server(
         ecosystem,
         stack,
         app,
-        Program((*program, "run", spec), (*ours, *context, *reads)),
-        told,
+        Program((*program, "run", path), (*ours, *context, *reads)),
+        spec,
         probe=probe,
         listeners=listeners,
         # Who may talk to the engine is as good as root.
         user="root",
-        startup_timeout=settings["startupTimeout"],
-        stop_timeout=settings["stopTimeout"] + SPARE_MS,
+        startup_timeout=settings.startup_timeout,
+        stop_timeout=settings.stop_timeout + SPARE_MS,
         restarts=restarts,
         environment=(("PYTHONUNBUFFERED", "1"),),
     )
 
 
-def _to_make(infra: Infra, placed: Placed) -> dict[str, list[dict[str, Any]]]:
-    """Return what a server is made to have once it answers."""
-    return {
-        "databases": [asdict(one) for one in infra.databases.get(placed.name, ())],
-        "buckets": [asdict(one) for one in infra.buckets.get(placed.name, ())],
-    }
+def _credentials(settings: ContainerSpec) -> tuple[str, ...]:
+    """Return the secrets that the program of a container reads."""
+    templates = [*settings.environment.values()]
+    templates += [file.text for file in settings.files.each if file.text] if settings.files else []
+    credentials = [name for template in templates for name in references.names_in(template)]
+    credentials += [database.credential for database in settings.databases if database.credential]
+    return tuple(dict.fromkeys(credentials))
 
 
 def _restarts(ecosystem: Ecosystem, placed: Placed) -> Restarts:

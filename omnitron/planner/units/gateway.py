@@ -6,7 +6,6 @@ Its configuration is made from what the stack's apps serve.
 from __future__ import annotations
 
 import ipaddress
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -29,12 +28,13 @@ from omnitron.infra.resolve import Infra
 from omnitron.infra.services import Service
 from omnitron.planner.checks import accounts
 from omnitron.planner.facts import HostFacts, Identity
-from omnitron.planner.resolve.process import Listener, Native, PlannedProcess, Probe
+from omnitron.planner.resolve.process import Listener, PlannedProcess, Probe, ServerSpec
 from omnitron.planner.resolve.program import Program
 from omnitron.planner.spec_files import spec_name
 from omnitron.planner.units import container
 from omnitron.planner.units.server import server
 from omnitron.planner.units.stack import Apps
+from omnitron.policy.server_specs import CertificateSpec, NginxSpec
 
 PACKAGES = {
     "nginx": "nginx",
@@ -149,16 +149,13 @@ def _container(ecosystem: Ecosystem, stack: str, site: Site, facts: HostFacts) -
     service = Service(names.GATEWAY, "custom", requirement, ecosystem.source, ecosystem.gateway_at)
     placed = Placed(service, site.provider, site.gateway.host, {})
     configuration = facts.specs / config_name(names.unit_stem(ecosystem.config.unit_prefix, stack))
-    settings = {
-        **recipe(placed, {}, container.place_of(ecosystem, stack), STOP_TIMEOUT_MS),
-        **openresty.settings(site, configuration),
-    }
+    plain = recipe(placed, {}, container.place_of(ecosystem, stack), STOP_TIMEOUT_MS)
     probe, listener = _asked(site)
     return container.runner(
         ecosystem,
         stack,
         names.GATEWAY,
-        settings,
+        openresty.container(plain, site, configuration),
         facts,
         asks=True,
         probe=probe,
@@ -183,30 +180,29 @@ def _native(ecosystem: Ecosystem, stack: str, site: Site, facts: HostFacts) -> P
     stem = names.unit_stem(ecosystem.config.unit_prefix, stack)
     helper = (str(facts.helper_python), "-I", "-S", str(facts.package_folder / "omnitron/programs/servers/nginx.py"))
     credential = site.redis.credential if site.redis else None
-    settings = {
-        "config": str(facts.specs / config_name(stem)),
-        "credential": credential,
-        "page": PAGE,
-        # Another address takes a start: a reload goes on with the one before.
-        "listen": site.listen,
-        "tls": {"certificate": str(site.certificate), "key": str(site.key)} if site.certificate else None,
-        "isHanded": _is_handed(ecosystem, facts),
-    }
+    settings = NginxSpec(
+        config=str(facts.specs / config_name(stem)),
+        credential=credential,
+        page=PAGE,
+        listen=site.listen,
+        tls=CertificateSpec(str(site.certificate), str(site.key)) if site.certificate else None,
+        is_handed=_is_handed(ecosystem, facts),
+    )
     # systemd reads what it hands on as root: only root's own definitions may say what that is.
     handed = _handed(site) if _is_handed(ecosystem, facts) else ()
-    told = Native(
-        json.dumps(settings, indent=1) + "\n",
+    spec = ServerSpec(
+        settings,
         setup=None,
         stop_signal="SIGQUIT",
         credentials=(credential,) if credential else (),
         files=handed,
         notifies=False,
     )
-    spec = str(facts.specs / spec_name(stem, names.GATEWAY, names.SINGLE_PROCESS, told))
-    told = replace(
-        told,
-        reload=(*helper, "reload", spec),
-        before_reload=(*helper, "hand", spec) if handed else None,
+    path = str(facts.specs / spec_name(stem, names.GATEWAY, names.SINGLE_PROCESS, spec))
+    spec = replace(
+        spec,
+        reload=(*helper, "reload", path),
+        before_reload=(*helper, "hand", path) if handed else None,
     )
     reads = files_of(site)
     probe, listener = _asked(site)
@@ -214,8 +210,8 @@ def _native(ecosystem: Ecosystem, stack: str, site: Site, facts: HostFacts) -> P
         ecosystem,
         stack,
         names.GATEWAY,
-        Program((*helper, "run", spec), reads),
-        told,
+        Program((*helper, "run", path), reads),
+        spec,
         probe=probe,
         listeners=(listener,),
         user=site.gateway.user,

@@ -93,7 +93,7 @@ def directives(process: PlannedProcess, facts: HostFacts) -> Directives:
     writable = _writable(process)
     chosen["bind_read_only_paths"] = _bound(_reads(process, facts), facts.helpers.parent, hidden, writable)
     binds: list[Value] = [Bind(str(p)) for p in writable if _below(p, hidden)]
-    if process.told and facts.is_user and process.hardening == "strict":
+    if process.spec and facts.is_user and process.hardening == "strict":
         # A user's runtime directory is among what is hidden: the manager's ear, and the sockets of the stack.
         binds += ["%t/systemd/notify", f"%t/{posixpath.dirname(runtime_folder(*process.address))}"]
     chosen["bind_paths"] = tuple(binds) or None
@@ -134,7 +134,7 @@ def _reads(process: PlannedProcess, facts: HostFacts) -> list[Path]:
         paths.append(facts.helpers.parent)
     if process.native or process.secrets:
         paths.append(facts.package_folder / "omnitron")
-    if process.told:
+    if process.spec:
         paths.append(facts.specs)
     return paths
 

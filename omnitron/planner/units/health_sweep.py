@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from omnitron.planner.facts import HostFacts
 from omnitron.planner.resolve.process import PlannedProcess
-from omnitron.planner.units.names import StackNames
+from omnitron.planner.units.names import StackNames, period
 from omnitron.planner.units.stack import Apps
 from omnitron.planner.units.values import Command, Literal, Own, Unit, Value
+from omnitron.supervision.state.probes import Probe, StackProbes
 
 AT_ONCE = 16
 """How many are asked side by side."""
@@ -37,16 +38,16 @@ def units(stack: StackNames, apps: Apps, facts: HostFacts) -> Iterator[Unit]:
             "part_of": stack.stack_target,
             **stack.identity(),
         }
-        period = f"{interval}ms"
+        every = f"{interval}ms"
         timer: dict[str, Value] = {
-            "description": Literal(f"health of {stack.stack} of {stack.project} every {period}"),
-            "on_active_sec": period,
-            "on_unit_active_sec": period,
+            "description": Literal(f"health of {stack.stack} of {stack.project} every {every}"),
+            "on_active_sec": every,
+            "on_unit_active_sec": every,
             "accuracy_sec": f"{min(interval // 10, 1000)}ms",
         }
         asked = [process for process in _asked(apps) if process.probe and process.probe.interval == interval]
         service: dict[str, Value] = {
-            "description": Literal(f"health sweep of {stack.stack} of {stack.project} every {period}"),
+            "description": Literal(f"health sweep of {stack.stack} of {stack.project} every {every}"),
             "slice": stack.stack_slice,
             "exec_start": _command(stack, interval, facts),
             "timeout_start_sec": f"{_longest(asked)}ms",
@@ -55,12 +56,34 @@ def units(stack: StackNames, apps: Apps, facts: HostFacts) -> Iterator[Unit]:
         yield Unit(f"{name}.service", "health-sweep", shared | service)
 
 
+def probes_name(stack: StackNames, interval: int) -> str:
+    """Return the name of the file with a sweep's probes, below the folder of policies."""
+    return f"{stack.stem}.probes-{period(interval)}.json"
+
+
+def probes(stack: StackNames, apps: Apps) -> Iterator[tuple[str, StackProbes]]:
+    """Yield the name and the content of the file with the probes of each interval."""
+    for interval in intervals(apps):
+        each = tuple(
+            Probe(
+                process.unit,
+                process.probe.kind,
+                process.probe.argv,
+                process.probe.timeout,
+                process.probe.retries,
+                process.probe.start_period,
+            )
+            for process in _asked(apps)
+            if process.probe and process.probe.interval == interval
+        )
+        yield probes_name(stack, interval), StackProbes(stack.source.text, stack.stem, each)
+
+
 def _command(stack: StackNames, interval: int, facts: HostFacts) -> Command:
     user = ("--user",) if facts.is_user else ()
     argv = (*facts.helper("health_sweep"), *user)
     results = Own(f"%t/omnitron/{stack.prefix_part}/{stack.stem}.health-{interval}.json")
-    policy = str(facts.specs / f"{stack.stem}.json")
-    return Command((*argv, "--policy", policy, "--results", results, "--interval-ms", str(interval)))
+    return Command((*argv, "--probes", str(facts.specs / probes_name(stack, interval)), "--results", results))
 
 
 def _longest(asked: list[PlannedProcess]) -> int:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, replace
-from typing import Any
+from dataclasses import replace
 
 from omnitron import names
 from omnitron.definition.check import find_cycle
@@ -18,7 +16,7 @@ from omnitron.infra import server_settings
 from omnitron.infra.placement import Placed
 from omnitron.infra.resolve import GivenOut, Infra, resolve
 from omnitron.planner.facts import HostFacts, ServerSettings
-from omnitron.planner.resolve.process import Listener, Native, PlannedProcess
+from omnitron.planner.resolve.process import Listener, PlannedProcess, ServerSpec
 from omnitron.planner.resolve.program import Program
 from omnitron.planner.spec_files import spec_name
 from omnitron.planner.units import container
@@ -26,6 +24,7 @@ from omnitron.planner.units.names import StackNames
 from omnitron.planner.units.server import server
 from omnitron.planner.units.stack import gate_of
 from omnitron.planner.units.values import Command, Unit
+from omnitron.policy.server_specs import PostgresSpec, RedisSpec
 
 ACCOUNTS = {"postgres": "postgres", "redis": "redis"}
 """The users that the distribution's packages make."""
@@ -57,20 +56,19 @@ def _process(ecosystem: Ecosystem, stack: str, infra: Infra, placed: Placed, fac
     kind, requirement = placed.service.kind, placed.service.requirement
     app = names.INFRA_PREFIX + placed.name
     helper = container.native_helper(placed, facts)
-    settings, credentials = _postgres(infra, placed) if kind == "postgres" else _redis(infra, placed)
-    text = json.dumps(settings, ensure_ascii=False, indent=1) + "\n"
-    told = Native(text, None, STOP_SIGNALS.get(kind), tuple(dict.fromkeys(filter(None, credentials))))
+    document = _postgres(infra, placed) if kind == "postgres" else _redis(infra, placed)
+    spec = ServerSpec(document, None, STOP_SIGNALS.get(kind), _credentials(document))
     stem = names.unit_stem(ecosystem.config.unit_prefix, stack)
-    spec = str(facts.specs / spec_name(stem, app, names.SINGLE_PROCESS, told))
+    path = str(facts.specs / spec_name(stem, app, names.SINGLE_PROCESS, spec))
     bare_metal = requirement.bare_metal
     if kind == "postgres":
-        told = replace(told, setup=(*helper, "provision", spec))
+        spec = replace(spec, setup=(*helper, "provision", path))
     return server(
         ecosystem,
         stack,
         app,
-        Program((*helper, "run", spec)),
-        told,
+        Program((*helper, "run", path)),
+        spec,
         probe=container.probe_of_preset(placed, facts),
         listeners=(Listener("tcp", placed.host, placed.port, activated=False),),
         user=(bare_metal.user if bare_metal else None) or ACCOUNTS[kind],
@@ -89,28 +87,30 @@ def _limits(placed: Placed) -> Limits:
     return Limits(memory_max=resources.memory, cpu_quota=cpus)
 
 
-def _postgres(infra: Infra, placed: Placed) -> tuple[dict[str, Any], list[str | None]]:
-    """Return what the server is told, and the secrets that it reads."""
-    databases = infra.databases[placed.name]
-    settings = {
-        "address": placed.host,
-        "port": placed.port,
-        "config": server_settings.settings_of(placed.service),
-        "databases": [asdict(one) for one in databases],
-    }
-    return settings, [one.credential for one in databases]
+def _postgres(infra: Infra, placed: Placed) -> PostgresSpec:
+    return PostgresSpec(
+        address=placed.host,
+        port=placed.port,
+        config=server_settings.settings_of(placed.service),
+        databases=infra.databases[placed.name],
+    )
 
 
-def _redis(infra: Infra, placed: Placed) -> tuple[dict[str, Any], list[str | None]]:
-    password = infra.passwords.get(placed.name)
-    settings = {
-        "address": placed.host,
-        "port": placed.port,
-        "config": server_settings.settings_of(placed.service),
-        "databases": infra.redis_databases[placed.name],
-        "credential": password,
-    }
-    return settings, [password]
+def _redis(infra: Infra, placed: Placed) -> RedisSpec:
+    return RedisSpec(
+        address=placed.host,
+        port=placed.port,
+        config=server_settings.settings_of(placed.service),
+        databases=infra.redis_databases[placed.name],
+        credential=infra.passwords.get(placed.name),
+    )
+
+
+def _credentials(spec: PostgresSpec | RedisSpec) -> tuple[str, ...]:
+    """Return the secrets that a server reads."""
+    if isinstance(spec, RedisSpec):
+        return (spec.credential,) if spec.credential else ()
+    return tuple(dict.fromkeys(database.credential for database in spec.databases if database.credential))
 
 
 def needs(stack: StackNames, infra: Infra, app: str) -> Iterator[str]:

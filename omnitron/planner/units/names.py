@@ -8,6 +8,11 @@ from omnitron import names
 from omnitron.planner.units.values import Literal, Value
 
 
+def period(interval: int) -> str:
+    """Return `15s` for 15000 milliseconds, `1500ms` for what is no whole second."""
+    return f"{interval}ms" if interval % 1000 else f"{interval // 1000}s"
+
+
 @dataclass(frozen=True)
 class StackNames:
     """Names in one stack of one project."""
@@ -62,8 +67,7 @@ class StackNames:
 
     def sweep(self, interval: int) -> str:
         """Return the name, without suffix, of what asks for health every `interval` milliseconds."""
-        period = f"{interval}ms" if interval % 1000 else f"{interval // 1000}s"
-        return f"{self.stem}-health-{period}"
+        return f"{self.stem}-health-{period(interval)}"
 
     def gate(self, app: str) -> str:
         """Opens when every process of an app is active."""

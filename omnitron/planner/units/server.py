@@ -8,7 +8,7 @@ from pathlib import Path
 from omnitron import names
 from omnitron.definition.process import Limits, Paths, RawUnit
 from omnitron.definition.project import Ecosystem
-from omnitron.planner.resolve.process import Listener, Native, PlannedProcess, Probe
+from omnitron.planner.resolve.process import Listener, PlannedProcess, Probe, ServerSpec
 from omnitron.planner.resolve.program import Program
 from omnitron.planner.resolve.restarts import Restarts, resolve
 
@@ -25,7 +25,7 @@ def server(
     stack: str,
     app: str,
     program: Program,
-    native: Native,
+    native: ServerSpec,
     *,
     probe: Probe | None,
     listeners: tuple[Listener, ...],

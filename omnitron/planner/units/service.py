@@ -9,7 +9,7 @@ from omnitron.definition.directives import raw_lines
 from omnitron.planner.facts import HELPER_STARTER, RESTART_MODE, HostFacts
 from omnitron.planner.resolve.environment import of_unit, with_own_variables, with_secrets
 from omnitron.planner.resolve.host_spec import JWT_CREDENTIAL, runtime_folder
-from omnitron.planner.resolve.process import Native, PlannedProcess
+from omnitron.planner.resolve.process import PlannedProcess, ServerSpec
 from omnitron.planner.units import hardening
 from omnitron.planner.units.names import StackNames
 from omnitron.planner.units.values import Assignment, Command, Literal, Own, Unit, Value, Word
@@ -233,7 +233,7 @@ def _native(process: PlannedProcess) -> dict[str, Value]:
     }
 
 
-def _reload(native: Native) -> tuple[Value, ...] | None:
+def _reload(native: ServerSpec) -> tuple[Value, ...] | None:
     """Return what makes a server read its configuration anew: what root does before that, and what it does itself."""
     before = [Command(native.before_reload, "+")] if native.before_reload else []
     return (*before, Command(native.reload)) if native.reload else None

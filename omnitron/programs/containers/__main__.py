@@ -6,7 +6,6 @@ ends with its exit status. It waits for an engine that does not answer, which is
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -14,8 +13,10 @@ import threading
 import time
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
+from omnitron.errors import OmnitronError
+from omnitron.policy.codec import read
+from omnitron.policy.server_specs import ContainerSpec
 from omnitron.programs.containers import files
 from omnitron.programs.containers.engine import CannotError, Container, EngineDownError, State
 from omnitron.programs.containers.provision import provision
@@ -31,17 +32,17 @@ EXTENSION_US = 30_000_000
 class Runner:
     """Runs one container."""
 
-    def __init__(self, container: Container, told: dict[str, Any]) -> None:
+    def __init__(self, container: Container, spec: ContainerSpec) -> None:
         self._container = container
-        self._told = told
-        self._startup_s = told["startupTimeout"] / 1000
-        self._asked_to_end = threading.Event()
+        self._spec = spec
+        self._startup_s = spec.startup_timeout / 1000
+        self._stop_requested = threading.Event()
         self._is_ready = False
         self._since = time.time()
 
     def end(self, number: int, frame: FrameType | None) -> None:
         """Request the end (a signal handler)."""
-        self._asked_to_end.set()
+        self._stop_requested.set()
 
     def abort(self, number: int, frame: FrameType | None) -> None:
         """Kill the container and end at once: an outside check got no answer (a signal handler)."""
@@ -56,18 +57,18 @@ class Runner:
     def run(self) -> int:
         """Run it until it ends or is to be stopped; return an exit status."""
         threading.Thread(target=self._ask_for_time, daemon=True).start()
-        while not self._asked_to_end.is_set():
+        while not self._stop_requested.is_set():
             try:
                 status = self._run()
             except EngineDownError as error:
                 self._say(f"the container engine does not answer ({error}); waiting for it", "unhealthy")
-                self._asked_to_end.wait(ENGINE_S)
+                self._stop_requested.wait(ENGINE_S)
                 continue
             if status is not None:
                 return status
         try:
             self._container.stop()
-            if not self._told.get("isKept", True):
+            if not self._spec.is_kept:
                 self._container.remove(volumes=False)
         except EngineDownError as error:
             print(f"cannot stop the container {self._container.name}: the engine does not answer ({error})")
@@ -77,15 +78,15 @@ class Runner:
         """Start it, and return its exit status after its end; None when it is to be stopped."""
         self._say(f"starting the container {self._container.name}")
         self._container.start()
-        _note(self._told)
+        _note(self._spec)
         began = time.monotonic()
         threading.Thread(target=self._hand_on, args=(self._since,), daemon=True).start()
         self._since = time.time()
-        while not self._asked_to_end.wait(RUNNING_S if self._is_ready else STARTING_S):
+        while not self._stop_requested.wait(RUNNING_S if self._is_ready else STARTING_S):
             state = self._container.state()
             if state.status != "running":
                 # An engine that shuts down ends its containers first, which is not their crash: check again later.
-                if self._asked_to_end.wait(ENGINE_S):
+                if self._stop_requested.wait(ENGINE_S):
                     return None
                 state = self._container.state()
             if state.status == "gone":
@@ -107,7 +108,7 @@ class Runner:
     def _provision(self) -> None:
         """Make what the server is to have; where that cannot be, it does not run on without."""
         try:
-            if done := provision(self._container, self._told):
+            if done := provision(self._container, self._spec):
                 print(done)
         except (CannotError, credentials.MissingError):
             self._container.stop()
@@ -132,28 +133,28 @@ class Runner:
 
     def _ask_for_time(self) -> None:
         """Extend systemd's start timeout while an image is pulled, or there is no engine."""
-        while not self._is_ready and not self._asked_to_end.is_set():
+        while not self._is_ready and not self._stop_requested.is_set():
             notify.send(f"EXTEND_TIMEOUT_USEC={EXTENSION_US}")
-            self._asked_to_end.wait(EXTENSION_US / 3e6)
+            self._stop_requested.wait(EXTENSION_US / 3e6)
 
 
-def _reload(told: dict[str, Any]) -> int:
+def _reload(spec: ContainerSpec) -> int:
     """Have the container take over its configuration; an exit status."""
-    container = Container(told, {})
+    container = Container(spec, {})
     try:
-        container.put(files.archive(told["files"], again=True) or b"")
-        status, output, errors = container.execute(told["reload"], {})
+        container.put(files.archive(spec.files, again=True) or b"")
+        status, output, errors = container.execute(list(spec.reload or ()), {})
     except (CannotError, EngineDownError, OSError) as error:
         status, output, errors = 1, "", str(error)
     print((output + errors).strip(), file=sys.stderr)
     if not status:
-        _note(told)
+        _note(spec)
     return status
 
 
-def _note(told: dict[str, Any]) -> None:
+def _note(spec: ContainerSpec) -> None:
     """Leave a copy of the configuration that is in use, for whoever asks whether it is that of today."""
-    if path := told.get("configuration"):
+    if path := spec.configuration:
         (Path(os.environ["RUNTIME_DIRECTORY"]) / Path(path).name).write_bytes(Path(path).read_bytes())
 
 
@@ -162,17 +163,19 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 2 or arguments[0] not in ("run", "reload"):
         print(USAGE, file=sys.stderr)
         return 2
-    told: dict[str, Any] = json.loads(Path(arguments[1]).read_text())
-    if arguments[0] == "reload":
-        return _reload(told)
     try:
-        packed = files.archive(told.get("files"))
-        container = Container(told, credentials.environment(told["environment"]), packed)
-        runner = Runner(container, told)
+        spec = read(arguments[1], ContainerSpec)
+        if arguments[0] == "reload":
+            return _reload(spec)
+        container = Container(spec, credentials.environment(spec.environment), files.archive(spec.files))
+        runner = Runner(container, spec)
         signal.signal(signal.SIGTERM, runner.end)
         signal.signal(signal.SIGINT, runner.end)
         signal.signal(signal.SIGABRT, runner.abort)
         return runner.run()
+    except OmnitronError as error:
+        print("; ".join(error.lines()), file=sys.stderr)
+        return 1
     except (CannotError, credentials.MissingError, OSError) as error:
         print(error, file=sys.stderr)
         return 1

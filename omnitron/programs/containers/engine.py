@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import docker
 from docker.errors import APIError, BuildError, DockerException, ImageNotFound, NotFound
 from requests.exceptions import RequestException
+
+from omnitron.policy.codec import marshal
+from omnitron.policy.server_specs import BuildSpec, ContainerCheck, ContainerSpec, ContainerVolume
 
 DIGEST = "omnitron.digest"
 MANAGED = "omnitron.managed"
@@ -36,18 +40,49 @@ class State(NamedTuple):
     error: str
 
 
-class Container:
-    """The container that `settings` describe, with the values of its environment filled in."""
+class NamedContainer:
+    """A container on the engine: its name, and the volumes that were made for it."""
 
-    def __init__(self, settings: dict[str, Any], environment: dict[str, str], files: bytes | None = None) -> None:
-        """Take what it is; `files` is an archive that is put into it before it starts."""
-        self.settings = settings
-        self._files = files
-        self.name: str = settings["name"]
-        self._environment = environment
-        made_of = json.dumps([settings, environment], sort_keys=True)
-        self._digest = hashlib.sha256(made_of.encode()).hexdigest()[:24]
+    def __init__(self, name: str, volumes: Iterable[ContainerVolume]) -> None:
+        """Take what tells it from all others."""
+        self.name = name
+        self._volumes = tuple(volumes)
         self._client: Any = None
+
+    def remove(self, *, volumes: bool) -> None:
+        """Remove it and, when asked, the volumes that were made for it."""
+        with self._engine() as client:
+            if (container := self._find(client)) is not None:
+                container.remove(force=True)
+            for volume in self._volumes if volumes else ():
+                if volume.named:
+                    with suppress(NotFound):
+                        client.volumes.get(volume.source).remove()
+
+    def _engine(self) -> _Engine:
+        return _Engine(self)
+
+    def _find(self, client: Any) -> Any:
+        try:
+            container = client.containers.get(self.name)
+        except NotFound:
+            return None
+        if container.labels.get(MANAGED) != "true":
+            raise CannotError(f"cannot use the container {self.name}: somebody else made it; rename or remove it")
+        return container
+
+
+class Container(NamedContainer):
+    """The container that a spec describes, with the values of its environment filled in."""
+
+    def __init__(self, spec: ContainerSpec, environment: dict[str, str], files: bytes | None = None) -> None:
+        """Take what it is; `files` is an archive that is put into it before it starts."""
+        super().__init__(spec.name, spec.volumes)
+        self._spec = spec
+        self._files = files
+        self._environment = environment
+        made_of = json.dumps([marshal(spec), environment], sort_keys=True)
+        self._digest = hashlib.sha256(made_of.encode()).hexdigest()[:24]
 
     def start(self) -> None:
         """Start the container, created again first unless it is up to date; its volumes stay."""
@@ -100,9 +135,9 @@ class Container:
     def stop(self) -> None:
         """Stop the container, and wait for its end."""
         with self._engine() as client:
-            found = self._find(client)
-            if found is not None:
-                found.stop(timeout=max(1, round(self.settings["stopTimeout"] / 1000)))
+            container = self._find(client)
+            if container is not None:
+                container.stop(timeout=max(1, round(self._spec.stop_timeout / 1000)))
 
     def kill(self) -> None:
         """Kill the container."""
@@ -111,40 +146,18 @@ class Container:
             if container is not None and container.status == "running":
                 container.kill()
 
-    def remove(self, *, volumes: bool) -> None:
-        """Remove it and, when asked, the volumes that were made for it."""
-        with self._engine() as client:
-            if (found := self._find(client)) is not None:
-                found.remove(force=True)
-            for volume in self.settings["volumes"] if volumes else ():
-                if volume["named"]:
-                    with suppress(NotFound):
-                        client.volumes.get(volume["source"]).remove()
-
-    def _engine(self) -> _Engine:
-        return _Engine(self)
-
-    def _find(self, client: Any) -> Any:
-        try:
-            found = client.containers.get(self.name)
-        except NotFound:
-            return None
-        if found.labels.get(MANAGED) != "true":
-            raise CannotError(f"cannot use the container {self.name}: somebody else made it; rename or remove it")
-        return found
-
     def _network(self, client: Any) -> None:
-        name = self.settings["network"]
+        name = self._spec.network
         if name not in ("bridge", "host", "none") and not client.networks.list(names=[name]):
-            labels = {key: value for key, value in self.settings["labels"].items() if key != "omnitron.service"}
+            labels = {key: value for key, value in self._spec.labels.items() if key != "omnitron.service"}
             client.networks.create(name, driver="bridge", labels=labels, check_duplicate=True)
 
     def _image(self, client: Any) -> str:
-        name, build = self.settings["image"], self.settings["build"]
+        name, build = self._spec.image, self._spec.build
         try:
             if build:
                 # The engine's cache makes this short when nothing has changed.
-                image, _ = client.images.build(tag=name, rm=True, **{k: v for k, v in build.items() if v is not None})
+                image, _ = client.images.build(tag=name, rm=True, **_built(build))
                 return str(image.id)
             return str(client.images.get(name).id)
         except ImageNotFound:
@@ -153,29 +166,29 @@ class Container:
             raise CannotError(f"cannot build the image {name}: {error}") from error
 
     def _create(self, client: Any) -> Any:
-        told = self.settings
+        spec = self._spec
         optional = {
-            "command": told["command"],
-            "entrypoint": told["entrypoint"],
-            "user": told["user"],
-            "healthcheck": told["health"],
-            "mem_limit": told["memory"],
-            "mem_reservation": told["memoryReservation"],
-            "nano_cpus": told["nanoCpus"],
-            "shm_size": told["shmSize"],
-            "stop_signal": told.get("stopSignal"),
-            **_confined(told.get("capabilities")),
+            "command": _words(spec.command),
+            "entrypoint": _words(spec.entrypoint),
+            "user": spec.user,
+            "healthcheck": _check(spec.health),
+            "mem_limit": spec.memory,
+            "mem_reservation": spec.memory_reservation,
+            "nano_cpus": spec.nano_cpus,
+            "shm_size": spec.shm_size,
+            "stop_signal": spec.stop_signal,
+            **_confined(spec.capabilities),
         }
         return client.containers.create(
-            told["image"],
+            spec.image,
             name=self.name,
             hostname=self.name.rpartition("-")[2],
             environment=self._environment,
-            ports={inside: list(map(tuple, outside)) for inside, outside in told["ports"].items()},
-            volumes={one["source"]: {"bind": one["target"], "mode": one["mode"]} for one in told["volumes"]},
-            network=told["network"],
-            extra_hosts=dict(text.split(":", 1) for text in told["extraHosts"]),
-            labels={**told["labels"], DIGEST: self._digest},
+            ports={inside: list(outside) for inside, outside in spec.ports.items()},
+            volumes={volume.source: {"bind": volume.target, "mode": volume.mode} for volume in spec.volumes},
+            network=spec.network,
+            extra_hosts=dict(text.split(":", 1) for text in spec.extra_hosts),
+            labels={**spec.labels, DIGEST: self._digest},
             cgroup_parent=self._parent(client),
             # systemd restarts the service, not the engine.
             restart_policy={"Name": "no"},
@@ -184,14 +197,29 @@ class Container:
 
     def _parent(self, client: Any) -> str | None:
         """Return the stack's slice, where the engine can put a container into one."""
-        return self.settings["slice"] if client.info().get("CgroupDriver") == "systemd" else None
+        return self._spec.slice if client.info().get("CgroupDriver") == "systemd" else None
 
 
-def _confined(capabilities: list[str] | None) -> dict[str, Any]:
+def _words(command: str | tuple[str, ...] | None) -> str | list[str] | None:
+    return list(command) if isinstance(command, tuple) else command
+
+
+def _built(build: BuildSpec) -> dict[str, Any]:
+    """Return the arguments of the library for building an image."""
+    file = {"dockerfile": build.dockerfile} if build.dockerfile is not None else {}
+    return {"path": build.path, "buildargs": dict(build.buildargs), **file}
+
+
+def _check(check: ContainerCheck | None) -> dict[str, Any] | None:
+    """Return a health check as the library takes it."""
+    return {**asdict(check), "test": list(check.test)} if check else None
+
+
+def _confined(capabilities: tuple[str, ...] | None) -> dict[str, Any]:
     """Return the arguments that leave a container these capabilities alone; None leaves it the engine's own."""
     if capabilities is None:
         return {}
-    return {"cap_drop": ["ALL"], "cap_add": capabilities, "security_opt": ["no-new-privileges"]}
+    return {"cap_drop": ["ALL"], "cap_add": list(capabilities), "security_opt": ["no-new-privileges"]}
 
 
 def remove_strays(project: str, stack: str, names: Collection[str]) -> list[str]:
@@ -211,7 +239,7 @@ def remove_strays(project: str, stack: str, names: Collection[str]) -> list[str]
 class _Engine:
     """A client of the engine; its errors become EngineDownError (no engine) or CannotError (the container)."""
 
-    def __init__(self, owner: Container) -> None:
+    def __init__(self, owner: NamedContainer) -> None:
         self._owner = owner
 
     def __enter__(self) -> Any:

@@ -5,35 +5,35 @@ from __future__ import annotations
 import io
 import tarfile
 from pathlib import Path
-from typing import Any
 
+from omnitron.policy.server_specs import FileSpec, FilesSpec
 from omnitron.programs.secrets import credentials
 from omnitron.secrets import references
 
 
-def archive(told: dict[str, Any] | None, *, again: bool = False) -> bytes | None:
-    """Return a tar archive, for the root of a container, of the files that are `told`; None without any.
+def archive(files: FilesSpec | None, *, again: bool = False) -> bytes | None:
+    """Return a tar archive of files, for the root of a container; None without any.
 
     `again` leaves out what a running container has, and what only its start can be told. Raises OSError, MissingError.
     """
-    if not told:
+    if not files:
         return None
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
-        folder = told["folder"].lstrip("/")
+        folder = files.folder.lstrip("/")
         if not again:
-            _add(tar, folder, None, 0o755 if told["owner"] == 0 else 0o700, told["owner"])
-        for one in told["each"]:
-            if not again or "path" in one:
-                mode = 0o600 if one["isPrivate"] else 0o644
-                _add(tar, f"{folder}/{one['name']}", _content(one), mode, told["owner"])
+            _add(tar, folder, None, 0o755 if files.owner == 0 else 0o700, files.owner)
+        for file in files.each:
+            if not again or file.path is not None:
+                mode = 0o600 if file.is_private else 0o644
+                _add(tar, f"{folder}/{file.name}", _content(file), mode, files.owner)
     return packed.getvalue()
 
 
-def _content(one: dict[str, Any]) -> bytes:
-    if "text" in one:
-        return references.fill(one["text"], credentials.read).encode()
-    return Path(str(one["path"])).read_bytes()
+def _content(file: FileSpec) -> bytes:
+    if file.text is not None:
+        return references.fill(file.text, credentials.read).encode()
+    return Path(str(file.path)).read_bytes()
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes | None, mode: int, owner: int) -> None:

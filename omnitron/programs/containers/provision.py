@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from omnitron.policy.server_specs import BucketSpec, ContainerSpec, DatabaseSpec
 from omnitron.programs.containers.engine import CannotError, Container
 from omnitron.programs.secrets import credentials
 from omnitron.programs.servers import databases
@@ -16,31 +15,31 @@ LOG_IN = (
 )
 
 
-def provision(container: Container, told: dict[str, Any]) -> str | None:
+def provision(container: Container, spec: ContainerSpec) -> str | None:
     """Make databases or buckets that are not there; return what was done, None where nothing is to be made.
 
     Raises CannotError, MissingError.
     """
-    if told.get("databases"):
-        return _databases(container, told["databases"])
-    if told.get("buckets"):
-        return _buckets(container, told["buckets"])
+    if spec.databases:
+        return _databases(container, spec.databases)
+    if spec.buckets:
+        return _buckets(container, spec.buckets)
     return None
 
 
-def _databases(container: Container, wanted: list[dict[str, Any]]) -> str:
+def _databases(container: Container, required: tuple[DatabaseSpec, ...]) -> str:
     def run(database: str, text: str) -> str:
         argv = ["sh", "-c", SQL, "sql", *databases.OPTIONS, "-d", database]
         return databases.answer(database, *container.execute(argv, {"OMNITRON_SQL": text}))
 
-    passwords = {one["owner"]: credentials.read(one["credential"]) for one in wanted if one["credential"]}
+    passwords = {database.owner: credentials.read(database.credential) for database in required if database.credential}
     try:
-        return databases.told(databases.provision(run, wanted, passwords))
+        return databases.summary(databases.provision(run, required, passwords))
     except databases.SqlError as error:
         raise CannotError(str(error)) from error
 
 
-def _buckets(container: Container, wanted: list[dict[str, Any]]) -> str:
+def _buckets(container: Container, required: tuple[BucketSpec, ...]) -> str:
     def run(doing: str, *argv: str) -> None:
         status, output, errors = container.execute(list(argv), {})
         if status:
@@ -48,10 +47,10 @@ def _buckets(container: Container, wanted: list[dict[str, Any]]) -> str:
             raise CannotError(f"cannot {doing}: {lines[-1]}")
 
     run("log in to the S3 server", "sh", "-c", LOG_IN)
-    for one in wanted:
-        place = f"omnitron/{one['name']}"
-        run(f"make the bucket {one['name']}", "mc", "--quiet", "mb", "--ignore-existing", place)
-        if one["quota"]:
-            size = f"{one['quota']}B"
-            run(f"limit the bucket {one['name']}", "mc", "--quiet", "quota", "set", place, "--size", size)
-    return f"provisioned: {', '.join(one['name'] for one in wanted)}"
+    for bucket in required:
+        place = f"omnitron/{bucket.name}"
+        run(f"make the bucket {bucket.name}", "mc", "--quiet", "mb", "--ignore-existing", place)
+        if bucket.quota:
+            size = f"{bucket.quota}B"
+            run(f"limit the bucket {bucket.name}", "mc", "--quiet", "quota", "set", place, "--size", size)
+    return f"provisioned: {', '.join(bucket.name for bucket in required)}"

@@ -9,6 +9,10 @@ import os
 
 from omnitron.secrets.references import fill
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 
 class MissingError(Exception):
     """A secret that is missing, or is not text."""
@@ -25,6 +29,6 @@ def read(name: str) -> str:
         raise MissingError(f"cannot read the secret {name!r}: {why}; is it set? omnitron secret list") from error
 
 
-def environment(templates: dict[str, str]) -> dict[str, str]:
+def environment(templates: Mapping[str, str]) -> dict[str, str]:
     """Return variables with their references filled in."""
     return {variable: fill(template, read) for variable, template in templates.items()}

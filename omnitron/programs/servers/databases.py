@@ -11,7 +11,8 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from typing import Any
+
+    from omnitron.policy.server_specs import DatabaseSpec
 
 SUPERUSER = "postgres"
 ITERATIONS = 4096
@@ -24,13 +25,11 @@ class SqlError(Exception):
     """A statement that the server refuses, with the server's message."""
 
 
-def provision(
-    run: Callable[[str, str], str], databases: Iterable[Mapping[str, Any]], passwords: Mapping[str, str]
-) -> int:
+def provision(run: Callable[[str, str], str], databases: Iterable[DatabaseSpec], passwords: Mapping[str, str]) -> int:
     """Make what is not there; return the number of changes.
 
-    `run` sends SQL to a database and returns the answer, or raises SqlError. Each of `databases` has a `name`,
-    an `owner` and `extensions`; `passwords` are those of the owners.
+    `run` sends SQL to a database and returns the answer, or raises SqlError; `passwords` are those of the
+    owners of `databases`.
     """
     rows = run("postgres", "SELECT rolname || E'\\t' || coalesce(rolpassword, '') FROM pg_authid;")
     roles = dict(line.split("\t", 1) for line in rows.split("\n") if "\t" in line)
@@ -41,21 +40,21 @@ def provision(
             changes.append(f"CREATE ROLE {_identifier(role)} LOGIN PASSWORD {quoted(verifier(password))};")
         elif not is_verified(roles[role], password):
             changes.append(f"ALTER ROLE {_identifier(role)} LOGIN PASSWORD {quoted(verifier(password))};")
-    for one in databases:
-        if one["name"] not in there:
-            name, owner = _identifier(one["name"]), _identifier(one["owner"])
+    for database in databases:
+        if database.name not in there:
+            name, owner = _identifier(database.name), _identifier(database.owner)
             changes.append(f"CREATE DATABASE {name} OWNER {owner};")
             changes.append(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC;")
     if changes:
         run("postgres", "\n".join(changes))
-    for one in databases:
-        for name in one["extensions"]:
+    for database in databases:
+        for name in database.extensions:
             made = f"SET client_min_messages = warning; CREATE EXTENSION IF NOT EXISTS {_identifier(name)};"
             try:
-                run(one["name"], made)
+                run(database.name, made)
             except SqlError as error:
                 # One app's mistake is no reason to keep the database from all others.
-                print(f"{error}: the extension {name} is missing in {one['name']}", file=sys.stderr)
+                print(f"{error}: the extension {name} is missing in {database.name}", file=sys.stderr)
     return len(changes)
 
 
@@ -68,7 +67,7 @@ def answer(database: str, status: int, output: str, errors: str) -> str:
     return output
 
 
-def told(changes: int) -> str:
+def summary(changes: int) -> str:
     """Return the line for the log."""
     return "provisioned: " + (f"{changes} changes" if changes else "nothing to do")
 

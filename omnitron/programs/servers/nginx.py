@@ -10,6 +10,9 @@ import os
 import sys
 
 # As a program this file stands alone until its last lines have set the path: what is omnitron's is imported later.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from omnitron.policy.server_specs import NginxSpec
 
 NGINX = "/usr/sbin/nginx"
 HANDED = ("tls-certificate", "tls-key")
@@ -26,41 +29,50 @@ def main(arguments: list[str]) -> int:
 def serve(arguments: list[str]) -> None:
     """Become nginx."""
     from omnitron.programs.secrets.credentials import read
-    from omnitron.programs.servers.service_folders import CannotError, folder, settings, write, write_text
+    from omnitron.programs.servers.service_folders import CannotError, folder, write, write_text
 
-    told, place = settings(arguments[0]), folder("RUNTIME_DIRECTORY")
-    if told["credential"]:
-        write_text(f"{place}/redis-password", read(told["credential"]))
-    write(f"{place}/maintenance.html", [told["page"]])
-    if tls := told["tls"]:
-        certificate, key = tls["certificate"], tls["key"]
-        if told["isHanded"]:
+    spec, place = _spec(arguments[0]), folder("RUNTIME_DIRECTORY")
+    if spec.credential:
+        write_text(f"{place}/redis-password", read(spec.credential))
+    write(f"{place}/maintenance.html", [spec.page])
+    if spec.tls:
+        certificate, key = spec.tls.certificate, spec.tls.key
+        if spec.is_handed:
             for name in HANDED:
                 write_text(f"{place}/{name}", read(name))
             certificate, key = (f"{place}/{name}" for name in HANDED)
         write(f"{place}/tls.conf", [f"ssl_certificate {certificate};", f"ssl_certificate_key {key};"])
     os.symlink(folder("CACHE_DIRECTORY"), f"{place}/cache")  # noqa: PTH211
-    kept = f"{place}/cache/accepted.conf"
+    accepted = f"{place}/cache/accepted.conf"
     try:
-        _checked(told["config"], place)
-        _keep(f"{place}/nginx.conf", kept)
+        _checked(spec.config, place)
+        _keep(f"{place}/nginx.conf", accepted)
     except CannotError as error:
-        if not os.path.exists(kept):  # noqa: PTH110 - pathlib is slow to import
+        if not os.path.exists(accepted):  # noqa: PTH110 - pathlib is slow to import
             raise
         print(f"{error}; going on with the last one that could be used", file=sys.stderr)
-        _checked(kept, place)
+        _checked(accepted, place)
     os.execv(NGINX, ["nginx", *_arguments(place, "nginx.conf"), "-g", "daemon off;"])
+
+
+def _spec(path: str) -> NginxSpec:
+    from omnitron.policy.server_specs import NginxSpec
+    from omnitron.programs.servers.service_folders import read_spec
+
+    return read_spec(path, NginxSpec)
 
 
 def hand(arguments: list[str]) -> None:
     """Put certificate and key into the folder of nginx, for it alone."""
-    from omnitron.programs.servers.service_folders import folder, settings
+    from omnitron.programs.servers.service_folders import CannotError, folder
 
-    told = settings(arguments[0])
+    tls = _spec(arguments[0]).tls
+    if tls is None:
+        raise CannotError("cannot pass on a certificate: the gateway has none")
     # The folder is another user's: nothing in it is followed, nor written to as it is.
     place = os.open(folder("RUNTIME_DIRECTORY"), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     owner = os.fstat(place)
-    for name, path in zip(HANDED, (told["tls"]["certificate"], told["tls"]["key"]), strict=True):
+    for name, path in zip(HANDED, (tls.certificate, tls.key), strict=True):
         with open(path, "rb") as file:  # noqa: PTH123 - pathlib is slow to import
             content = file.read()
         new = f"{name}.{os.getpid()}"
@@ -75,10 +87,10 @@ def reload(arguments: list[str]) -> None:
     """Check the current configuration, and let the running nginx load it."""
     import signal
 
-    from omnitron.programs.servers.service_folders import folder, settings
+    from omnitron.programs.servers.service_folders import folder
 
     place = folder("RUNTIME_DIRECTORY")
-    _checked(settings(arguments[0])["config"], place)
+    _checked(_spec(arguments[0]).config, place)
     _keep(f"{place}/nginx.conf", f"{place}/cache/accepted.conf")
     os.kill(int(os.environ["MAINPID"]), signal.SIGHUP)
 

@@ -14,7 +14,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from omnitron.policy.server_specs import PostgresSpec
 
 PLACES = ("/usr/lib/postgresql",)
 PASSWORDS = "passwords.json"
@@ -32,15 +32,16 @@ def main(arguments: list[str]) -> int:
 
 def serve(arguments: list[str]) -> None:
     """Become the server."""
-    from omnitron.programs.servers.service_folders import folder, settings
+    from omnitron.policy.server_specs import PostgresSpec
+    from omnitron.programs.servers.service_folders import folder, read_spec
 
-    told = settings(arguments[0])
+    spec = read_spec(arguments[0], PostgresSpec)
     data, runtime = os.path.join(folder("STATE_DIRECTORY"), "data"), folder("RUNTIME_DIRECTORY")  # noqa: PTH118
     programs = _programs(data)
     if not os.path.exists(f"{data}/PG_VERSION"):  # noqa: PTH110 - pathlib is slow to import
         _make(programs, data)
-    _configure(told, runtime)
-    _hand_over(told, runtime)
+    _configure(spec, runtime)
+    _hand_over(spec, runtime)
     server = f"{programs}/postgres"
     os.execv(server, [server, "-D", data, "-c", f"config_file={runtime}/postgresql.conf"])
 
@@ -88,7 +89,7 @@ def _make(programs: str, data: str) -> None:
     os.rename(aside, data)  # noqa: PTH104
 
 
-def _configure(told: dict[str, Any], runtime: str) -> None:
+def _configure(spec: PostgresSpec, runtime: str) -> None:
     import pwd
 
     from omnitron.programs.servers.databases import SUPERUSER, quoted
@@ -96,8 +97,8 @@ def _configure(told: dict[str, Any], runtime: str) -> None:
 
     account = pwd.getpwuid(os.geteuid()).pw_name
     own = {
-        "listen_addresses": told["address"],
-        "port": told["port"],
+        "listen_addresses": spec.address,
+        "port": spec.port,
         "unix_socket_directories": runtime,
         "unix_socket_permissions": "0700",
         "hba_file": f"{runtime}/pg_hba.conf",
@@ -106,7 +107,7 @@ def _configure(told: dict[str, Any], runtime: str) -> None:
         "logging_collector": "off",
         "log_line_prefix": "[%p] ",
     }
-    lines = [f"{name} = {quoted(str(value))}" for name, value in {**told["config"], **own}.items()]
+    lines = [f"{name} = {quoted(str(value))}" for name, value in {**spec.config, **own}.items()]
     write(f"{runtime}/postgresql.conf", lines)
     write(f"{runtime}/pg_ident.conf", [f'{IDENT_MAP} "{account}" {SUPERUSER}'])
     hosts = ("127.0.0.1/32", "::1/128")
@@ -120,12 +121,12 @@ def _configure(told: dict[str, Any], runtime: str) -> None:
     )
 
 
-def _hand_over(told: dict[str, Any], runtime: str) -> None:
+def _hand_over(spec: PostgresSpec, runtime: str) -> None:
     """Leave the roles' passwords to `provision`: before systemd 254 it could not read credentials itself."""
     from omnitron.programs.secrets.credentials import read
     from omnitron.programs.servers.service_folders import write
 
-    passwords = {one["owner"]: read(one["credential"]) for one in told["databases"] if one["credential"]}
+    passwords = {database.owner: read(database.credential) for database in spec.databases if database.credential}
     write(f"{runtime}/{PASSWORDS}", [json.dumps(passwords)])
 
 
@@ -139,12 +140,13 @@ def _handed_over(runtime: str) -> dict[str, str]:
 
 def provision(arguments: list[str]) -> None:
     """Make what is not there: roles with their passwords, databases, extensions."""
+    from omnitron.policy.server_specs import PostgresSpec
     from omnitron.programs.servers import databases
-    from omnitron.programs.servers.service_folders import CannotError, folder, settings
+    from omnitron.programs.servers.service_folders import CannotError, folder, read_spec
 
-    told, runtime = settings(arguments[0]), folder("RUNTIME_DIRECTORY")
+    spec, runtime = read_spec(arguments[0], PostgresSpec), folder("RUNTIME_DIRECTORY")
     programs = _programs(os.path.join(folder("STATE_DIRECTORY"), "data"))  # noqa: PTH118
-    server = [f"{programs}/psql", *databases.OPTIONS, "-h", runtime, "-p", str(told["port"])]
+    server = [f"{programs}/psql", *databases.OPTIONS, "-h", runtime, "-p", str(spec.port)]
 
     def run(database: str, text: str) -> str:
         """Run SQL from standard input: all users can read arguments."""
@@ -154,7 +156,7 @@ def provision(arguments: list[str]) -> None:
         return databases.answer(database, done.returncode, done.stdout, done.stderr)
 
     try:
-        print(databases.told(databases.provision(run, told["databases"], _handed_over(runtime))))
+        print(databases.summary(databases.provision(run, spec.databases, _handed_over(runtime))))
     except databases.SqlError as error:
         raise CannotError(str(error)) from error
 

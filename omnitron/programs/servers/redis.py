@@ -24,17 +24,18 @@ def main(arguments: list[str]) -> int:
 
 def serve(arguments: list[str]) -> None:
     """Become the server."""
+    from omnitron.policy.server_specs import RedisSpec
     from omnitron.programs.secrets.credentials import read
-    from omnitron.programs.servers.service_folders import CannotError, folder, settings, write
+    from omnitron.programs.servers.service_folders import CannotError, folder, read_spec, write
 
     server = next((place for place in PLACES if os.access(place, os.X_OK)), None)
     if server is None:
         raise CannotError("cannot run Redis: it is not installed: apt install redis-server")
-    told = settings(arguments[0])
+    spec = read_spec(arguments[0], RedisSpec)
     runtime = folder("RUNTIME_DIRECTORY")
     own: dict[str, Any] = {
-        "bind": told["address"],
-        "port": told["port"],
+        "bind": spec.address,
+        "port": spec.port,
         "protected-mode": "yes",
         "unixsocket": f"{runtime}/redis.sock",
         "unixsocketperm": "700",
@@ -42,11 +43,11 @@ def serve(arguments: list[str]) -> None:
         "daemonize": "no",
         "supervised": "systemd",
         "logfile": "",
-        "databases": told["databases"],
+        "databases": spec.databases,
     }
-    if told["credential"]:
-        own["requirepass"] = read(told["credential"])
-    lines = [f"{name} {quoted(str(value))}" for name, value in {**told["config"], **own}.items()]
+    if spec.credential:
+        own["requirepass"] = read(spec.credential)
+    lines = [f"{name} {quoted(str(value))}" for name, value in {**spec.config, **own}.items()]
     write(f"{runtime}/redis.conf", lines)
     os.execv(server, [server, f"{runtime}/redis.conf"])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import sys
@@ -12,7 +11,11 @@ from omnitron.programs.secrets.credentials import MissingError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import Any
+    from typing import TypeVar
+
+    from omnitron.policy.codec import Document
+
+    D = TypeVar("D", bound=Document)
 
 CONFIGURATION_ERROR = 78
 """EX_CONFIG of sysexits.h; systemd calls it CONFIG."""
@@ -36,11 +39,16 @@ def run(verbs: dict[str, Callable[[list[str]], None]], arguments: list[str]) -> 
     return 0
 
 
-def settings(path: str) -> dict[str, Any]:
+def read_spec(path: str, kind: type[D]) -> D:
     """Return what `generate` wrote for a service."""
-    with open(path, encoding="utf-8") as file:  # noqa: PTH123 - pathlib is slow to import
-        found: dict[str, Any] = json.load(file)
-    return found
+    # A probe, which runs often, does without these imports.
+    from omnitron.errors import OmnitronError
+    from omnitron.policy.codec import read
+
+    try:
+        return read(path, kind)
+    except OmnitronError as error:
+        raise CannotError("; ".join(error.lines())) from error
 
 
 def folder(variable: str) -> str:

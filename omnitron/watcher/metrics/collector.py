@@ -17,7 +17,7 @@ from omnitron.watcher.metrics import exposition
 from omnitron.watcher.metrics.sampler import Meter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from omnitron.policy.model import StackPolicy
     from omnitron.systemd.manager import Manager
@@ -53,7 +53,7 @@ class Metering:
         """What can be asked, by path."""
         return {"/metrics": self.prometheus, "/metrics.json": self._aggregated, "/history.json": self._histories}
 
-    def load(self, stacks: list[StackPolicy]) -> None:
+    def load(self, stacks: Sequence[StackPolicy]) -> None:
         """Take figures of these stacks; one whose policy is as before keeps what it has."""
         meters, scalers = {}, {}
         for stack in stacks:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
@@ -37,7 +37,7 @@ class Reloader:
         self._waiting: dict[Key, list[str]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def watch(self, stacks: list[StackPolicy]) -> None:
+    def watch(self, stacks: Sequence[StackPolicy]) -> None:
         """Watch what these stacks name; anew only when that has changed, for what changes meanwhile is not seen."""
         self._apps = {(stack.stem, app.name): (stack, app) for stack in stacks for app in stack.apps if app.watch}
         watched = {key: app.watch for key, (_, app) in self._apps.items() if app.watch}

@@ -17,7 +17,7 @@ from omnitron.host.loading import Loader
 from omnitron.host.rpc.calls import Call, current_call
 from omnitron.host.rpc.dispatch import Dispatcher
 from omnitron.host.rpc.methods import table
-from omnitron.host.spec import Auth
+from omnitron.policy.host_spec import Auth
 
 OWN = """\
 class Manager:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from omnitron.host.context import Context
 from omnitron.host.failure import FailureError
 from omnitron.host.hooks import MOMENTS, HookTable
 from omnitron.host.loading import Loader
-from omnitron.host.spec import Hooks
+from omnitron.policy.host_spec import Hooks
 
 from .test_container import context
 from .test_loading import Write, as_before, write
@@ -145,7 +146,7 @@ def test_a_moment_without_a_hook_is_no_moment(hook: Callable[..., Any]) -> None:
 
 
 def test_every_moment_of_the_file_is_known() -> None:
-    assert set(Hooks.__struct_fields__) == set(MOMENTS)
+    assert {field.name for field in fields(Hooks)} == set(MOMENTS)
 
 
 def test_a_hook_that_is_cancelled_from_outside_has_not_failed(write: Write) -> None:

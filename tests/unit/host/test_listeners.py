@@ -22,9 +22,9 @@ from omnitron.host.decorators import service
 from omnitron.host.loading import Loader
 from omnitron.host.rpc.client import Client
 from omnitron.host.rpc.methods import table
-from omnitron.host.spec import VERSION, Http, Jwt, Route, Spec, WebSocket
 from omnitron.host.transports import http_server, sockets
 from omnitron.host.transports.listeners import CONTROL, Transports
+from omnitron.policy.host_spec import HostSpec, Http, Jwt, Route, WebSocket
 from tests.unit.host.looping import run
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -88,13 +88,13 @@ def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
         one.close()
 
 
-def spec(tmp_path: Path, **more: Any) -> Spec:
+def spec(tmp_path: Path, **more: Any) -> HostSpec:
     folder = str(tmp_path)
-    return Spec(VERSION, "acme", "dev", "api", "web", folder, (folder,), "app.py", **more)
+    return HostSpec("acme", "dev", "api", "web", folder, (folder,), "app.py", **more)
 
 
 @asynccontextmanager
-async def opened(spec: Spec) -> AsyncIterator[tuple[Transports, Tools]]:
+async def opened(spec: HostSpec) -> AsyncIterator[tuple[Transports, Tools]]:
     tools, transports = Tools(), Transports(spec)
     assert transports.problem() is None
     transports.open(table({"Tools": tools}), Loader([Path(folder) for folder in spec.folders]))

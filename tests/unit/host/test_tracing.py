@@ -16,7 +16,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -34,11 +33,12 @@ from omnitron.host.rpc.client import Client
 from omnitron.host.rpc.dispatch import Dispatcher
 from omnitron.host.rpc.errors import RpcError
 from omnitron.host.rpc.methods import table
-from omnitron.host.spec import Spec, Tracing
 from omnitron.host.telemetry import tracing
 from omnitron.host.transports.topics import Hub
 from omnitron.host.transports.unix import UnixServer
 from omnitron.host.transports.web import Web
+from omnitron.policy.codec import unmarshal
+from omnitron.policy.host_spec import HostSpec, Tracing
 from tests.unit.build import bootstrap, planned, problems, shop, write
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -383,7 +383,8 @@ def compiled(folder: Path, **observability: Any) -> Tracing | None:
     plan = planned(folder, shop({"name": "a", "bootstrap": file}, stacks={"dev": {"type": "local"}}))
     (process,) = plan.stacks[0].apps["a"]
     assert process.hosted and not plan.warnings
-    return msgspec.json.decode(process.hosted.spec, type=Spec).tracing
+    assert isinstance(process.hosted.document, HostSpec)
+    return process.hosted.document.tracing
 
 
 def test_what_a_definition_says_becomes_a_sampler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -611,7 +612,7 @@ def spec(folder: Path, **more: Any) -> dict[str, Any]:
 def test_packages_that_are_missing_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.context", None)
     monkeypatch.delitem(sys.modules, "omnitron.host.telemetry.tracing")
-    process = Process(msgspec.convert(spec(tmp_path, tracing={}), Spec))
+    process = Process(unmarshal(HostSpec, json.dumps(spec(tmp_path, tracing={})), "it"))
     with pytest.raises(FailureError) as caught:
         asyncio.run(process.run())
     sentence = caught.value.sentence([tmp_path])

@@ -132,7 +132,7 @@ def test_the_ports_of_apps_move_when_the_stack_says_so(tmp_path: Path) -> None:
     assert not plan.warnings
     listeners = [one.port for stack in plan.stacks for process in stack.apps["web"] for one in process.listeners]
     assert listeners == [3000, 3001, 3200, 3201]
-    assert plan.stacks[1].policy["ports"] == {"web:main.http": 3200, "web:main.websocket": 3201}
+    assert plan.stacks[1].policy.ports == {"web:main.http": 3200, "web:main.websocket": 3201}
 
 
 def test_a_port_of_an_app_that_somebody_else_listens_on_is_named(tmp_path: Path) -> None:

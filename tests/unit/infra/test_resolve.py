@@ -243,7 +243,7 @@ def test_a_container_is_described_for_the_engine(tmp_path: Path) -> None:
     }
     made = plan(tmp_path, {"infrastructure": {"files": files}}, stacks=stack(settings={"containerPrefix": "mine"}))
     (process,) = made.stacks[0].apps["infra-api-files"]
-    told = json.loads(process.told.spec if process.told else "")
+    told = json.loads(process.spec.text if process.spec else "")
     assert (told["name"], told["network"], told["slice"]) == ("mine-api-files", "mine_default", "omnitron-dev.slice")
     assert told["ports"] == {"80/tcp": [["127.0.0.1", 8080]], "53/udp": [["127.0.0.1", 5353]]}
     assert told["environment"] == {"KEY": "${secret:k}"} and process.secrets == ("k",)

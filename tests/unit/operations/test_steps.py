@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from omnitron.operations.steps import stop_steps
+from omnitron.policy.codec import marshal
 from omnitron.policy.model import StackPolicy
 from omnitron.policy.store import read_policies
 from tests.unit.build import planned, shop
@@ -16,7 +16,7 @@ def policy(folder: Path, *apps: dict[str, Any], **definition: Any) -> StackPolic
     """The policy of a stack of `apps`, `definition` the rest of it, written and read back."""
     (folder / "policies").mkdir(parents=True)
     plan = planned(folder, shop(*apps, **definition)).stacks[0]
-    (folder / "policies/omnitron-dev.json").write_text(json.dumps(plan.policy))
+    (folder / "policies/omnitron-dev.json").write_text(marshal(plan.policy))
     (read,) = read_policies([folder / "policies"])
     return read
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,8 +25,8 @@ def processes(folder: Path, dev: Any, *, development: bool = True) -> tuple[Plan
 def test_in_development_the_block_has_the_last_word(tmp_path: Path) -> None:
     worker, http = processes(tmp_path, DEV)
     assert http.hosted
-    spec = json.loads(http.hosted.spec)
-    assert (spec["http"]["port"], spec["logLevel"]) == (3001, "debug")
+    spec = http.hosted.document
+    assert spec.http and (spec.http.port, spec.log_level) == (3001, "debug")
     assert [listener.port for listener in http.listeners] == [3001]
     for process in (worker, http):
         environment = dict(process.environment)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 
 from omnitron.planner.units.values import Word
+from omnitron.policy.host_spec import Hooks, HostSpec, Http, Jwt, Source, WebSocket
 from tests.unit.build import bootstrap, planned, shop, units, write
 
 WORKER = "from omnitron import service\n@service('Work')\nclass Worker: ...\n"
@@ -17,7 +17,7 @@ UNCLEAR = "from omnitron import service\n@service(str())\nclass A: ...\n"
 JWT = {"jwt": {"enabled": True, "keyFile": "jwt.key"}}
 
 
-def specs(folder: Path, *processes: dict[str, Any], **system: Any) -> list[dict[str, Any]]:
+def specs(folder: Path, *processes: dict[str, Any], **system: Any) -> list[HostSpec]:
     """What the host reads for each process of an app with a folder of its own."""
     for name, text in {"m": "", "work": WORKER, "unclear": UNCLEAR}.items():
         write(folder / "app", text, ".py", name)
@@ -25,7 +25,7 @@ def specs(folder: Path, *processes: dict[str, Any], **system: Any) -> list[dict[
     each = [{"name": f"p{number}", "module": "m.py", **process} for number, process in enumerate(processes)]
     bootstrap(folder / "app", *each, **system)
     plan = planned(folder, shop({"name": "app", "bootstrap": "app/bootstrap.yaml"}))
-    return [json.loads(process.hosted.spec) for process in plan.stacks[0].apps["app"] if process.hosted]
+    return [process.hosted.document for process in plan.stacks[0].apps["app"] if process.hosted]
 
 
 def test_what_is_said_of_the_app_and_of_a_process(tmp_path: Path) -> None:
@@ -34,28 +34,25 @@ def test_what_is_said_of_the_app_and_of_a_process(tmp_path: Path) -> None:
     own, other = specs(
         tmp_path, {"hooks": hooks, "observability": {"metrics": False}}, {}, hooks=app_hooks, version="2"
     )
-    assert own["hooks"] == {"beforeStart": "m.py:first", "afterStop": "m.py:own"}
-    assert (own["metrics"], own["appVersion"], own["identifier"]) == (False, "2", "app-p0")
-    assert (other["hooks"], other["metrics"]) == (app_hooks, True)
+    assert own.hooks == Hooks(before_start="m.py:first", after_stop="m.py:own")
+    assert (own.metrics, own.app_version, own.identifier) == (False, "2", "app-p0")
+    assert (other.hooks, other.metrics) == (Hooks(before_start="m.py:first", after_stop="m.py:general"), True)
 
 
 def test_paths_start_where_they_are_written(tmp_path: Path) -> None:
     sources = ["settings.yaml", {"type": "env", "prefix": "APP_"}, "env"]
     (spec,) = specs(tmp_path, {}, config={"sources": sources, "envPrefix": "X_"})
-    assert spec["sources"] == [
-        {"type": "file", "path": f"{tmp_path}/app/settings.yaml", "optional": False},
-        {"type": "env", "prefix": "APP_", "optional": False},
-        {"type": "env", "optional": False},
-    ]
-    assert spec["envPrefix"] == "X_"
-    assert spec["folders"] == [f"{tmp_path}/app", str(tmp_path)]
+    file = Source("file", path=f"{tmp_path}/app/settings.yaml")
+    assert spec.sources == (file, Source("env", prefix="APP_"), Source("env"))
+    assert spec.env_prefix == "X_"
+    assert spec.folders == (f"{tmp_path}/app", str(tmp_path))
 
 
 def test_transports(tmp_path: Path) -> None:
     given = {"http": {"port": 1, "requestTimeout": "5s"}, "websocket": {"port": 2, "keepAlive": {"interval": "9s"}}}
     (spec,) = specs(tmp_path, {"transports": given})
-    assert (spec["http"]["port"], spec["http"]["requestTimeout"], spec["http"]["cors"]) == (1, 5000, True)
-    assert spec["websocket"] == {"host": "0.0.0.0", "port": 2, "path": "/ws", "pingInterval": 9000}
+    assert spec.http == Http("0.0.0.0", 1, request_timeout=5000)
+    assert spec.websocket == WebSocket("0.0.0.0", 2, "/ws", ping_interval=9000)
 
 
 @pytest.mark.parametrize(
@@ -64,26 +61,26 @@ def test_transports(tmp_path: Path) -> None:
 )
 def test_who_asks_for_a_token(tmp_path: Path, app: Any, own: Any, asks: bool) -> None:
     (spec,) = specs(tmp_path, {} if own is None else {"auth": own}, **({"auth": app} if app else {}))
-    assert ("jwt" in spec) == asks
+    assert (spec.jwt is not None) == asks
 
 
 def test_only_roots_definitions_say_what_systemd_reads_as_root(tmp_path: Path) -> None:
     specs(tmp_path, {"auth": JWT})
     data = shop({"name": "app", "bootstrap": "app/bootstrap.yaml"})
 
-    def compiled() -> tuple[dict[str, Any], Any]:
+    def compiled() -> tuple[Jwt, Any]:
         plan = planned(tmp_path, data)
         (process,) = plan.stacks[0].apps["app"]
-        assert process.hosted
-        return json.loads(process.hosted.spec)["jwt"], units(plan)["omnitron-dev-app-p0.service"].values
+        assert process.hosted and process.hosted.document.jwt
+        return process.hosted.document.jwt, units(plan)["omnitron-dev-app-p0.service"].values
 
     if os.geteuid() == 0:
         jwt, values = compiled()
-        assert jwt["credential"] == "jwt-key" and "keyFile" not in jwt
+        assert (jwt.credential, jwt.key_file) == ("jwt-key", None)
         assert values["load_credential"] == (Word(f"jwt-key:{tmp_path}/jwt.key"),)
         os.chown(tmp_path / "app/bootstrap.yaml", 65534, -1)
     jwt, values = compiled()
-    assert jwt["keyFile"] == f"{tmp_path}/jwt.key" and "credential" not in jwt
+    assert (jwt.credential, jwt.key_file) == (None, f"{tmp_path}/jwt.key")
     assert values["load_credential"] is None
 
 
@@ -92,8 +89,8 @@ def test_a_service_that_no_text_names_is_of_the_only_process_that_does_not_say(t
     unclear = {"module": "unclear.py", "topology": {"expose": True}, "user": "games"}
     front = {"topology": {"access": ["Work", "Other"]}, "user": "lp"}
     known, guessed, wants = specs(tmp_path, worker, unclear, front)
-    assert wants["access"] == {
+    assert wants.access == {
         "Work": "%t/omnitron/dev/app-p0.sock",
         "Other": "%t/omnitron/dev/app-p1.sock",
     }
-    assert known["callers"] == guessed["callers"] == ["lp"]
+    assert known.callers == guessed.callers == ("lp",)

@@ -12,6 +12,7 @@ import pytest
 from omnitron.definition.loader import load
 from omnitron.errors import DefinitionError
 from omnitron.planner.units.values import Command
+from omnitron.policy.codec import marshal
 from tests.unit.build import HELPERS, bootstrap, facts, loaded, make_plan, planned, shop, units, write
 
 NOBODY = 65534
@@ -123,7 +124,7 @@ def test_a_journal_namespace_is_made_for_limits_or_by_name(
     plan = planned(tmp_path, shop({"name": "a"}, logging=logging))
     assert units(plan)["omnitron-dev-a-main.service"].values["log_namespace"] == namespace
     assert bool(plan.stacks[0].journal_settings) is bool(namespace)
-    assert plan.stacks[0].policy["logNamespace"] == namespace
+    assert plan.stacks[0].policy.log_namespace == namespace
 
 
 def test_the_limits_of_a_namespace(tmp_path: Path) -> None:
@@ -174,8 +175,8 @@ def test_the_policy_has_all_that_the_runtime_needs(tmp_path: Path) -> None:
 
     own = restarts("exponential:1000:30000:2", "omnitron/omnitron-dev-api-worker@.service.crashes")
     shared = restarts("exponential:1000:30000:2", "omnitron/omnitron-dev.crashes")
-    assert plan.stacks[0].policy == {
-        "version": 1,
+    assert json.loads(marshal(plan.stacks[0].policy)) == {
+        "version": 2,
         "project": "shop",
         "stack": "dev",
         "type": "local",
@@ -188,7 +189,9 @@ def test_the_policy_has_all_that_the_runtime_needs(tmp_path: Path) -> None:
         "strategy": "one_for_all",
         "maxRestarts": 2,
         "window": 3,
-        "metrics": {"interval": 5000, "retention": 3_600_000, "prometheus": None},
+        "sampleInterval": 5000,
+        "retention": 3_600_000,
+        "prometheus": None,
         "infra": [],
         "ports": {"api:http.http": 1},
         "redisNumbers": {},
@@ -214,7 +217,7 @@ def test_the_policy_has_all_that_the_runtime_needs(tmp_path: Path) -> None:
                         "port": 1,
                         "critical": False,
                         "stopTimeout": 1,
-                        "health": None,
+                        "retries": 0,
                         "scaling": None,
                         "secrets": [],
                         "restarts": shared,
@@ -229,7 +232,7 @@ def test_the_policy_has_all_that_the_runtime_needs(tmp_path: Path) -> None:
                         "port": None,
                         "critical": False,
                         "stopTimeout": 1,
-                        "health": None,
+                        "retries": 0,
                         "scaling": None,
                         "secrets": [],
                         "restarts": own,
@@ -238,7 +241,7 @@ def test_the_policy_has_all_that_the_runtime_needs(tmp_path: Path) -> None:
                 "watch": {
                     "folders": [str(tmp_path)],
                     "ignore": [],
-                    "except": [f"{tmp_path}/omnitron.config.yaml", file],
+                    "excepted": [f"{tmp_path}/omnitron.config.yaml", file],
                     "debounce": 300,
                     "owner": None,
                 },
@@ -263,7 +266,7 @@ def test_the_policy_has_all_that_the_runtime_needs(tmp_path: Path) -> None:
                         "port": None,
                         "critical": True,
                         "stopTimeout": 10000,
-                        "health": None,
+                        "retries": 0,
                         "scaling": None,
                         "secrets": [],
                         "restarts": restarts("fixed:0:0:2", "omnitron/omnitron-dev.crashes"),
@@ -272,19 +275,18 @@ def test_the_policy_has_all_that_the_runtime_needs(tmp_path: Path) -> None:
                 "watch": {
                     "folders": [str(tmp_path)],
                     "ignore": [],
-                    "except": [f"{tmp_path}/omnitron.config.yaml"],
+                    "excepted": [f"{tmp_path}/omnitron.config.yaml"],
                     "debounce": 300,
                     "owner": None,
                 },
             },
         ],
     }
-    assert json.loads(json.dumps(plan.stacks[0].policy)) == plan.stacks[0].policy
 
 
 def test_each_process_has_a_crash_record_of_its_own(tmp_path: Path) -> None:
     policy = planned(tmp_path, shop({"name": "a"}, unitPrefix="my-p")).stacks[0].policy
-    assert policy["apps"][0]["processes"][0]["restarts"]["record"] == "my_p/my_p-dev-a-main.service.crashes"
+    assert policy.apps[0].processes[0].restarts.record == "my_p/my_p-dev-a-main.service.crashes"
 
 
 # Accounts, names, warnings

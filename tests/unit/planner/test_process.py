@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 
 from omnitron.planner.resolve.process import Listener, PlannedProcess, Probe, of_app
 from omnitron.planner.resolve.program import Program
+from omnitron.policy.host_spec import Http
 from tests.unit.build import bootstrap, facts, loaded, planned, shop, units, write
 
 COMMAND = {"command": ["/bin/sleep", "1"]}
@@ -289,7 +289,7 @@ def test_a_module_is_run_by_the_process_host(tmp_path: Path) -> None:
     values = units(plan)["omnitron-dev-api-http.service"].values
     assert (values["type"], values["watchdog_sec"]) == ("notify", "25s")
     assert values["runtime_directory"] == "omnitron/dev/api-http"
-    assert json.loads(process.hosted.spec)["http"]["port"] == 3000
+    assert process.hosted.document.http == Http("0.0.0.0", 3000)
 
 
 @pytest.mark.parametrize(
@@ -323,9 +323,9 @@ def test_who_may_call_an_exposed_socket(tmp_path: Path) -> None:
         {"name": "other", "module": "f.py", "user": "lp"},
     )
     plan = planned(tmp_path, shop({"name": "api", "bootstrap": file}))
-    worker, front, other = (json.loads(str(p.hosted and p.hosted.spec)) for p in plan.stacks[0].apps["api"])
-    assert worker["callers"] == ["games"]
-    assert front["access"] == {"Work": "%t/omnitron/dev/api-worker.sock"}
-    assert other["access"] == {}
+    worker, front, other = (p.hosted.document for p in plan.stacks[0].apps["api"] if p.hosted)
+    assert worker.callers == ("games",)
+    assert front.access == {"Work": "%t/omnitron/dev/api-worker.sock"}
+    assert other.access == {}
     socket = units(plan)["omnitron-dev-api-worker.socket"].values
     assert (socket["listen_stream"], socket["socket_mode"]) == ("%t/omnitron/dev/api-worker.sock", "0666")

@@ -15,6 +15,8 @@ from omnitron.definition.loader import load
 from omnitron.errors import DefinitionError, OmnitronError
 from omnitron.names import WATCHER
 from omnitron.planner.plan import make_plan
+from omnitron.policy.codec import unmarshal
+from omnitron.policy.model import StackPolicy
 from omnitron.render.escape import UnsayableError
 from omnitron.render.files import render
 from omnitron.render.unitfile import parse
@@ -103,7 +105,7 @@ def check_all(file: Path, scope: str = "system") -> None:
             found = check(unit, files["units", unit.name])
             of_all = unit.name == WATCHER
             assert of_all or ("Project", ecosystem.config.project) in found["X-Omnitron"]
-        assert json.loads(files["policy", f"{stack.names.stem}.json"]) == stack.policy
+        assert unmarshal(StackPolicy, files["policy", f"{stack.names.stem}.json"], "it") == stack.policy
         if stack.journal_settings:
             assert parse(files["journald", stack.names.stem]) == {"Journal": list(stack.journal_settings)}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -14,40 +15,36 @@ import pytest
 
 from omnitron.planner.units import health_sweep as sweep_units
 from omnitron.supervision.helpers import health_sweep
-from omnitron.supervision.helpers.health_sweep import Target, ask, targets_of
-from omnitron.supervision.state import health_results
+from omnitron.supervision.helpers.health_sweep import ask, running
+from omnitron.supervision.state import health_results, probes
 from omnitron.supervision.state.health_results import Result
+from omnitron.supervision.state.probes import Probe, StackProbes
 
 HELPERS = Path(health_sweep.__file__).parent
 
 
-def process(unit: str, interval: int | None = 1000) -> dict[str, Any]:
-    check = {"kind": "tcp", "argv": ["h:1"], "timeout": 500, "interval": interval, "retries": 3}
-    return {"unit": unit, "health": check if interval else None}
+def probe(unit: str, kind: str = "tcp", argv: tuple[str, ...] = ("h:1",), start_period_ms: int = 0) -> Probe:
+    return Probe(unit, kind, argv, 1000, 1, start_period_ms)
 
 
-def test_who_is_asked() -> None:
-    """What runs and has this interval, each instance of a pool."""
-    processes = [process("a.service"), process("b.service", 2000), process("c.service", None), process("p@.service")]
-    policy = {"apps": [{"processes": processes[:2]}, {"processes": [*processes[2:], process("down.service")]}]}
-    running = ["a.service", "b.service", "c.service", "p@1.service", "p@2.service", "pp@1.service", "x.service"]
-    found = [target.unit for target in targets_of(policy, 1000, running)]
-    assert found == ["a.service", "p@1.service", "p@2.service"]
-    assert next(iter(targets_of(policy, 1000, running))) == Target("a.service", "tcp", ("h:1",), 0.5, 3)
+def test_what_runs_is_probed_and_each_instance_of_a_pool() -> None:
+    each = [probe("a.service"), probe("p@.service"), probe("down.service")]
+    active = ["a.service", "b.service", "p@1.service", "p@2.service", "pp@1.service", "x.service"]
+    found = list(running(each, active))
+    assert found == [probe("a.service"), probe("p@1.service"), probe("p@2.service")]
 
 
 @pytest.mark.parametrize(("age_s", "counts"), [(-1, False), (1, False), (29, False), (31, True)])
 def test_a_failure_counts_once_the_process_has_had_its_time_to_start(age_s: int, counts: bool) -> None:
-    processes = [process("a.service")]
-    processes[0]["health"]["startPeriod"] = 30_000
-    (target,) = targets_of({"apps": [{"processes": processes}]}, 1000, ["a.service"])
     now = 10**9
 
     class Told:
         def get(self, name: str) -> str:
             return {"ExecMainStartTimestampMonotonic": str(now - age_s * 10**6)}[name]
 
-    assert health_sweep._counts(target, Told(), now) == counts  # type: ignore[arg-type] # as manager.Properties
+    started = Told()
+    asked = probe("a.service", start_period_ms=30_000)
+    assert health_sweep._counts(asked, started, now) == counts  # type: ignore[arg-type] # as manager.Properties
 
 
 def test_failures_in_a_row_are_those_of_one_run() -> None:
@@ -74,18 +71,18 @@ def test_results_are_read_back(tmp_path: Path) -> None:
 
 def test_many_are_asked_side_by_side_and_none_stops_the_others() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        good = Target("good", "tcp", (f"127.0.0.1:{server.getsockname()[1]}",), 1.0, 1)
-        wrong = Target("wrong", "nonsense", (), 1.0, 1)
-        many = [Target(f"u{number}", *good[1:]) for number in range(50)]
+        good = probe("good", "tcp", (f"127.0.0.1:{server.getsockname()[1]}",))
+        wrong = probe("wrong", "nonsense", ())
+        many = [Probe(f"u{number}", *good[1:]) for number in range(50)]
         answers = ask([wrong, *many], user=True)
-    assert {answers[target.unit] for target in many} == {None}
+    assert {answers[each.unit] for each in many} == {None}
     assert answers["wrong"]
 
 
 def test_what_cannot_be_asked_is_as_it_was(systemctl: Callable[[str], Path], tmp_path: Path) -> None:
     """systemd that starts anew answers nothing: that is no failure of the process."""
     calls = systemctl("exit 1")
-    unknown, asked = Target("unknown", "command", ("true",), 1.0, 1), Target("asked", "tcp", ("nonsense",), 1.0, 1)
+    unknown, asked = probe("unknown", "command", ("true",)), probe("asked", "tcp", ("nonsense",))
     assert ask([unknown, asked], user=True).keys() == {"asked"}
     results = f"{tmp_path}/deep/results.json"
     earlier = {"unknown": Result(2, "status 500", 1.5, "i"), "gone": Result(1, "x", 1.5, "i")}
@@ -102,9 +99,60 @@ def test_it_starts_without_anything_but_the_standard_library() -> None:
     assert not {"subprocess", "pathlib", "typing", "dataclasses", "asyncio"} & set(loaded)
 
 
-def test_what_cannot_be_done_is_said(capfd: pytest.CaptureFixture[str]) -> None:
-    assert health_sweep.main(["--policy", "/nowhere/x.json", "--results", "/nowhere/y", "--interval-ms", "x"]) == 1
-    assert "cannot check health: " in capfd.readouterr().err
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["--probes", "/nowhere/x.json", "--results", "/nowhere/y"], "No such file or directory"),
+        (
+            ["--policy", "/x.json", "--results", "/y", "--interval-ms", "1000"],
+            "made by an older omnitron",
+        ),
+    ],
+)
+def test_what_cannot_be_done_is_reported(capfd: pytest.CaptureFixture[str], arguments: list[str], why: str) -> None:
+    assert health_sweep.main(arguments) == 1
+    output = capfd.readouterr().err
+    assert output.startswith("<3>cannot check health: ") and why in output
+
+
+def test_probes_are_read_as_they_were_written(tmp_path: Path) -> None:
+    stack = StackProbes("/srv/é.yaml", "omnitron-dev", (probe("a.service"), probe("p@.service", "command", ("é", ""))))
+    (tmp_path / "probes.json").write_text(probes.marshal(stack))
+    assert probes.read(f"{tmp_path}/probes.json") == stack
+
+
+GOOD = {"unit": "a", "kind": "tcp", "argv": ["h:1"], "timeout": 1, "retries": 1, "startPeriod": 0}
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("", "it is damaged"),
+        ("\0\xff", "it is damaged"),
+        ("[" * 100_000, "it is damaged"),
+        ("[]", "it is damaged"),
+        ({}, "it is damaged"),
+        ({"version": "1"}, "it is damaged"),
+        ({"version": 2, "other": 1}, "a newer omnitron wrote it"),
+        ({"version": 0}, "an older omnitron wrote it"),
+        ({"more": 1}, "it is damaged"),
+        ({"stem": 1}, "it is damaged"),
+        ({"probes": {}}, "it is damaged"),
+        ({"probes": [1]}, "it is damaged"),
+        ({"probes": [GOOD | {"more": 1}]}, "it is damaged"),
+        ({"probes": [GOOD | {"timeout": True}]}, "it is damaged"),
+        ({"probes": [GOOD | {"argv": "h:1"}]}, "it is damaged"),
+        ({"probes": [{key: value for key, value in GOOD.items() if key != "kind"}]}, "it is damaged"),
+    ],
+)
+def test_probes_that_cannot_be_used(tmp_path: Path, content: Any, why: str) -> None:
+    if content:
+        whole = {"version": 1, "source": "/x", "stem": "omnitron-dev", "probes": [GOOD]}
+        content = json.dumps(whole | content) if isinstance(content, dict) else content
+    (tmp_path / "probes.json").write_text(content if isinstance(content, str) else json.dumps(content))
+    with pytest.raises(ValueError, match=why) as caught:
+        probes.read(f"{tmp_path}/probes.json")
+    assert str(caught.value).endswith("; `omnitron generate` writes it again")
 
 
 def test_a_command_joins_a_process(tmp_path: Path) -> None:

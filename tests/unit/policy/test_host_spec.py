@@ -1,19 +1,17 @@
 from __future__ import annotations
 
 import json
-import typing
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
-from omnitron.host.spec import VERSION, Health, Hooks, Http, Jwt, Route, Source, Spec, SpecError, WebSocket, read
-from omnitron.planner.resolve import host_spec
+from omnitron.policy.codec import PolicyFileError, read
+from omnitron.policy.host_spec import Health, Hooks, HostSpec, Http, Jwt, Route, Source, WebSocket
 from tests.unit import build
 
 LEAST: dict[str, Any] = {
-    "version": VERSION,
+    "version": HostSpec.VERSION,
     "project": "shop",
     "stack": "dev",
     "app": "app",
@@ -97,13 +95,13 @@ def planned_texts(folder: Path, system: dict[str, Any], *processes: dict[str, An
     (folder / "jwt.pem").write_text("x" * 40)
     app = {"name": "app", "bootstrap": build.bootstrap(folder, *processes, **system)}
     plan = build.planned(folder, build.shop(app))
-    return {one.name: one.hosted.spec for one in plan.stacks[0].apps["app"] if one.hosted}
+    return {one.name: one.hosted.text for one in plan.stacks[0].apps["app"] if one.hosted}
 
 
-def understood(folder: Path, text: str) -> Spec:
+def understood(folder: Path, text: str) -> HostSpec:
     path = folder / "spec.json"
     path.write_text(text)
-    return read(path)
+    return read(path, HostSpec)
 
 
 @pytest.fixture
@@ -114,8 +112,7 @@ def all_said(tmp_path: Path) -> dict[str, str]:
 def test_all_that_a_definition_says_is_understood(tmp_path: Path, all_said: dict[str, str]) -> None:
     prefix = "%t/omnitron/dev/app-"
     said = understood(tmp_path, all_said["api"])
-    expected = Spec(
-        version=1,
+    expected = HostSpec(
         project="shop",
         stack="dev",
         app="app",
@@ -168,7 +165,7 @@ def test_all_that_a_definition_says_is_understood(tmp_path: Path, all_said: dict
         stop_timeout=25_000,
         drain=False,
     )
-    assert msgspec.structs.asdict(said) == msgspec.structs.asdict(expected)
+    assert said == expected
 
 
 def test_what_is_not_said_is_as_the_definition_has_it(tmp_path: Path) -> None:
@@ -179,7 +176,6 @@ def test_what_is_not_said_is_as_the_definition_has_it(tmp_path: Path) -> None:
     assert (said.expose, said.metrics, said.drain, said.sources) == (False, True, True, ())
     assert said.http == Http(host="0.0.0.0", port=1)
     assert said.websocket == WebSocket(host="0.0.0.0", port=2)
-    assert host_spec.VERSION == VERSION
 
 
 def test_auth_that_is_switched_off_is_off(tmp_path: Path) -> None:
@@ -191,67 +187,17 @@ def test_auth_that_is_switched_off_is_off(tmp_path: Path) -> None:
     )
 
 
-def unknown(said: Any, known: Any) -> set[str]:
-    """Keys of a file that the host passes over."""
-    if not (isinstance(known, type) and issubclass(known, msgspec.Struct)):
-        return set()
-    fields = {field.encode_name: field.type for field in msgspec.structs.fields(known)}
-    found = set(said) - set(fields)
-    for key in set(said) & set(fields):
-        types = [one for one in (fields[key], *typing.get_args(fields[key])) if isinstance(one, type)]
-        for value in said[key] if isinstance(said[key], list) else [said[key]]:
-            found |= unknown(value, next((one for one in types if issubclass(one, msgspec.Struct)), None))
-    return found
-
-
-def test_nothing_is_written_that_the_host_does_not_know(all_said: dict[str, str]) -> None:
-    assert [unknown(json.loads(text), Spec) for text in all_said.values()] == [set(), set()]
-    assert unknown({"sources": [{"typo": 1}], "http": {"prot": 1}, "x": 1}, Spec) == {"typo", "prot", "x"}
-
-
 # Files that are not as they should be
 
 
 def test_a_file_may_say_little(tmp_path: Path) -> None:
-    said = understood(tmp_path, json.dumps(LEAST | {"laterKey": {"a": 1}}))
+    said = understood(tmp_path, json.dumps(LEAST))
     assert (said.module, said.http, said.stop_timeout) == ("api.py", None, 10_000)
 
 
-AGAIN = "`omnitron generate` writes it again"
-UNFIT = "cannot read {}: it has not the keys and values that are expected: "
-
-
-@pytest.mark.parametrize(
-    ("content", "why", "hint"),
-    [
-        (None, "cannot read {}: no such file or directory", AGAIN),
-        (b"", "cannot read {}: it is no JSON, or cut off", AGAIN),
-        (b"{", "cannot read {}: it is no JSON, or cut off", AGAIN),
-        (b"[]", UNFIT, AGAIN),
-        (b"{}", UNFIT, AGAIN),
-        (b'{"version": 1}', UNFIT, AGAIN),
-        (b'{"version": "1"}', UNFIT, AGAIN),
-        (b'{"version": 1, "project": "\xff"}', "cannot read {}: it is no UTF-8 text", AGAIN),
-        (json.dumps(LEAST | {"http": {"port": "x"}}).encode(), UNFIT, AGAIN),
-        (json.dumps(LEAST | {"logFormat": "xml"}).encode(), UNFIT, AGAIN),
-        (json.dumps(LEAST).encode() + b"}", "cannot read {}: it is no JSON, or cut off", AGAIN),
-        (
-            json.dumps(LEAST | {"version": VERSION + 1, "http": "another shape"}).encode(),
-            "cannot use {}: a newer omnitron wrote it",
-            "generate again, or update this one",
-        ),
-    ],
-)
-def test_a_file_that_cannot_be_used_is_told(tmp_path: Path, content: bytes | None, why: str, hint: str) -> None:
-    path = tmp_path / "spec.json"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(SpecError) as caught:
-        read(path)
-    assert caught.value.brief.startswith(why.format(path))
-    assert caught.value.hint == hint
-
-
-def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="is a directory"):
-        read(tmp_path)
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(PolicyFileError, match=r"cannot read .*/spec\.json: no such file or directory") as caught:
+        read(tmp_path / "spec.json", HostSpec)
+    assert caught.value.hint == "`omnitron generate` writes it again"
+    with pytest.raises(PolicyFileError, match="is a directory"):
+        read(tmp_path, HostSpec)

@@ -1,23 +1,19 @@
-"""The specification of one process: the file that `generate` writes for it, and the host reads."""
+"""How the process host runs one process of a bootstrap app: the file that `generate` writes for it.
+
+The planner and the host share these types. Times are in milliseconds where nothing else is said.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
 
-import msgspec
-
-from omnitron.errors import OmnitronError
-
-VERSION = 1
-"""The newest format that is understood."""
+from omnitron.policy.codec import Document
 
 
-class _Part(msgspec.Struct, rename="camel"):
-    """A part of the file; keys are in camel case there, times in milliseconds."""
-
-
-class Hooks(_Part):
+@dataclass(frozen=True)
+class Hooks:
     """Functions, as `file.py:function` or `package.module:function`."""
 
     before_create: str | None = None
@@ -29,8 +25,9 @@ class Hooks(_Part):
     on_health_check: str | None = None
 
 
-class Health(_Part):
-    """The schedule of the process's own health checks."""
+@dataclass(frozen=True)
+class Health:
+    """When and how the process asks itself how it is."""
 
     enabled: bool = True
     interval: int = 15_000
@@ -38,13 +35,15 @@ class Health(_Part):
     retries: int = 3
 
 
-class Listener(_Part):
+@dataclass(frozen=True)
+class Listener:
     """An address to listen on where systemd holds no socket for it."""
 
     host: str
     port: int
 
 
+@dataclass(frozen=True)
 class Http(Listener):
     """The HTTP transport."""
 
@@ -57,6 +56,7 @@ class Http(Listener):
     app_version: str | None = None
 
 
+@dataclass(frozen=True)
 class WebSocket(Listener):
     """The WebSocket transport."""
 
@@ -65,7 +65,8 @@ class WebSocket(Listener):
     ping_timeout: int | None = 20_000
 
 
-class Route(_Part):
+@dataclass(frozen=True)
+class Route:
     """An HTTP route beside the services."""
 
     method: str
@@ -73,8 +74,9 @@ class Route(_Part):
     handler: str
 
 
-class Jwt(_Part):
-    """The check of tokens. The key is a file: a path, or `$CREDENTIALS_DIRECTORY/NAME` as `credential`."""
+@dataclass(frozen=True)
+class Jwt:
+    """How tokens are checked. The key is a file: a path, or `$CREDENTIALS_DIRECTORY/NAME` as `credential`."""
 
     token_cache_ttl: float = 60
     """Seconds."""
@@ -86,7 +88,8 @@ class Jwt(_Part):
     roles_claim: str = "roles"
 
 
-class Auth(_Part):
+@dataclass(frozen=True)
+class Auth:
     """The app's own functions around a call, as `file.py:function`."""
 
     manager: str | None = None
@@ -94,16 +97,18 @@ class Auth(_Part):
     invocation_wrapper: str | None = None
 
 
-class Tracing(_Part):
-    """The tracing of calls."""
+@dataclass(frozen=True)
+class Tracing:
+    """How calls are traced."""
 
     sampler: str | None = None
     """The sampler of traces: a name as in OTEL_TRACES_SAMPLER, with `:ratio` where it has one."""
     propagator: Literal["w3c", "jaeger"] = "w3c"
 
 
-class Source(_Part):
-    """One source of configuration."""
+@dataclass(frozen=True)
+class Source:
+    """Where configuration comes from."""
 
     type: Literal["file", "env"]
     path: str | None = None
@@ -111,10 +116,12 @@ class Source(_Part):
     optional: bool = False
 
 
-class Spec(_Part):
+@dataclass(frozen=True)
+class HostSpec(Document):
     """One process of a bootstrap app."""
 
-    version: int
+    VERSION: ClassVar[int] = 1
+
     project: str
     stack: str
     app: str
@@ -127,21 +134,21 @@ class Spec(_Part):
     identifier: str = "omnitron"
     """Its name in the journal."""
     app_version: str | None = None
-    hooks: Hooks = msgspec.field(default_factory=Hooks)
-    health: Health = msgspec.field(default_factory=Health)
+    hooks: Hooks = field(default_factory=Hooks)
+    health: Health = field(default_factory=Health)
     http: Http | None = None
     websocket: WebSocket | None = None
     routes: tuple[Route, ...] = ()
     jwt: Jwt | None = None
-    auth: Auth = msgspec.field(default_factory=Auth)
+    auth: Auth = field(default_factory=Auth)
     expose: bool = False
-    access: dict[str, str] = {}
+    access: Mapping[str, str] = field(default_factory=dict)
     """Socket path of each service that the process may call; `%t` is the runtime directory."""
     callers: tuple[str, ...] = ()
     """Users who may call over the exposed socket, beside root and its own."""
     sources: tuple[Source, ...] = ()
     env_prefix: str | None = None
-    secrets: dict[str, str] = {}
+    secrets: Mapping[str, str] = field(default_factory=dict)
     """Variables that refer to secrets; systemd hands over what those are."""
     log_level: str = "info"
     log_format: Literal["journal", "json", "text"] | None = None
@@ -152,30 +159,3 @@ class Spec(_Part):
     startup_timeout: int = 30_000
     stop_timeout: int = 10_000
     drain: bool = True
-
-
-class SpecError(OmnitronError):
-    """A file that does not describe a process to run."""
-
-
-def read(path: Path) -> Spec:
-    """Read the file at `path`; raises SpecError for one that is missing, damaged or too new."""
-    try:
-        data = path.read_bytes()
-        data.decode()  # msgspec's releases report what is no text in different ways
-        if msgspec.json.decode(data, type=_Version).version > VERSION:
-            raise SpecError(f"cannot use {path}: a newer omnitron wrote it", hint="generate again, or update this one")
-        return msgspec.json.decode(data, type=Spec)
-    except OSError as error:
-        why = (error.strerror or str(error)).lower()
-    except UnicodeDecodeError:
-        why = "it is no UTF-8 text"
-    except msgspec.ValidationError as error:
-        why = f"it has not the keys and values that are expected: {error}"
-    except msgspec.DecodeError:
-        why = "it is no JSON, or cut off"
-    raise SpecError(f"cannot read {path}: {why}", hint="`omnitron generate` writes it again")
-
-
-class _Version(msgspec.Struct):
-    version: int
