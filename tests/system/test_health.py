@@ -67,6 +67,21 @@ def test_an_unhealthy_app_is_restarted_and_counted(machine: Machine, make: Make)
     assert health(project)["overall"] == "unhealthy"
 
 
+def test_another_probe_takes_effect_without_a_restart(machine: Machine, make: Make) -> None:
+    project = asked(make, "true")
+    unit, before = project.unit("app"), project.pid("app")
+    machine.wait(lambda: results(project)[unit]["failures"] == 0, 10, "it was asked")
+    mark = f"/run/asked-{machine.sandbox.name}"
+    probe = {"type": "command", "command": ["test", "!", "-e", mark]}
+    entry = {"name": "app", "command": SLEEP, "health": {**FAST, "probe": probe}, "restartPolicy": POLICY}
+    project.define([{**entry, "startupTimeout": 1500}])
+    project.omnitron("generate")
+    assert project.pid("app") == before
+    machine.run("touch", mark)
+    machine.wait(lambda: results(project)[unit]["failures"] > 0, 10, "the new probe failed")
+    machine.run("rm", mark)
+
+
 @pytest.mark.parametrize(("how", "signal"), [("stopped", "ABRT"), ("deaf", "KILL")])
 def test_what_hangs_is_ended_whatever_it_does_with_signals(machine: Machine, make: Make, how: str, signal: str) -> None:
     flag = f"/run/hang-{machine.sandbox.name}"

@@ -238,13 +238,13 @@ def _process(
     checks = health.resolve(_first(levels, "health", None), ecosystem.config.monitoring.health_check)
     log_level = _log_level(ecosystem, stack, app, own)
     environment = _environment(ecosystem, stack_name, stack, app, own, program, infra)
-    runtime: HostRuntimeSpec | None = None
+    spec: HostRuntimeSpec | None = None
     if own and program is None:
         secret = {variable: value for variable, value in environment if references.OPENING in value}
-        runtime = hosted(ecosystem, stack_name, app, own, log_level, startup_timeout, shutdown.timeout, secret, facts)
+        spec = hosted(ecosystem, stack_name, app, own, log_level, startup_timeout, shutdown.timeout, secret, facts)
         stem = names.unit_stem(ecosystem.config.unit_prefix, stack_name)
-        spec = facts.specs / spec_name(stem, app.name, name, runtime)
-        program = host(str(spec), app.working_directory, ecosystem.folder, facts)
+        path = facts.specs / spec_name(stem, app.name, name, spec)
+        program = host(str(path), app.working_directory, ecosystem.folder, facts)
     assert program is not None
     critical = any(level.critical for level in levels)
     policies = [level.restart_policy for level in reversed(levels)]
@@ -265,10 +265,7 @@ def _process(
         stop_timeout=shutdown.timeout,
         stop_priority=shutdown.priority,
         probe=_probe(checks, settings),
-        listeners=(
-            *_listeners(settings, hosted=runtime is not None),
-            *_exposed(ecosystem, stack_name, app, name, runtime),
-        ),
+        listeners=(*_listeners(settings, hosted=spec is not None), *_exposed(ecosystem, stack_name, app, name, spec)),
         user=user,
         group=group,
         paths=_first(levels, "paths", None) or Paths(),
@@ -277,7 +274,7 @@ def _process(
         raw=_first(levels, "systemd", None) or RawUnit(),
         log_level=log_level,
         scaling=own.scaling if own else None,
-        hosted=runtime,
+        hosted=spec,
     )
 
 
@@ -333,10 +330,8 @@ def _environment(
     return tuple(merged.items())
 
 
-def _exposed(
-    ecosystem: Ecosystem, stack: str, app: App, name: str, runtime: HostRuntimeSpec | None
-) -> Iterator[Listener]:
-    if runtime and runtime.exposes:
+def _exposed(ecosystem: Ecosystem, stack: str, app: App, name: str, spec: HostRuntimeSpec | None) -> Iterator[Listener]:
+    if spec and spec.exposes:
         path = socket_path(ecosystem.config.unit_prefix, stack, app.name, name)
         yield Listener("rpc", "", 0, True, path)
 
