@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from faults import APPS, FAULTS, STRATEGIES, check_faults
-from machines import Machine
-from projects import Make
+
+from tests.support.faults import APPS, FAULTS, STRATEGIES, check_faults
+from tests.support.machines import Machine
+from tests.support.projects import Make
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
-from machines import Machine
-from projects import Make, Project
-from test_host import PORT, hosted
 
-LOAD = (Path(__file__).parent / "load.py").read_text()
+from tests.support.hosted import PORT, hosted
+from tests.support.machines import CHECKOUT, Machine
+from tests.support.projects import Make, Project
+
+LOAD = (CHECKOUT / "tests/support/load.py").read_text()
 CLIENTS = 16
 
 

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import vm
-from faults import APPS, FAULTS, STRATEGIES, check_faults
-from machines import CHECKOUT, CHECKOUT_IN_DEBIAN, Machine
-from projects import Make, Projects
-from test_behaviour import TABLE, check_table
 
 from omnitron.errors import OmnitronError
 from omnitron.sandbox import debian_root
+from tests.support import vm
+from tests.support.behaviour import TABLE, check_table
+from tests.support.faults import APPS, FAULTS, STRATEGIES, check_faults
+from tests.support.machines import CHECKOUT, CHECKOUT_IN_DEBIAN, Machine
+from tests.support.projects import Make, Projects
 
 MB = 1 << 20
 # As many processes as it may have.

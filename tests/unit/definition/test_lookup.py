@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from omnitron.definition.loader import NoDefinitionError, absolute, find, load
-from tests.unit.build import bootstrap, loaded, problems, shop, write
+from tests.support.build import bootstrap, loaded, problems, shop, write
 
 
 def test_the_nearest_file_upwards_is_found(tmp_path: Path) -> None:

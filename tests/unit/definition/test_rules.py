@@ -10,7 +10,7 @@ import pytest
 from omnitron import DefineSystemError, define_system
 from omnitron.definition.loader import load_system
 from omnitron.errors import DefinitionError
-from tests.unit.build import FORMATS, write
+from tests.support.build import FORMATS, write
 
 HTTP = {"name": "web", "module": "m"}
 

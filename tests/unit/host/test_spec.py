@@ -10,7 +10,7 @@ import pytest
 
 from omnitron.host.spec import VERSION, Health, Hooks, Http, Jwt, Route, Source, Spec, SpecError, WebSocket, read
 from omnitron.planner.resolve import host_spec
-from tests.unit import build
+from tests.support import build
 
 LEAST: dict[str, Any] = {
     "version": VERSION,

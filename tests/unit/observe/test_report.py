@@ -14,7 +14,7 @@ from omnitron.supervision.state.crash_record import Exit, Record, UnitRecord
 from omnitron.supervision.state.group_state import Memory
 from omnitron.supervision.state.health_results import Result
 from omnitron.systemd.systemctl import Listed
-from tests.unit.operations.test_steps import policy
+from tests.support.policies import policy
 
 UNIT = "omnitron-dev-api-main.service"
 

@@ -13,7 +13,7 @@ from omnitron.definition.loader import load
 from omnitron.errors import DefinitionError
 from omnitron.planner.facts import HostFacts, Identity
 from omnitron.planner.plan import make_plan
-from tests.unit.build import bootstrap, facts, shop, write
+from tests.support.build import bootstrap, facts, shop, write
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 

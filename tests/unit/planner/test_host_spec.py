@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from omnitron.planner.units.values import Word
-from tests.unit.build import bootstrap, planned, shop, units, write
+from tests.support.build import bootstrap, planned, shop, units, write
 
 WORKER = "from omnitron import service\n@service('Work')\nclass Worker: ...\n"
 UNCLEAR = "from omnitron import service\n@service(str())\nclass A: ...\n"

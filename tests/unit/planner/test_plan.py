@@ -13,7 +13,7 @@ from omnitron.definition.loader import load
 from omnitron.errors import DefinitionError
 from omnitron.planner.plan import make_plan
 from omnitron.planner.units.values import Command
-from tests.unit.build import HELPERS, bootstrap, facts, loaded, planned, shop, units, write
+from tests.support.build import HELPERS, bootstrap, facts, loaded, planned, shop, units, write
 
 NOBODY = 65534
 HTTP = {"transports": {"http": {"port": 1, "socketActivation": True}}}

@@ -17,7 +17,7 @@ from omnitron.supervision.state.group_state import Memory, Presumed
 from omnitron.watcher.crash_events import ended_alone, first_memory
 from omnitron.watcher.decisions import judge, unblocked
 from omnitron.watcher.stack_view import Unit, View, view_of
-from tests.unit.operations.test_steps import policy
+from tests.support.policies import policy
 
 TARGET = "omnitron-dev.target"
 UP, GONE, FAILED, COMING = Unit("active"), Unit("inactive"), Unit("failed"), Unit("activating", "start")

@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from machines import Machine
-from projects import Make, Project
+from tests.support.machines import Machine
+from tests.support.projects import Make, Project
 
 WATCHER = "omnitron-watcher.service"
 STRATEGIES = ["one_for_one", "one_for_all", "rest_for_one"]
