@@ -15,7 +15,7 @@ from omnitron.definition.loader import load
 from omnitron.errors import DefinitionError
 from omnitron.planner.facts import SecretPlaces, Taken
 from omnitron.planner.plan import make_plan
-from omnitron.planner.units.values import Command, Word
+from omnitron.planner.units.values import Command, Literal
 from tests.support.build import facts, loaded, shop, units, write
 from tests.support.needs import infra, plan, problem, stack
 
@@ -280,7 +280,7 @@ def test_systemd_hands_certificates_on_for_root_alone(tmp_path: Path) -> None:
         )
 
     write(tmp_path, shop({"name": "a"}, gateway={"tls": tls}))
-    assert unit()["load_credential"] == (Word("tls-certificate:/etc/hosts"), Word("tls-key:/etc/passwd"))
+    assert unit()["load_credential"] == (Literal("tls-certificate:/etc/hosts"), Literal("tls-key:/etc/passwd"))
     owned(tmp_path, "omnitron.config.yaml")
     assert unit()["load_credential"] is None
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from omnitron.planner.units.values import Word
+from omnitron.planner.units.values import Literal
 from tests.support.build import bootstrap, planned, shop, units, write
 
 WORKER = "from omnitron import service\n@service('Work')\nclass Worker: ...\n"
@@ -80,7 +80,7 @@ def test_only_roots_definitions_say_what_systemd_reads_as_root(tmp_path: Path) -
     if os.geteuid() == 0:
         jwt, values = compiled()
         assert jwt["credential"] == "jwt-key" and "keyFile" not in jwt
-        assert values["load_credential"] == (Word(f"jwt-key:{tmp_path}/jwt.key"),)
+        assert values["load_credential"] == (Literal(f"jwt-key:{tmp_path}/jwt.key"),)
         os.chown(tmp_path / "app/bootstrap.yaml", 65534, -1)
     jwt, values = compiled()
     assert jwt["keyFile"] == f"{tmp_path}/jwt.key" and "credential" not in jwt
