@@ -15,7 +15,7 @@ from omnitron.sandbox import debian_root
 from tests.support import vm
 from tests.support.behaviour import TABLE, check_table
 from tests.support.faults import APPS, FAULTS, STRATEGIES, check_faults
-from tests.support.machines import CHECKOUT, CHECKOUT_IN_DEBIAN, Machine
+from tests.support.machines import CHECKOUT, INSTALLATION, Machine
 from tests.support.projects import Make, Projects
 
 MB = 1 << 20
@@ -39,7 +39,7 @@ def machine() -> Iterator[Machine]:
     """Debian 13 on user-mode Linux; the tests of this file run on it."""
     try:
         with vm.booted(debian_root("trixie"), CHECKOUT) as booted:
-            yield Machine(booted, "/usr/bin/python3", Path(CHECKOUT_IN_DEBIAN), pause_s=1.5, slower=4.0)  # type: ignore[arg-type]
+            yield Machine(booted, "/usr/bin/python3", Path(INSTALLATION), pause_s=1.5, slower=4.0)  # type: ignore[arg-type]
     except OmnitronError as error:
         pytest.fail("\n".join(error.lines()), pytrace=False)
 
