@@ -5,9 +5,16 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+TESTS = Path(__file__).parent
+VIRTUAL = TESTS / "system/virtual"
+LONG = {"test_long_load.py", "test_many_faults.py", "test_vm_faults.py"}
+"""What takes so long that `make test` does without it: `make test-all`."""
+LONG_TIMEOUT_S = 7200
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -21,8 +28,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest begins first: one of the workers would else be alone with it in the end."""
-    items.sort(key=lambda item: item.path.name != "test_vm.py")
+    """Mark each test with its tier. What takes longest begins first: one worker would else be alone with it."""
+    for item in items:
+        is_long = item.path.name in LONG
+        if is_long:
+            item.add_marker(pytest.mark.timeout(LONG_TIMEOUT_S))
+        item.add_marker("long" if is_long else item.path.relative_to(TESTS).parts[0])
+    items.sort(key=lambda item: (item.path.name not in LONG, VIRTUAL not in item.path.parents))
 
 
 @pytest.hookimpl(hookwrapper=True)
