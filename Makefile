@@ -1,13 +1,16 @@
-# make demo   see it work: a small shop under a real systemd; make demo-down ends it
-# make test   every check: format, lint, types, unit, golden and system tests
-# make test-vm  those of them that need a whole machine with cgroup v2: user-mode Linux
-# make test-faults  200 random faults with each strategy, on a stack of 20: on each systemd, and on a whole machine
+# make demo      see it work: a small shop under a real systemd; make demo-down ends it
+# make check     tests/unit: format, lint, types, units of code, golden files; 3 minutes on 2 cores
+# make test      all that CI runs: these, and tests/system on real systemds in disposable machines; 25 minutes
+# make test-all  these, and hours more: 200 random faults with each strategy, on each systemd and on a virtual
+#                machine (FAULTS=… for another number, FAULT_SEED=… repeats a run), and a long load
 # make test-oldest  the unit and golden tests, on the oldest libraries that pyproject.toml allows
-# make locks  write packaging/locks anew, with the newest libraries that pyproject.toml allows
-# make bench  measurements, beside a peer where there is one
-# make docs   write the generated pages of docs/ anew
+# make locks     write packaging/locks anew, with the newest libraries that pyproject.toml allows
+# make lint      format, lint, types and the rules of layout alone
+#                TESTS=… names files or tests for any of them, as pytest takes them
+# make bench     measurements, beside a peer where there is one
+# make docs      write the generated pages of docs/ anew
 
-.PHONY: demo demo-down test test-vm test-faults test-oldest locks lint bench docs venv
+.PHONY: demo demo-down check test test-all test-oldest locks lint bench docs venv
 
 venv:
 	@packaging/setup.sh
@@ -18,17 +21,19 @@ demo: venv
 demo-down: venv
 	@examples/demo.sh down
 
+PYTEST = .venv/bin/pytest --numprocesses 3 --dist worksteal --durations 20
+
+check:
+	@packaging/setup.sh test
+	$(PYTEST) -m unit $(TESTS)
+
 test:
 	@packaging/setup.sh test
-	.venv/bin/pytest --numprocesses 3 --dist worksteal $(TESTS)
+	$(PYTEST) -m "unit or system" $(TESTS)
 
-test-vm:
+test-all:
 	@packaging/setup.sh test
-	.venv/bin/pytest tests/system/test_vm.py
-
-test-faults:
-	@packaging/setup.sh test
-	FAULTS=200 .venv/bin/pytest --timeout 7200 tests/system/test_faults.py tests/system/test_vm.py -k faults
+	$(PYTEST) $(TESTS)
 
 test-oldest:
 	@packaging/test-oldest.sh $(TESTS)

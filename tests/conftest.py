@@ -10,7 +10,11 @@ from typing import Any
 
 import pytest
 
-CHECKOUT = Path(__file__).parents[1]
+TESTS = Path(__file__).parent
+VIRTUAL = TESTS / "system/virtual"
+LONG = {"test_long_load.py", "test_many_faults.py", "test_vm_faults.py"}
+"""What takes so long that `make test` does without it: `make test-all`."""
+LONG_TIMEOUT_S = 7200
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -18,21 +22,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Tests that run as another user need a checkout that others can reach: root's own folder is not one.
-
-    And those that interrupt a command need one that can be: a shell's background jobs cannot, nor their children.
-    """
+    """Tests that interrupt a command need one that can be: a shell's background jobs cannot, nor their children."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    shut = [folder for folder in (CHECKOUT, *CHECKOUT.parents) if not folder.stat().st_mode & 0o001]
-    if os.geteuid() == 0 and shut:
-        cure = f"move the checkout, or: chmod o+x {' '.join(map(str, shut))}"
-        pytest.exit(f"other users, whom these tests run as, cannot enter {shut[0]}: {cure}", returncode=4)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest begins first: one of the workers would else be alone with it in the end."""
-    items.sort(key=lambda item: item.path.name != "test_vm.py")
+    """Mark each test with its tier. What takes longest begins first: one worker would else be alone with it."""
+    for item in items:
+        is_long = item.path.name in LONG
+        if is_long:
+            item.add_marker(pytest.mark.timeout(LONG_TIMEOUT_S))
+        item.add_marker("long" if is_long else item.path.relative_to(TESTS).parts[0])
+    items.sort(key=lambda item: (item.path.name not in LONG, VIRTUAL not in item.path.parents))
 
 
 @pytest.hookimpl(hookwrapper=True)

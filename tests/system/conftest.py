@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 
 import pytest
-from machines import Machine, debian, host_overlay, remove_stale
-from projects import Make, Projects
 
 from omnitron.errors import OmnitronError
+from tests.support.machines import Machine, debian, host_overlay, remove_stale
+from tests.support.projects import Make, Projects
 
 
 def _lend(machine: AbstractContextManager[Machine]) -> Iterator[Machine]:

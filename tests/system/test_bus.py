@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from machines import Machine
-from projects import Make, Project
+from tests.support.machines import Machine
+from tests.support.projects import Make, Project
 
 NAME, PATH = "dev.omnitron.Watcher1", "/dev/omnitron/Watcher1"
 SLEEP = ["sleep", "1000"]

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from engines import ENGINE, IMAGE, engine
-from machines import Machine
-from projects import Make, Project
+
+from tests.support.engines import ENGINE, IMAGE, engine
+from tests.support.machines import Machine
+from tests.support.projects import Make, Project
 
 PORT = 25000
 # The first process of a container ignores what it does not ask for.

@@ -12,9 +12,9 @@ from itertools import count, pairwise
 from typing import Any
 
 import pytest
-from machines import Machine
 
 from omnitron.supervision.state.crash_record import Record, UnitRecord, parse
+from tests.support.machines import Machine
 
 NUMBERS = count(1)
 FAST = "exponential:100:30000:2"

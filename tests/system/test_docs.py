@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from machines import Machine
-from readers import Reader
 
-from tests.documents import ROOT, Command, documents, steps
+from tests.support.documents import ROOT, Command, documents, steps
+from tests.support.machines import Machine
+from tests.support.readers import Reader
 
 UPDATE = bool(os.environ.get("DOCS_UPDATE"))
 EXAMPLES = ROOT / "docs/examples"

@@ -6,8 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from machines import Machine
-from projects import Make, Project
+
+from tests.support.machines import Machine
+from tests.support.projects import Make, Project
 
 
 def examined(project: Project) -> tuple[int, dict[str, list[dict[str, Any]]]]:

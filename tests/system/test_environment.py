@@ -7,8 +7,9 @@ from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
-from machines import Machine
-from projects import Make
+
+from tests.support.machines import Machine
+from tests.support.projects import Make
 
 SHOW = """\
 import json, os, sys

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
-from machines import Machine
-from projects import Make, Project
+
+from tests.support.certificates import certify, shown
+from tests.support.machines import CHECKOUT, Machine
+from tests.support.projects import Make, Project
 
 PORT, UPSTREAM = 23000, 23500
 MODULE = """\
@@ -145,7 +146,7 @@ def test_maintenance_is_switched_within_a_second_and_fails_open(machine: Machine
 
 def test_ten_thousand_requests_while_the_app_and_the_gateway_reload(machine: Machine, make: Make) -> None:
     it = project(make, 4)
-    it.write("load.py", (Path(__file__).parent / "load.py").read_text())
+    it.write("load.py", (CHECKOUT / "tests/support/load.py").read_text())
     it.omnitron("up")
     before = it.pid("web", "api", 1)
     omnitron = " ".join([*machine.python, "-m", "omnitron"])
@@ -173,20 +174,6 @@ def test_the_rate_limit_holds(machine: Machine, make: Make) -> None:
     served, refused, asked = map(int, machine.run(machine.python[-1], "-c", code).stdout.split())
     assert served + refused == asked > 1.2 * served
     assert served == pytest.approx(200 * seconds + 20, rel=0.05)
-
-
-def certify(project: Project, name: str) -> None:
-    """Make a certificate and its key, which only root can read."""
-    options = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-subj", f"/CN={name}", "-days", "2"]
-    files = ["-keyout", "tls.key", "-out", "tls.crt"]
-    project.machine.run("openssl", "req", "-x509", "-nodes", *options, *files, cwd=project.folder)
-    project.machine.run("chmod", "600", "tls.key", cwd=project.folder)
-
-
-def shown(machine: Machine, port: int) -> str:
-    """The name in the certificate that a client is shown."""
-    client = f"openssl s_client -connect 127.0.0.1:{port} </dev/null 2>/dev/null | openssl x509 -noout -subject"
-    return machine.run("sh", "-c", client, check=False).stdout.rpartition("= ")[2].strip()
 
 
 def test_https(machine: Machine, make: Make) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from machines import Machine
-from projects import Make
+
+from tests.support.machines import Machine
+from tests.support.projects import Make
 
 NODE = """\
 const http = require("http"), os = require("os"), fs = require("fs");

@@ -7,10 +7,10 @@ import time
 from typing import Any
 
 import pytest
-from machines import Machine
-from projects import Make, Project
 
 from omnitron.supervision.state.crash_record import parse
+from tests.support.machines import Machine
+from tests.support.projects import Make, Project
 
 SLEEP = ["sleep", "1000"]
 FAST = {"interval": 500, "timeout": 1000, "retries": 2}

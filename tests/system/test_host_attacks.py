@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
-from machines import Machine
-from projects import Make, Project
-from test_host import PORT, call, hosted, rpc
 
-ATTACK = (Path(__file__).parent / "attack.py").read_text()
+from tests.support.hosted import PORT, call, hosted, rpc
+from tests.support.machines import CHECKOUT, Machine
+from tests.support.projects import Make, Project
+
+ATTACK = (CHECKOUT / "tests/support/attack.py").read_text()
 ROUTE = {"method": "GET", "pattern": "/hello/{name}", "handler": "modules/api.py:hello"}
 
 

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from machines import Machine
-from projects import Make, Project
-from test_host import PORT, call, hosted, rpc
+
+from tests.support.hosted import PORT, call, hosted, rpc
+from tests.support.machines import Machine
+from tests.support.projects import Make, Project
 
 ROWS = """\
 import logging, os

@@ -10,8 +10,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from machines import Machine
-from projects import Make, Project, needing
+
+from tests.support.machines import Machine
+from tests.support.projects import Make, Project, environment, needing, sql
 
 BASE = 21000
 NEEDS = {"database": True, "redis": True}
@@ -28,17 +29,6 @@ def project(make: Make, number: int, needs: dict[str, Any], env: dict[str, str] 
     offsets = {"postgres": BASE + number, "redis": BASE + number}
     stack = {"type": "local", "watch": False, "settings": {"portOffsets": offsets}}
     return needing(make, needs, env, stacks={"dev": stack}, **more)
-
-
-def environment(project: Project) -> dict[str, str]:
-    """The variables that the app was started with."""
-    return project.environment("app")
-
-
-def sql(project: Project, text: str, check: bool = True) -> str:
-    """Run SQL as the app would."""
-    url = environment(project)["DATABASE_URL"]
-    return project.machine.run("psql", "-XqAt", url, "-c", text, check=check).stdout.strip()
 
 
 def redis(project: Project, *command: str) -> str:

@@ -6,32 +6,10 @@ import json
 from typing import Any
 
 import pytest
-from machines import Machine
-from projects import Make
 
-SLEEP = ["sleep", "1000"]
-
-EVERYTHING = [
-    {
-        "name": "core",
-        "command": ["sleep", "99"],
-        "critical": True,
-        "health": {"probe": {"type": "command", "command": "true"}},
-        "limits": {"memoryMax": "64mb"},
-        "paths": {"state": True},
-    },
-    {"name": "plain", "command": SLEEP, "dependsOn": ["core"], "hardening": "off"},
-    {"name": "standard", "command": SLEEP, "dependsOn": ["plain"], "hardening": "standard", "user": "dynamic"},
-    {
-        "name": "pool",
-        "command": ["sh", "-c", 'echo 100% $HOME "quoted"; exec sleep 1000'],
-        "instances": 2,
-        "env": {"A": '100% "$x"\nline'},
-        "transports": {"http": {"port": 8951, "host": "127.0.0.1", "socketActivation": True}},
-    },
-    {"name": "once", "command": ["true"], "restartPolicy": {"enabled": False}},
-    {"name": "fast", "command": SLEEP, "restartPolicy": {"backoff": {"initial": 0}}},
-]
+from tests.support.everything import EVERYTHING, SLEEP
+from tests.support.machines import Machine
+from tests.support.projects import Make
 
 
 @pytest.mark.parametrize("strategy", ["one_for_one", "rest_for_one"])

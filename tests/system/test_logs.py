@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from machines import Machine
-from projects import Make, Project
+
+from tests.support.machines import Machine
+from tests.support.projects import Make, Project
 
 TALK = r"""#!/usr/bin/python3
 import socket, sys, time

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from machines import Machine
-from projects import Make
+from tests.support.machines import Machine
+from tests.support.projects import Make
 
 BUSY = ["sh", "-c", "while :; do :; done"]
 

@@ -7,11 +7,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from engines import SERVERS, engine, servers
-from machines import Machine
-from projects import Make, Project, needing
-from test_gateway import certify, shown
-from test_infra import environment, sql
+
+from tests.support.certificates import certify, shown
+from tests.support.engines import SERVERS, engine, servers
+from tests.support.machines import Machine
+from tests.support.projects import Make, Project, environment, needing, sql
 
 PORT = 25500
 SERVE = """\

@@ -17,8 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from machines import Machine
-from projects import Make, Project
+
+from tests.support.machines import Machine
+from tests.support.projects import Make, Project
 
 LIKE_THE_APP = """User Group DynamicUser Slice WorkingDirectory Environment StateDirectory CacheDirectory LimitNOFILE
 MemoryMax CPUQuotaPerSecUSec CPUWeight TasksMax IOWeight NoNewPrivileges CapabilityBoundingSet AmbientCapabilities

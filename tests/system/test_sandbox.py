@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from machines import CHECKOUT, Machine
 from typer.testing import CliRunner
 
 from omnitron.cli.verbs.sandbox import app
@@ -19,6 +18,7 @@ from omnitron.sandbox import Bind, Sandbox, debian_root
 from omnitron.sandbox.binds import mount_points, separate_mounts
 from omnitron.sandbox.boot import BootError
 from omnitron.sandbox.state import Process
+from tests.support.machines import CHECKOUT, Machine
 
 VERSIONS = {"debian12": 252, "debian13": 257}
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 
-from machines import Machine
-from projects import Make, Project
+from tests.support.machines import Machine
+from tests.support.projects import Make, Project
 
 METRICS = {"metrics": {"interval": 300, "retention": 60}}
 SCALING = {"strategy": "auto", "maxInstances": 3, "targetCPU": 15, "cooldownPeriod": 600}

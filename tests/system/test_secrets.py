@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import shlex
 
-from machines import Machine
-from projects import USER, Make, Project
+from tests.support.machines import Machine
+from tests.support.projects import USER, Make, Project
 
 SECRET = "s3cr3t-$x%n\"'\\-pä"
 SHOWS = ["/bin/sh", "-c", 'printf "%s" "$KEY" | sha256sum >"$STATE_DIRECTORY/seen"; exec sleep infinity']

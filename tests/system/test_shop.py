@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from machines import Machine
+
+from tests.support.machines import Machine
 
 SHOP = "/srv/shop"
 PAGE = "http://127.0.0.1:8480/"

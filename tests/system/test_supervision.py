@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
-from machines import Machine
-from projects import Make, Project
+
+from tests.support.machines import Machine
+from tests.support.projects import Make, Project
 
 SLEEP = ["sleep", "1000"]
 OFF = "/etc/systemd/system/omnitron-watcher.service.d/off.conf"

@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from machines import Machine
+
+from tests.support.machines import Machine
 
 USER = "alice"
 DEFINITION = """\

@@ -7,9 +7,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from test_install import EVERYTHING
 
 from omnitron.sandbox import debian_root
+from tests.support.everything import EVERYTHING
 
 CHECKOUT = Path(__file__).parents[2]
 

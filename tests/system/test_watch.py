@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from machines import Machine
-from projects import Make
+from tests.support.machines import Machine
+from tests.support.projects import Make
 
 SLEEP = ["sleep", "1000"]
 WATCHED = {"dev": {"type": "local"}}

@@ -7,8 +7,9 @@ import time
 from typing import Any
 
 import pytest
-from machines import Machine
-from projects import Make, Project
+
+from tests.support.machines import Machine
+from tests.support.projects import Make, Project
 
 SLEEP = ["sleep", "1000"]
 NO_DELAY = {"maxRestarts": 3, "window": 60_000, "backoff": {"initial": 0}}

@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from omnitron.definition.schema import ROOTS, field_docs, models_of
-from tests.documents import ROOT, Command, File, anchors, blocks, documents, links, matches, skipped, steps
+from tests.support.documents import ROOT, Command, File, anchors, blocks, documents, links, matches, skipped, steps
 
 MAX_SKIPPED = 12
 """Blocks that no test runs, in all documents together: they are few, and each has its reason."""

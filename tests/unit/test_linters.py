@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from omnitron.cli.main import VERBS
-from tests.documents import blocks, commands
+from tests.support.documents import blocks, commands
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "omnitron"
@@ -245,3 +245,21 @@ def test_the_wheel_holds_templates_and_scripts(tmp_path: Path) -> None:
     templates = {f"omnitron/unit_templates/{path.name}" for path in (ROOT / "unit_templates").iterdir()}
     scripts = {str(path.relative_to(ROOT)) for path in PACKAGE.rglob("*.sh")}
     assert templates | scripts <= names
+
+
+TESTS = ROOT / "tests"
+TEST_FILES = sorted(path for path in TESTS.rglob("*.py") if TESTS / "golden" not in path.parents)
+TEST_MODULES = {path.stem for path in TEST_FILES if path.stem.startswith("test_")} | {"conftest"}
+
+
+@pytest.mark.parametrize("path", TEST_FILES, ids=lambda path: str(path.relative_to(TESTS)))
+def test_what_tests_share_is_in_their_support_folder(path: Path) -> None:
+    """A test module that others import cannot be read, moved or left out by itself."""
+    shared: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            shared |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            shared |= {node.module or "", *(alias.name for alias in node.names if alias.name in TEST_MODULES)}
+    found = sorted(name for name in shared if TEST_MODULES & set(name.split(".")))
+    assert not found, f"imports {', '.join(found)}: what two of them need goes to tests/support"

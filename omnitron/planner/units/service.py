@@ -247,14 +247,15 @@ def _own_folder(process: PlannedProcess) -> str:
 
 def _credentials(process: PlannedProcess, stack: StackNames, facts: HostFacts) -> dict[str, Value]:
     """Return what systemd hands to the process, and to nobody else."""
+    # Nothing is unquoted in these directives: quotes around a path with a space would be part of it.
     told, folder = process.hosted, facts.secrets.folder / stack.stem
-    key = Word(f"{JWT_CREDENTIAL}:{told.jwt_key}") if told and told.jwt_key and told.manager_reads_key else None
+    key = Literal(f"{JWT_CREDENTIAL}:{told.jwt_key}") if told and told.jwt_key and told.manager_reads_key else None
     plain: list[Value] = [key] if key else []
-    plain += [Word(f"{name}:{path}") for name, path in (process.native.files if process.native else ())]
+    plain += [Literal(f"{name}:{path}") for name, path in (process.native.files if process.native else ())]
     if facts.secrets.sealed:
         plain += [f"{name}:%t/omnitron/.secrets/{stack.stem}/{name}" for name in process.secrets]
         return {"load_credential": tuple(plain) or None}
-    sealed = tuple(Word(f"{name}:{folder / name}.cred") for name in process.secrets)
+    sealed = tuple(Literal(f"{name}:{folder / name}.cred") for name in process.secrets)
     return {"load_credential": tuple(plain) or None, "load_credential_encrypted": sealed or None}
 
 

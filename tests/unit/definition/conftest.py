@@ -9,12 +9,7 @@ from pathlib import Path
 
 import pytest
 
-
-def open_up(folder: Path) -> None:
-    """Let other users reach a temporary folder."""
-    for each in (folder, *folder.parents):
-        if each.stat().st_mode & 0o077 == 0:
-            each.chmod(0o711)
+from tests.support.folders import open_up
 
 
 @pytest.fixture

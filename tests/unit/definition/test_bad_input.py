@@ -11,7 +11,7 @@ import pytest
 from omnitron.definition.loader import load
 from omnitron.definition.source import MAX_BYTES, read_source
 from omnitron.errors import DefinitionError, NotPermittedError
-from tests.unit.build import FORMATS, problems, write
+from tests.support.build import FORMATS, problems, write
 
 LAUGHS = "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 40))
 MERGED_LAUGHS = "a0: &a0 {x: 1}\n" + "".join(f"a{i}: &a{i} {{k{i}: *a{i - 1}, <<: *a{i - 1}}}\n" for i in range(1, 40))

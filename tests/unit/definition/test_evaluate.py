@@ -10,7 +10,7 @@ import pytest
 from omnitron.definition.loader import load
 from omnitron.definition.python import evaluate
 from omnitron.errors import DefinitionError
-from tests.unit.build import problems, write
+from tests.support.build import problems, write
 
 GOOD = "from omnitron import define_ecosystem\necosystem = define_ecosystem(project='p', apps=[])\n"
 

@@ -8,7 +8,7 @@ import pytest
 
 from omnitron.definition.authoring import define_ecosystem, define_system
 from omnitron.definition.loader import load
-from tests.unit.build import FORMATS, loaded, loaded_system, write
+from tests.support.build import FORMATS, loaded, loaded_system, write
 
 RICH = {
     "project": "shop",

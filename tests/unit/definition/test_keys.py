@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.build import bootstrap, problems, shop, write
+from tests.support.build import bootstrap, problems, shop, write
 
 NO_KEY = "bootstrap.yaml:{}: {}.jwt: cannot check tokens: there is no key"
 

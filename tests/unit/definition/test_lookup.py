@@ -9,7 +9,7 @@ import pytest
 from omnitron.definition.loader import load
 from omnitron.definition.lookup import NoDefinitionError, find
 from omnitron.definition.paths import absolute
-from tests.unit.build import bootstrap, loaded, problems, shop, write
+from tests.support.build import bootstrap, loaded, problems, shop, write
 
 
 def test_the_nearest_file_upwards_is_found(tmp_path: Path) -> None:

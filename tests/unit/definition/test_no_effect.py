@@ -21,7 +21,7 @@ from omnitron.definition.infrastructure import (
 )
 from omnitron.definition.no_effect import without_effect
 from omnitron.definition.problems import _models_in
-from tests.unit.build import bootstrap, loaded, planned, shop
+from tests.support.build import bootstrap, loaded, planned, shop
 
 SETTINGS: dict[str, Any] = {
     "health.interval": 1,

@@ -15,8 +15,8 @@ from omnitron.definition.loader import load
 from omnitron.definition.ownership import UntrustedPathError
 from omnitron.definition.python import evaluate
 from omnitron.errors import NotPermittedError
-from tests.unit.build import problems, shop, write
-from tests.unit.definition.conftest import open_up
+from tests.support.build import problems, shop, write
+from tests.support.folders import open_up
 
 IDS = "f'{os.getuid()} {os.geteuid()} {os.getgid()} {len(os.getgroups()) > 1} {os.environ.get(\"SECRET\")}'"
 WHO = f"""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.build import FORMATS, bootstrap, problems, shop, write
+from tests.support.build import FORMATS, bootstrap, problems, shop, write
 
 PORT = {"transports": {"http": {"port": 3000}}}
 NOT_A_NAME = "may hold letters, digits, '_', '-' and '.', and must begin and end with a letter, digit or '_'"

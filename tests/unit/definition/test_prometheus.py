@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.build import problems, shop, write
+from tests.support.build import problems, shop, write
 
 WHERE = "monitoring.metrics.prometheus"
 

@@ -9,7 +9,7 @@ import pytest
 
 from omnitron import DefineSystemError, define_system
 from omnitron.errors import DefinitionError
-from tests.unit.build import FORMATS, loaded_system, write
+from tests.support.build import FORMATS, loaded_system, write
 
 HTTP = {"name": "web", "module": "m"}
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from omnitron.definition import topology
-from tests.unit.build import FORMATS, bootstrap, dumped, loaded, problems, shop, write
+from tests.support.build import FORMATS, bootstrap, dumped, loaded, problems, shop, write
 
 PRICES = "from omnitron import service\n@service('Prices')\nclass A: ...\n@service\nclass Stock: ...\n"
 ORDERS = "from omnitron import service\n@service\nclass Orders: ...\n"

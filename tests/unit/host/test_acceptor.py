@@ -16,7 +16,7 @@ import pytest
 
 from omnitron.host.transports import acceptor as accept
 from omnitron.host.transports.acceptor import Acceptor
-from tests.unit.host.looping import run
+from tests.support.event_loop import run
 
 INSTANCE = """
 import asyncio, socket, sys

@@ -25,7 +25,7 @@ from omnitron.host.rpc.dispatch import Dispatcher
 from omnitron.host.rpc.errors import RpcError
 from omnitron.host.rpc.methods import table
 from omnitron.host.transports.unix import UnixServer
-from tests.unit.host.looping import run
+from tests.support.event_loop import run
 
 
 @service

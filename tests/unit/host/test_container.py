@@ -3,7 +3,6 @@ from __future__ import annotations
 import inspect
 import logging
 from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -14,24 +13,10 @@ from omnitron.host.container import build, service_classes
 from omnitron.host.context import Context
 from omnitron.host.decorators import service, topology
 from omnitron.host.rpc.methods import ServiceError
-from omnitron.host.telemetry.metrics import Registry
+from tests.support.host_context import context
 
 if TYPE_CHECKING:
     from decimal import Decimal
-
-
-def context() -> Context:
-    return Context(
-        project="shop",
-        stack="dev",
-        app="api",
-        process="main",
-        instance=None,
-        version=None,
-        config=Config([], folder=Path("/"), environ={}),
-        metrics=Registry(),
-        topology=lambda name, interface: ("proxy", name, interface),
-    )
 
 
 def module(**names: Any) -> ModuleType:

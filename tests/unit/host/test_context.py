@@ -9,8 +9,7 @@ import pytest
 
 from omnitron.host.context import Context
 from omnitron.host.rpc.calls import Call, current_call, detached, enter
-
-from .test_container import context
+from tests.support.host_context import context
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 

@@ -11,10 +11,9 @@ import pytest
 from omnitron.errors import DefinitionError, OmnitronError, Problem
 from omnitron.host.failure import LONGEST, FailureError, describe, single_line
 from omnitron.host.loading import Loader
+from tests.support.module_files import Write
 
-from .test_loading import Write, as_before, write
-
-__all__ = ["as_before", "write"]
+pytestmark = pytest.mark.usefixtures("as_before")
 
 
 def failure(action: Callable[[], Any]) -> BaseException:

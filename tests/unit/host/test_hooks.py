@@ -13,11 +13,10 @@ from omnitron.host.failure import FailureError
 from omnitron.host.hooks import MOMENTS, HookTable
 from omnitron.host.loading import Loader
 from omnitron.policy.host_spec import Hooks
+from tests.support.host_context import context
+from tests.support.module_files import Write
 
-from .test_container import context
-from .test_loading import Write, as_before, write
-
-__all__ = ["as_before", "write"]
+pytestmark = pytest.mark.usefixtures("as_before")
 
 TEXT = """
 import asyncio, functools, sys

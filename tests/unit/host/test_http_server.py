@@ -18,7 +18,7 @@ import pytest
 
 from omnitron.host.transports import http_server
 from omnitron.host.transports.http_server import HttpServer
-from tests.unit.host.looping import memory, run, until
+from tests.support.event_loop import memory, run, until
 
 mark: ContextVar[str] = ContextVar("mark", default="clean")
 LEGACY = find_spec("uvicorn.protocols.websockets.websockets_sansio_impl") is None

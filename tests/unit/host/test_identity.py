@@ -22,7 +22,7 @@ from omnitron.host.auth.identity import (
     required_roles,
     requires,
 )
-from tests.unit.host.signing import (
+from tests.support.signing import (
     signed,
     verifier,
 )

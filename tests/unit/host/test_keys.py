@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 from omnitron.errors import NotPermittedError, OmnitronError
 from omnitron.host.auth.keys import BadKeyError, load_key
 from omnitron.host.auth.tokens import JwtVerifier
-from tests.unit.host.signing import (
+from tests.support.signing import (
     KEYS,
     PRIVATE,
     RSA_PEM,

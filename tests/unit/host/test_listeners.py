@@ -25,7 +25,7 @@ from omnitron.host.rpc.methods import table
 from omnitron.host.transports import http_server, sockets
 from omnitron.host.transports.listeners import CONTROL, Transports
 from omnitron.policy.host_spec import HostSpec, Http, Jwt, Route, WebSocket
-from tests.unit.host.looping import run
+from tests.support.event_loop import run
 
 SECRET = "0123456789abcdef0123456789abcdef"
 ROUTES = """

@@ -2,41 +2,15 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from omnitron.host.loading import PRIVATE, ExitError, Loader, LoadError
+from tests.support.module_files import Write
 
-Write = Callable[[dict[str, str]], Path]
-
-
-@pytest.fixture(autouse=True)
-def as_before() -> Iterator[None]:
-    """What a test imports is forgotten."""
-    path, modules = list(sys.path), dict(sys.modules)
-    yield
-    sys.path[:] = path
-    for name in [name for name in sys.modules if name not in modules]:
-        del sys.modules[name]
-    sys.modules.update(modules)
-    importlib.invalidate_caches()
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    """Writes files, named by their path below the test's folder, and gives that folder."""
-
-    def write(texts: dict[str, str]) -> Path:
-        for name, text in texts.items():
-            path = tmp_path / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        return tmp_path
-
-    return write
+pytestmark = pytest.mark.usefixtures("as_before")
 
 
 def new_modules(before: set[str]) -> set[str]:

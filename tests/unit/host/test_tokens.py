@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omnitron.host.auth.identity import TOKEN_LIMIT, Identity, Unauthenticated
-from tests.unit.host.signing import (
+from tests.support.signing import (
     KEYS,
     NOW,
     PRIVATE,

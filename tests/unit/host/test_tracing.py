@@ -39,7 +39,7 @@ from omnitron.host.transports.unix import UnixServer
 from omnitron.host.transports.web import Web
 from omnitron.policy.codec import unmarshal
 from omnitron.policy.host_spec import HostSpec, Tracing
-from tests.unit.build import bootstrap, planned, problems, shop, write
+from tests.support.build import bootstrap, planned, problems, shop, write
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 UNWANTED = TRACE[:-2] + "00"

@@ -25,7 +25,7 @@ from omnitron.host.rpc.dispatch import Dispatcher
 from omnitron.host.rpc.methods import table
 from omnitron.host.transports import unix
 from omnitron.host.transports.unix import DRAINING, UnixServer, only
-from tests.unit.host.looping import memory, run, until
+from tests.support.event_loop import memory, run, until
 
 NOBODY = 65534
 mark: ContextVar[str] = ContextVar("mark", default="clean")

@@ -25,7 +25,7 @@ from omnitron.host.transports import http_server, web
 from omnitron.host.transports.http_server import HttpServer
 from omnitron.host.transports.topics import Hub
 from omnitron.host.transports.web import Web
-from tests.unit.host.looping import memory, run
+from tests.support.event_loop import memory, run
 
 JSON = "application/json"
 

@@ -24,7 +24,7 @@ from omnitron.host.transports.http_server import HttpServer
 from omnitron.host.transports.topics import Hub
 from omnitron.host.transports.web import Web
 from omnitron.host.transports.websocket import WebSocket
-from tests.unit.host.looping import memory, run, until
+from tests.support.event_loop import memory, run, until
 
 HANDSHAKE = (
     b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"

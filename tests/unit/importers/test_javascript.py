@@ -9,7 +9,7 @@ from omnitron.errors import DefinitionError, OmnitronError
 from omnitron.importers import import_file
 from omnitron.importers.host_files import Surroundings
 from omnitron.importers.pm2 import javascript
-from tests.unit.definition.conftest import open_up
+from tests.support.folders import open_up
 
 NOBODY = 65534
 

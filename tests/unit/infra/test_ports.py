@@ -11,7 +11,7 @@ from omnitron.errors import DefinitionError
 from omnitron.infra.ports import name_hash, offset_of
 from omnitron.planner.facts import Taken
 from omnitron.planner.plan import make_plan
-from tests.unit.build import bootstrap, facts, loaded, shop, write
+from tests.support.build import bootstrap, facts, loaded, shop, write
 
 
 def project(folder: Path, **stack: Any) -> dict[str, Any]:

@@ -13,8 +13,8 @@ import pytest
 from omnitron.definition.loader import load
 from omnitron.errors import DefinitionError
 from omnitron.planner.facts import SecretPlaces, Taken
-from tests.unit.build import bootstrap, facts, loaded, make_plan, shop, units, write
-from tests.unit.infra.test_resolve import infra, plan, problem, stack
+from tests.support.build import bootstrap, facts, loaded, make_plan, shop, units, write
+from tests.support.needs import infra, plan, problem, stack
 
 ENGINE = replace(facts(), programs=frozenset({"docker"}))
 

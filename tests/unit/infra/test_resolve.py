@@ -12,36 +12,14 @@ import pytest
 
 from omnitron.definition.loader import load
 from omnitron.errors import DefinitionError
-from omnitron.infra.resolve import Infra
 from omnitron.planner import questions
 from omnitron.planner.facts import SecretPlaces, Taken
-from omnitron.planner.plan import Plan
-from omnitron.planner.units.values import Command, Word
-from tests.unit.build import bootstrap, facts, loaded, make_plan, shop, units, write
+from omnitron.planner.units.values import Command, Literal
+from tests.support.build import facts, loaded, make_plan, shop, units, write
+from tests.support.needs import infra, plan, problem, stack
 
 DEDICATED = {"dedicated": True}
 SERVICE = {"bareMetal": {"systemdUnit": "x.service"}}
-
-
-def plan(folder: Path, needs: dict[str, Any], on: Any = None, **more: Any) -> Plan:
-    """The plan of one app, `api`, with these needs."""
-    write(folder / "config", {"omnitron": needs}, ".json", "default")
-    app = {"name": "api", "bootstrap": bootstrap(folder, {"name": "p", "command": ["x"]}), **more.pop("app", {})}
-    return make_plan(loaded(folder, shop(app, **more)), on or facts())
-
-
-def infra(folder: Path, needs: dict[str, Any], on: Any = None, **more: Any) -> Infra:
-    return plan(folder, needs, on, **more).stacks[0].infra
-
-
-def problem(folder: Path, needs: dict[str, Any], on: Any = None, **more: Any) -> str:
-    with pytest.raises(DefinitionError) as caught:
-        plan(folder, needs, on, **more)
-    return "\n".join(caught.value.lines()).replace(f"{folder}/", "")
-
-
-def stack(**said: Any) -> dict[str, Any]:
-    return {"dev": {"type": "local", **said}}
 
 
 def test_an_app_without_needs_is_told_nothing(tmp_path: Path) -> None:
@@ -300,7 +278,7 @@ def test_systemd_hands_certificates_on_for_root_alone(tmp_path: Path) -> None:
         )
 
     write(tmp_path, shop({"name": "a"}, gateway={"tls": tls}))
-    assert unit()["load_credential"] == (Word("tls-certificate:/etc/hosts"), Word("tls-key:/etc/passwd"))
+    assert unit()["load_credential"] == (Literal("tls-certificate:/etc/hosts"), Literal("tls-key:/etc/passwd"))
     owned(tmp_path, "omnitron.config.yaml")
     assert unit()["load_credential"] is None
 

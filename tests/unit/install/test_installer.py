@@ -10,8 +10,8 @@ import pytest
 from omnitron.errors import NotPermittedError
 from omnitron.install.installer import manifests, prepare, remove
 from omnitron.install.store import ForeignFileError, SymlinkError
-from tests.unit.build import planned, shop
-from tests.unit.install.conftest import AFTER, BEFORE, Host, Make
+from tests.support.build import planned, shop
+from tests.support.install import AFTER, BEFORE, Host, Make
 
 UNITS = "etc/systemd/system"
 

@@ -9,8 +9,8 @@ from omnitron.errors import OmnitronError
 from omnitron.install.installer import manifests
 from omnitron.install.manifest import Entry, Manifest, OwnedByAnotherError, check_owner, load
 from omnitron.install.store import STAGED
-from tests.unit.build import planned, shop
-from tests.unit.install.conftest import BEFORE, Host, Make
+from tests.support.build import planned, shop
+from tests.support.install import BEFORE, Host, Make
 
 FULL = Manifest("shop", "/srv/é", "omnitron", "dev", {"/a": Entry("d", "r", 5), "/b": Entry("e")})
 

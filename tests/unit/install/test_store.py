@@ -25,8 +25,8 @@ from omnitron.install.installer import commit, prepare, remove
 from omnitron.install.manifest import Manifest
 from omnitron.install.store import STAGED, ForeignPathError, Transaction
 from omnitron.planner.plan import Plan
-from tests.unit.build import planned, shop
-from tests.unit.install.conftest import AFTER, BEFORE, Host, Make
+from tests.support.build import planned, shop
+from tests.support.install import AFTER, BEFORE, Host, Make
 
 STEPS = {"open", "close", "write", "fsync", "replace", "unlink", "mkdir", "flock"}
 """Calls that change what is on disk, or are near one that does (`syncfs` is not seen, its `close` is)."""

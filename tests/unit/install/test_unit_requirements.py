@@ -6,7 +6,7 @@ from pathlib import Path
 
 from omnitron.install.unit_requirements import References, references
 from omnitron.render.files import render
-from tests.unit.build import planned, shop
+from tests.support.build import planned, shop
 
 
 def test_programs_scripts_folders_and_helpers(tmp_path: Path) -> None:

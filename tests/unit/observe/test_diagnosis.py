@@ -10,7 +10,7 @@ import pytest
 from omnitron.observe.conditions import Condition, ConditionKind
 from omnitron.observe.diagnosis import Trouble, troubles
 from omnitron.observe.report import AppReport, ProcessReport, ServiceReport, StackReport, Status
-from tests.unit.operations.test_steps import policy
+from tests.support.policies import policy
 
 CHAIN: tuple[dict[str, Any], ...] = (
     {"name": "db"},

@@ -10,7 +10,7 @@ from omnitron.policy.addresses import resolve
 from omnitron.policy.model import StackPolicy
 from omnitron.policy.store import read_policies
 from omnitron.systemd.journal import Entry
-from tests.unit.policy.test_store import dev_and_prod, write
+from tests.support.policy_documents import dev_and_prod, write
 
 
 def installed(folder: Path, **changes: Any) -> list[StackPolicy]:

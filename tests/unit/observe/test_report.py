@@ -17,7 +17,7 @@ from omnitron.supervision.state.crash_record import Exit, Final, Record, UnitRec
 from omnitron.supervision.state.group_state import GROUP_STOPPED, Memory, Reason
 from omnitron.supervision.state.health_results import Result
 from omnitron.systemd.units import UnitState
-from tests.unit.operations.test_steps import policy
+from tests.support.policies import policy
 
 UNIT = "omnitron-dev-api-main.service"
 

@@ -8,7 +8,7 @@ from omnitron.observe.snapshot import forget, record_path, records_of
 from omnitron.policy.store import read_policies
 from omnitron.supervision.state import crash_record, pending_start, run_notes
 from omnitron.supervision.state.crash_record import Crash
-from tests.unit.policy.test_store import dev_and_prod, write
+from tests.support.policy_documents import dev_and_prod, write
 
 FOREIGN = ("omnitron-prod-db-main.service.crashes", "omnitron-prod-db-main.service.due", "omnitron-prod.crashes")
 

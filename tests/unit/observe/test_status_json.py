@@ -10,7 +10,7 @@ import pytest
 from omnitron.observe.conditions import Condition, ConditionKind
 from omnitron.observe.report import AppReport, ProcessReport, ServiceReport, Status
 from omnitron.observe.status_json import aggregated_health, diagnostics, health_of, process_info
-from tests.unit.operations.test_steps import policy
+from tests.support.policies import policy
 
 UNIT = "omnitron-dev-api-main.service"
 

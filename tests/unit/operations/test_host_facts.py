@@ -15,7 +15,7 @@ import pytest
 from omnitron.operations.host_facts import accounts, modules, paths, python, servers
 from omnitron.planner import questions
 from omnitron.planner.facts import Identity, PathFact, VirtualEnvironment
-from tests.unit.build import bootstrap, facts, loaded, shop, write
+from tests.support.build import bootstrap, facts, loaded, shop, write
 
 NOBODY = 65534
 SERVICE = "from omnitron import service\n@service\nclass Mail: ...\n"

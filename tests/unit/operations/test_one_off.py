@@ -21,7 +21,7 @@ from omnitron.operations.one_off import (
 from omnitron.planner.resolve.process import PlannedProcess
 from omnitron.systemd import journal
 from omnitron.systemd.transient import Outcome, TransientUnit
-from tests.unit.build import facts, planned, shop
+from tests.support.build import facts, planned, shop
 
 UNIT = TransientUnit("omnitron-run-dev-api-1.service", is_user=True)
 

@@ -11,7 +11,7 @@ from omnitron.operations.operator_stop import hold
 from omnitron.supervision.rules.strategy import State
 from omnitron.supervision.state import group_state, operator_stop, trusted_files
 from omnitron.supervision.state.group_state import Memory
-from tests.unit.operations.test_steps import policy
+from tests.support.policies import policy
 
 A, B, C = (f"omnitron-dev-{name}-main.service" for name in "abc")
 

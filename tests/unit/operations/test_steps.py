@@ -3,22 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from omnitron.operations.steps import stop_steps
-from omnitron.policy.codec import marshal
-from omnitron.policy.model import StackPolicy
-from omnitron.policy.store import read_policies
-from tests.unit.build import planned, shop
-
-
-def policy(folder: Path, *apps: dict[str, Any], **definition: Any) -> StackPolicy:
-    """The policy of a stack of `apps`, `definition` the rest of it, written and read back."""
-    (folder / "policies").mkdir(parents=True)
-    plan = planned(folder, shop(*apps, **definition)).stacks[0]
-    (folder / "policies/omnitron-dev.json").write_text(marshal(plan.policy))
-    (read,) = read_policies([folder / "policies"])
-    return read
+from tests.support.policies import policy
 
 
 def test_the_end_of_a_stack_is_that_of_its_last_service(tmp_path: Path) -> None:

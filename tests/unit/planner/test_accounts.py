@@ -14,7 +14,7 @@ from omnitron.definition.loader import load
 from omnitron.errors import DefinitionError
 from omnitron.planner import questions
 from omnitron.planner.facts import HostFacts, Identity
-from tests.unit.build import bootstrap, facts, make_plan, shop, write
+from tests.support.build import bootstrap, facts, make_plan, shop, write
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from omnitron.planner.resolve.process import PlannedProcess
-from tests.unit.build import bootstrap, facts, planned, shop
+from tests.support.build import bootstrap, facts, planned, shop
 
 DEV = {"port": 3001, "logLevel": "debug", "env": {"MODE": "dev", "EXTRA": "1"}}
 

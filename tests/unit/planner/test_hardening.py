@@ -8,7 +8,7 @@ import pytest
 
 from omnitron.planner.units import hardening
 from omnitron.planner.units.values import Bind, Word
-from tests.unit.build import HELPERS, facts, planned, shop, write
+from tests.support.build import HELPERS, facts, planned, shop, write
 
 STRICT = {
     "no_new_privileges": True,

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from omnitron.planner.units.values import Word
+from omnitron.planner.units.values import Literal
 from omnitron.policy.host_spec import Hooks, HostSpec, Http, Jwt, Source, WebSocket
-from tests.unit.build import bootstrap, planned, shop, units, write
+from tests.support.build import bootstrap, planned, shop, units, write
 
 WORKER = "from omnitron import service\n@service('Work')\nclass Worker: ...\n"
 UNCLEAR = "from omnitron import service\n@service(str())\nclass A: ...\n"
@@ -77,7 +77,7 @@ def test_only_roots_definitions_say_what_systemd_reads_as_root(tmp_path: Path) -
     if os.geteuid() == 0:
         jwt, values = compiled()
         assert (jwt.credential, jwt.key_file) == ("jwt-key", None)
-        assert values["load_credential"] == (Word(f"jwt-key:{tmp_path}/jwt.key"),)
+        assert values["load_credential"] == (Literal(f"jwt-key:{tmp_path}/jwt.key"),)
         os.chown(tmp_path / "app/bootstrap.yaml", 65534, -1)
     jwt, values = compiled()
     assert (jwt.credential, jwt.key_file) == (None, f"{tmp_path}/jwt.key")

@@ -13,7 +13,7 @@ from omnitron.definition.loader import load
 from omnitron.errors import DefinitionError
 from omnitron.planner.units.values import Command
 from omnitron.policy.codec import marshal
-from tests.unit.build import HELPERS, bootstrap, facts, loaded, make_plan, planned, shop, units, write
+from tests.support.build import HELPERS, bootstrap, facts, loaded, make_plan, planned, shop, units, write
 
 NOBODY = 65534
 HTTP = {"transports": {"http": {"port": 1, "socketActivation": True}}}

@@ -11,7 +11,7 @@ import pytest
 from omnitron.planner.resolve.process import Listener, PlannedProcess, Probe, of_app
 from omnitron.planner.resolve.program import Program
 from omnitron.policy.host_spec import Http
-from tests.unit.build import bootstrap, facts, loaded, planned, shop, units, write
+from tests.support.build import bootstrap, facts, loaded, planned, shop, units, write
 
 COMMAND = {"command": ["/bin/sleep", "1"]}
 

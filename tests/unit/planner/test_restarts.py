@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from omnitron.definition.ecosystem import Supervision
 from omnitron.definition.process import Backoff, RestartPolicy
 from omnitron.planner.resolve.restarts import Restarts, resolve
-from tests.unit.build import bootstrap, planned, shop
+from tests.support.build import bootstrap, planned, shop
 
 DEFAULT = Restarts(True, "on-failure", 5, 60_000, Backoff())
 OUTER = {"type": "linear", "initial": 200, "max": 5000, "factor": 3}

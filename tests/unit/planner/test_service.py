@@ -15,7 +15,7 @@ from omnitron.planner.facts import HostFacts
 from omnitron.planner.units import hardening
 from omnitron.planner.units.service import CLEAN_EXIT, CLEAN_SIGNALS, RUN_IF_THERE, SOURCE_IF_THERE
 from omnitron.planner.units.values import Assignment, Command, Literal, Own, Unit, Value, Word
-from tests.unit.build import HELPERS, bootstrap, facts, planned, shop, units
+from tests.support.build import HELPERS, bootstrap, facts, planned, shop, units
 
 VERSIONS = (252, 254, 257, 262)
 LIMITS = ("memory_max", "memory_high", "cpu_quota", "cpu_weight", "tasks_max", "io_weight")

@@ -23,7 +23,7 @@ from omnitron.policy.host_spec import HostSpec
 from omnitron.policy.model import StackPolicy
 from omnitron.policy.server_specs import ContainerSpec, NginxSpec, PostgresSpec, RedisSpec
 from omnitron.supervision.state import probes as probe_files
-from tests.unit.build import bootstrap, facts, loaded, planned, shop, write
+from tests.support.build import bootstrap, facts, loaded, planned, shop, write
 
 AGAIN = "`omnitron generate` writes it again"
 

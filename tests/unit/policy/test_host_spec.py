@@ -8,7 +8,7 @@ import pytest
 
 from omnitron.policy.codec import PolicyFileError, read
 from omnitron.policy.host_spec import Health, Hooks, HostSpec, Http, Jwt, Route, Source, WebSocket
-from tests.unit import build
+from tests.support import build
 
 LEAST: dict[str, Any] = {
     "version": HostSpec.VERSION,

@@ -8,7 +8,7 @@ from omnitron.planner.units.values import Assignment, Bind, Command, Literal, Ow
 from omnitron.render import escape
 from omnitron.render.escape import UnsayableError, lines
 from omnitron.render.unitfile import split_words
-from tests.unit.render.reading import reads_back
+from tests.support.unit_reader import reads_back
 
 NASTY = "\n\r\t\x01\x1b\x7f\x85\u2028%$\\\"'`[]=;#:{}()<>*?&|!-+@~^, ./azAZ09é漢\U0001f600"
 text = st.text(st.sampled_from(NASTY) | st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=20)

@@ -26,8 +26,8 @@ from omnitron.errors import DefinitionError
 from omnitron.planner.facts import HostFacts, SecretPlaces
 from omnitron.planner.plan import Plan, make_plan
 from omnitron.render.files import render
-from tests.unit.build import HELPERS, PYTHON
-from tests.unit.render.reading import check
+from tests.support.build import HELPERS, PYTHON
+from tests.support.unit_reader import check
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 CASES = sorted(path.name for path in GOLDEN.iterdir() if path.is_dir() and path.name != "__pycache__")

@@ -20,8 +20,8 @@ from omnitron.policy.model import StackPolicy
 from omnitron.render.escape import UnsayableError
 from omnitron.render.files import render
 from omnitron.render.unitfile import parse
-from tests.unit.build import bootstrap, facts, shop, write
-from tests.unit.render.reading import check
+from tests.support.build import bootstrap, facts, shop, write
+from tests.support.unit_reader import check
 
 NASTY = "\n\r\t\0\x01\x1b\x7f\x85\u2028\u00a0%$\\\"'`[]{}=;#:<>*?&|!-+@~^, ./azAZ09é漢\U0001f600\ud800"
 PIECES = ["\n", "\\", "\\\n", "%", "%n", "%%", "$X", "${X}", "[Service]\n", "ExecStart=/bin/evil", "\0"]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from omnitron.render.properties import INFINITY, RECURSIVE, Property, directives, properties_of
-from tests.unit.build import facts, planned, shop, units
+from tests.support.build import facts, planned, shop, units
 
 
 def properties(folder: Path, instance: int | None = None, on: Any = None, **app: Any) -> dict[str, Property]:

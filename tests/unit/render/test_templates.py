@@ -14,8 +14,8 @@ from omnitron.planner.units.values import Literal, Unit
 from omnitron.render.files import render, render_unit
 from omnitron.render.templates import environment, fill
 from omnitron.render.unitfile import parse
-from tests.unit.build import bootstrap, facts, planned, shop, write
-from tests.unit.render.reading import check, template_lines
+from tests.support.build import bootstrap, facts, planned, shop, write
+from tests.support.unit_reader import check, template_lines
 
 NAMES = [name.removesuffix(".j2") for name in environment().list_templates(["j2"])]
 OF_THE_RENDERER = {"digest", "raw_unit", "raw_service"}

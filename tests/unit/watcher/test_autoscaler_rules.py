@@ -15,7 +15,7 @@ from omnitron.policy.model import ScalingPolicy
 from omnitron.watcher.autoscaler.autoscaler import free_numbers
 from omnitron.watcher.autoscaler.rules import Decision, Load, Past, Rules, decide
 from omnitron.watcher.metrics.pending_calls import pending_calls
-from tests.unit.operations.test_steps import policy
+from tests.support.policies import policy
 
 RULES = Rules(least=2, most=8, target_cpu=70, target_memory=80, queue_threshold=10, cooldown_s=60)
 

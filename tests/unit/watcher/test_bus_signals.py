@@ -13,7 +13,7 @@ from omnitron.supervision.state.group_state import Memory
 from omnitron.systemd.units import UnitState
 from omnitron.watcher.bus_signals import GONE, Rows, rows_of, signals
 from omnitron.watcher.stack_supervisor import Sight
-from tests.unit.operations.test_steps import policy
+from tests.support.policies import policy
 
 A, B = ("omnitron-dev-a-main.service", "omnitron-dev-b-main.service")
 STEM = "omnitron-dev"

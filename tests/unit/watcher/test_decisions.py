@@ -18,7 +18,7 @@ from omnitron.systemd.units import UnitState
 from omnitron.watcher.crash_events import ended_alone, first_memory
 from omnitron.watcher.decisions import judge, unblocked
 from omnitron.watcher.stack_view import View, view_of
-from tests.unit.operations.test_steps import policy
+from tests.support.policies import policy
 
 TARGET = "omnitron-dev.target"
 

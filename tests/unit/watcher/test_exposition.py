@@ -9,7 +9,7 @@ from omnitron.observe.cgroups import Details
 from omnitron.watcher.metrics.exposition import aggregated, histories, prometheus
 from omnitron.watcher.metrics.history import History
 from omnitron.watcher.metrics.sampler import Figures
-from tests.unit.operations.test_steps import policy
+from tests.support.policies import policy
 
 FULL = Details(3, False, 900, 10, 20, 1, {"cpu": 1.5})
 BARE = Details(1, True, None, None, None, None, {})

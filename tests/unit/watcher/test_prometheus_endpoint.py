@@ -15,7 +15,7 @@ import pytest
 from omnitron.policy.model import StackPolicy
 from omnitron.watcher.metrics import prometheus_endpoint
 from omnitron.watcher.metrics.prometheus_endpoint import BadTokenFileError, Ports, read_token
-from tests.unit.operations.test_steps import policy
+from tests.support.policies import policy
 
 
 def free_port() -> int:

@@ -12,7 +12,7 @@ import pytest
 from omnitron.policy.model import WatchPolicy
 from omnitron.watcher.watch import restarts
 from omnitron.watcher.watch.restarts import Reloader
-from tests.unit.operations.test_steps import policy
+from tests.support.policies import policy
 
 KEY = ("omnitron-dev", "a")
 UNIT = "omnitron-dev-a-main.service"

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 _FENCE = re.compile(r"^(?P<indent> {0,3})```(?P<info>[^`]*)$")
 _FILE = re.compile(r"`(?P<name>[^`\s]+)`:$")

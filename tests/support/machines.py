@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
+import shutil
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any, TypeVar
@@ -20,8 +25,11 @@ from omnitron.sandbox.state import machines
 T = TypeVar("T")
 
 CHECKOUT = Path(__file__).parents[2]
-CHECKOUT_IN_DEBIAN = Path("/opt/omnitron")
+INSTALLATION = Path("/opt/omnitron")
+"""Where a machine has the copy that `installation` makes."""
 _PREFIX = "omnitron-test"
+_NOT_COPIED = ("mypy", "*mypyc*", "ruff*", "pip", "setuptools", "hypothesis", "_pytest")
+"""What is only run outside of machines, and makes up most of a virtual environment."""
 
 
 class Machine:
@@ -124,21 +132,53 @@ class Machine:
         return self.run("systemctl", "status", "--no-pager", "--lines=20", unit, check=False).stdout
 
 
+@cache
+def installation() -> Path:
+    """Copy what runs in a machine to a folder of this process's own, and return it.
+
+    The checkout may lie where units and other users cannot see it: below /tmp, or in a home that is shut.
+    """
+    remove_stale_copies()
+    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}-{os.getpid()}-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for name in ("omnitron", "unit_templates", "examples"):
+        shutil.copytree(CHECKOUT / name, folder / name, symlinks=True)
+    if sys.prefix != sys.base_prefix:
+        copied = shutil.ignore_patterns(*_NOT_COPIED)
+        shutil.copytree(sys.prefix, folder / ".venv", symlinks=True, ignore=copied)
+        for path in folder.glob(".venv/lib/python*/site-packages/*omnitron*.pth"):
+            path.write_text(f"{INSTALLATION}\n")
+    # Whatever the umask was that the checkout was made with.
+    subprocess.run(["chmod", "-R", "a+rX,u+w", str(folder)], check=True)
+    return folder
+
+
+def remove_stale_copies() -> None:
+    """Remove the copies of test sessions that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}-*"):
+        pid = folder.name.removeprefix(f"{_PREFIX}-").partition("-")[0]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 @contextmanager
 def host_overlay() -> Iterator[Machine]:
-    """A machine made of the host's own files; the checkout is where it is."""
-    with _booted(Sandbox(_name("host"))) as sandbox:
-        yield Machine(sandbox, sys.executable, CHECKOUT)
+    """A machine made of the host's own files, with the installation on `INSTALLATION`, read-only."""
+    share = Bind(installation(), INSTALLATION, read_only=True)
+    is_virtual = sys.prefix != sys.base_prefix
+    python = INSTALLATION / ".venv" / Path(sys.executable).relative_to(sys.prefix) if is_virtual else sys.executable
+    with _booted(Sandbox(_name("host")), [share]) as sandbox:
+        yield Machine(sandbox, str(python), INSTALLATION)
 
 
 @contextmanager
 def debian(suite: str) -> Iterator[Machine]:
-    """A machine with another Debian; the checkout is on `CHECKOUT_IN_DEBIAN`, read-only."""
-    share = Bind(CHECKOUT, CHECKOUT_IN_DEBIAN, read_only=True)
+    """A machine with another Debian; the installation is on `INSTALLATION`, read-only."""
+    share = Bind(installation(), INSTALLATION, read_only=True)
     with _booted(Sandbox(_name(suite), debian_root(suite)), [share]) as sandbox:
-        machine = Machine(sandbox, "/usr/bin/python3", CHECKOUT_IN_DEBIAN)
+        machine = Machine(sandbox, "/usr/bin/python3", INSTALLATION)
         # As if it were installed: a process host is started without any variable.
-        machine.write("/usr/lib/python3/dist-packages/omnitron.pth", f"{CHECKOUT_IN_DEBIAN}\n")
+        machine.write("/usr/lib/python3/dist-packages/omnitron.pth", f"{INSTALLATION}\n")
         # Debian has all that it needs but this.
         machine.write("/usr/lib/python3/dist-packages/inotify_simple.py", Path(inotify_simple.__file__).read_text())
         yield machine

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-import vm
-from faults import APPS, FAULTS, STRATEGIES, check_faults
-from machines import CHECKOUT, CHECKOUT_IN_DEBIAN, Machine
-from projects import Make, Projects
-from test_behaviour import TABLE, check_table
 
-from omnitron.errors import OmnitronError
-from omnitron.sandbox import debian_root
+from tests.support.behaviour import TABLE, check_table
+from tests.support.faults import STRATEGIES
+from tests.support.machines import Machine
+from tests.support.projects import Make
 
 MB = 1 << 20
 # As many processes as it may have.
@@ -32,24 +27,6 @@ time.sleep(1000)
 """
 # Grows by a megabyte at a time, and keeps it.
 EATS = "import time\nkept = []\nwhile True:\n    kept.append(b'x' * (1 << 20))\n    time.sleep(0.002)\n"
-
-
-@pytest.fixture(scope="session")
-def machine() -> Iterator[Machine]:
-    """Debian 13 on user-mode Linux; the tests of this file run on it."""
-    try:
-        with vm.booted(debian_root("trixie"), CHECKOUT) as booted:
-            yield Machine(booted, "/usr/bin/python3", Path(CHECKOUT_IN_DEBIAN), pause_s=1.5, slower=4.0)  # type: ignore[arg-type]
-    except OmnitronError as error:
-        pytest.fail("\n".join(error.lines()), pytrace=False)
-
-
-@pytest.fixture
-def make(machine: Machine) -> Iterator[Make]:
-    """Makes projects on the machine, and stops them; it is thrown away with all that is on it."""
-    made = Projects(machine)
-    yield made.make
-    machine.systemctl("stop", *(project.target for project in made))
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -78,13 +55,6 @@ def test_a_clock_that_jumps_changes_nothing(machine: Machine, make: Make) -> Non
     machine.run("kill", "-9", str(project.pid("a")))
     machine.wait(lambda: project.state("a") == "failed" and project.state("b") == "inactive", 20, "the budget is spent")
     assert "3 times in 600 s: given up" in project.omnitron("status", check=False).stdout
-
-
-@pytest.mark.parametrize("strategy", STRATEGIES if FAULTS else ["one_for_all"])
-def test_after_many_faults_and_jumps_of_the_clock_all_is_as_it_should_be(
-    machine: Machine, make: Make, strategy: str
-) -> None:
-    check_faults(machine, make, strategy, APPS if FAULTS else 6, FAULTS or 10, jumps=True)
 
 
 def test_limits_and_figures(machine: Machine, make: Make) -> None:

@@ -1,6 +1,6 @@
 """Random faults on a stack: what can happen to it, and what must hold in the end.
 
-FAULT_SEED=… repeats a run. FAULTS=… sets how many there are, with each strategy on a stack of 20.
+FAULT_SEED=… repeats a run. FAULTS=… sets how many there are in the long tests, with each strategy on a stack of 20.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from machines import Machine
-from projects import Make, Project
+from tests.support.machines import Machine
+from tests.support.projects import Make, Project
 
 WATCHER = "omnitron-watcher.service"
 STRATEGIES = ["one_for_one", "one_for_all", "rest_for_one"]
@@ -20,7 +20,7 @@ APPS = 20
 AFTERMATH_S = 1.5
 """How long what there was no space for is felt after there is: a crash helper that cannot write waits for a second."""
 FAULTS = int(os.environ.get("FAULTS") or 0)
-"""How many are asked for; 0 for as many as there is time for among all other tests."""
+"""How many the long tests are asked for; 0 for as many as they have by themselves."""
 
 
 class Chaos:

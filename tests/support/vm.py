@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import selectors
@@ -39,6 +40,7 @@ NOT_NEEDED = (
     *("systemd-tmpfiles-setup-dev-early.service", "systemd-tmpfiles-setup-dev.service"),
 )
 
+AGENT_PROGRAM = Path(__file__).with_name("vm_agent.py")
 AGENT = """\
 [Unit]
 Description=takes commands from the serial line
@@ -49,9 +51,9 @@ Wants=dbus.socket
 [Service]
 ExecStartPre=/bin/sh -c 'mkdir -p /opt/host && mount -t hostfs none /opt/host -o "$OMNITRON_CHECKOUT"'
 ExecStartPre=/bin/mkdir -p /opt/omnitron
-ExecStartPre=/bin/cp -r /opt/host/omnitron /opt/host/unit_templates /opt/host/tests /opt/omnitron
+ExecStartPre=/bin/cp -r /opt/host/omnitron /opt/host/unit_templates /opt/omnitron
 ExecStartPre=/usr/bin/python3 -m compileall -q /opt/omnitron/omnitron
-ExecStart=/usr/bin/python3 /opt/omnitron/tests/system/vm_agent.py /dev/ttyS0
+ExecStart=/usr/bin/python3 /opt/vm_agent.py /dev/ttyS0
 PassEnvironment=OMNITRON_CHECKOUT
 TimeoutStartSec=80
 
@@ -140,8 +142,9 @@ def _processes_of(session: int) -> list[int]:
 
 
 def image_of(root: Path) -> Path:
-    """Return an image of a root directory, made if need be, beside it."""
-    image = root.with_name(f"{root.name}.img")
+    """Return an image of a root directory, made if need be, beside it: its name says what has been added to it."""
+    additions = "\n".join((AGENT, AGENT_PROGRAM.read_text(), *NOT_NEEDED))
+    image = root.with_name(f"{root.name}-{hashlib.sha256(additions.encode()).hexdigest()[:12]}.img")
     descriptor = os.open(root.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -166,6 +169,7 @@ def _build(root: Path, image: Path) -> None:
         for unit in NOT_NEEDED:
             (units / unit).unlink(missing_ok=True)
             (units / unit).symlink_to("/dev/null")
+        shutil.copy(AGENT_PROGRAM, copy / "opt/vm_agent.py")
         packages = copy / "usr/lib/python3/dist-packages"
         (packages / "omnitron.pth").write_text("/opt/omnitron\n")
         import inotify_simple
@@ -192,11 +196,13 @@ def booted(root: Path, checkout: Path) -> Iterator[Vm]:
         guest_in, to = os.pipe()
         back, guest_out = os.pipe()
         log = Path(folder) / "console"
+        # The kernel's command line takes no path with a space.
+        (Path(folder) / "checkout").symlink_to(checkout)
         command = [
             *(KERNEL, f"mem={MEMORY}", f"ubd0={folder}/cow,{image}", "root=/dev/ubda", "rw", "quiet"),
             *("con=null", "con0=null,fd:1", f"ssl0=fd:{guest_in},fd:{guest_out}", "ssl=null"),
             *(f"uml_dir={folder}/", "umid=vm", "systemd.unit=multi-user.target", "systemd.mask=tmp.mount"),
-            f"systemd.setenv=OMNITRON_CHECKOUT={checkout}",
+            f"systemd.setenv=OMNITRON_CHECKOUT={folder}/checkout",
         ]
         with log.open("wb") as output:
             process = subprocess.Popen(

@@ -6,9 +6,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from machines import Machine
-
-from tests.documents import Command, File, line_pattern, matches, steps
+from tests.support.documents import Command, File, line_pattern, matches, steps
+from tests.support.machines import Machine
 
 _STATE = "/run/reader"
 # A shell for each command, as if it were one for all of them: folder and variables go from one to the next.

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from subprocess import CompletedProcess
 from typing import Any
 
-from machines import Machine
+from tests.support.machines import Machine
 
 USER = "www-data"
 _number = itertools.count(1)
@@ -98,6 +98,17 @@ def needing(make: Make, needs: dict[str, Any], env: dict[str, str] | None = None
     made.write("app/bootstrap.json", json.dumps({"name": "app", "processes": [process]}))
     made.write("app/config/default.json", json.dumps({"omnitron": needs}))
     return made
+
+
+def environment(project: Project) -> dict[str, str]:
+    """The variables that the app was started with."""
+    return project.environment("app")
+
+
+def sql(project: Project, text: str, check: bool = True) -> str:
+    """Run SQL as the app would."""
+    url = environment(project)["DATABASE_URL"]
+    return project.machine.run("psql", "-XqAt", url, "-c", text, check=check).stdout.strip()
 
 
 Make = Callable[..., Project]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from machines import Machine
+from tests.support.machines import Machine
 
 ENGINE = "omnitron-test-engine.service"
 IMAGE = "omnitron-test:1"

@@ -1,0 +1,14 @@
+"""Random faults in the sandbox, many of them: FAULTS says how many with each strategy, on each systemd."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.faults import APPS, FAULTS, STRATEGIES, check_faults
+from tests.support.machines import Machine
+from tests.support.projects import Make
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_after_very_many_faults_all_is_as_it_should_be(machine: Machine, make: Make, strategy: str) -> None:
+    check_faults(machine, make, strategy, APPS, FAULTS or 200, jumps=False)
