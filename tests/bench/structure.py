@@ -14,7 +14,8 @@ from tests.support import structure
 
 HERE = Path(__file__).parents[2]
 RUNS = 15
-CRASH_HELPERS = ("supervision/after_stop.py", "supervision/helpers/count_crash.py")
+CRASH_HELPERS = (("supervision/after_stop.py",), ("supervision/helpers/run.py", "count_crash"))
+"""The command of the crash helper in checkouts before and after it moved, below the package."""
 WATCHERS = ("omnitron.watcher.main", "omnitron.watcher.daemon")
 
 PEAK = """\
@@ -67,16 +68,17 @@ def _row(what: str, share: structure.Share) -> Row:
 
 
 def _starts(checkout: Path) -> list[Row]:
-    helper = next(path for name in CRASH_HELPERS if (path := checkout / "omnitron" / name).exists())
+    package = checkout / "omnitron"
+    helper, *names = next(command for command in CRASH_HELPERS if (package / command[0]).exists())
     status = [sys.executable, "-m", "omnitron", "status", "--help"]
     # Without arguments it ends as soon as it has imported what it needs.
-    crash = [sys.executable, "-I", "-S", str(helper)]
+    crash = [sys.executable, "-I", "-S", str(package / helper), *names]
     for command in (status, crash):
         _run(command, checkout)  # which may compile
     peak = _run([sys.executable, "-c", PEAK, *WATCHERS], checkout)
     return [
         Row("omnitron status --help", median([timed_ms(lambda: _run(status, checkout)) for _ in range(RUNS)])),
-        Row(f"CPU of {helper.name}", median([_cpu_ms(lambda: _run(crash, checkout)) for _ in range(RUNS)])),
+        Row("CPU of the crash helper", median([_cpu_ms(lambda: _run(crash, checkout)) for _ in range(RUNS)])),
         Row("peak memory of the watcher's imports", int(peak) / 1024, unit="MiB"),
     ]
 
