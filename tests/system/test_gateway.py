@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from tests.support.certificates import certify, shown
-from tests.support.machines import CHECKOUT, Machine
+from tests.support.checkout import CHECKOUT
+from tests.support.machines import Machine
 from tests.support.projects import Make, Project
 
 PORT, UPSTREAM = 23000, 23500

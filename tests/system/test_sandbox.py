@@ -18,7 +18,8 @@ from omnitron.sandbox import Bind, Sandbox, debian_root
 from omnitron.sandbox.binds import mount_points, separate_mounts
 from omnitron.sandbox.boot import BootError
 from omnitron.sandbox.state import Process
-from tests.support.machines import CHECKOUT, Machine
+from tests.support.checkout import CHECKOUT
+from tests.support.machines import Machine
 
 VERSIONS = {"debian12": 252, "debian13": 257}
 
