@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from tests.support.checkout import CHECKOUT
 from tests.support.hosted import PORT, hosted
-from tests.support.machines import CHECKOUT, Machine
+from tests.support.machines import Machine
 from tests.support.projects import Make, Project
 
 LOAD = (CHECKOUT / "tests/support/load.py").read_text()

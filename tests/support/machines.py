@@ -6,7 +6,6 @@ import atexit
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,14 +20,13 @@ import inotify_simple
 
 from omnitron.sandbox import Bind, Sandbox, debian_root
 from omnitron.sandbox.state import machines
+from tests.support.checkout import PREFIX, copy_checkout, remove_stale_copies
 
 T = TypeVar("T")
 
-CHECKOUT = Path(__file__).parents[2]
 INSTALLATION = Path("/opt/omnitron")
 """Where a machine has the copy that `installation` makes."""
-_PREFIX = "omnitron-test"
-_NOT_COPIED = ("mypy", "*mypyc*", "ruff*", "pip", "setuptools", "hypothesis", "_pytest")
+_ONLY_OUTSIDE = ("mypy", "*mypyc*", "ruff*", "pip", "setuptools", "hypothesis", "_pytest")
 """What is only run outside of machines, and makes up most of a virtual environment."""
 
 
@@ -139,26 +137,10 @@ def installation() -> Path:
     The checkout may lie where units and other users cannot see it: below /tmp, or in a home that is shut.
     """
     remove_stale_copies()
-    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}-{os.getpid()}-"))
+    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}-{os.getpid()}-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    for name in ("omnitron", "unit_templates", "examples"):
-        shutil.copytree(CHECKOUT / name, folder / name, symlinks=True)
-    if sys.prefix != sys.base_prefix:
-        copied = shutil.ignore_patterns(*_NOT_COPIED)
-        shutil.copytree(sys.prefix, folder / ".venv", symlinks=True, ignore=copied)
-        for path in folder.glob(".venv/lib/python*/site-packages/*omnitron*.pth"):
-            path.write_text(f"{INSTALLATION}\n")
-    # Whatever the umask was that the checkout was made with.
-    subprocess.run(["chmod", "-R", "a+rX,u+w", str(folder)], check=True)
+    copy_checkout(folder, ("omnitron", "unit_templates", "examples"), INSTALLATION, without=_ONLY_OUTSIDE)
     return folder
-
-
-def remove_stale_copies() -> None:
-    """Remove the copies of test sessions that were killed."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}-*"):
-        pid = folder.name.removeprefix(f"{_PREFIX}-").partition("-")[0]
-        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -194,12 +176,12 @@ def _booted(sandbox: Sandbox, binds: Sequence[Bind] = ()) -> Iterator[Sandbox]:
 
 
 def _name(what: str) -> str:
-    return f"{_PREFIX}-{what}-{os.getpid()}"
+    return f"{PREFIX}-{what}-{os.getpid()}"
 
 
 def remove_stale() -> None:
     """Take down what a killed test session has left: its pid is in the name."""
     for name in machines():
         pid = name.rpartition("-")[2]
-        if name.startswith(_PREFIX) and not Path(f"/proc/{pid}").exists():
+        if name.startswith(PREFIX) and not Path(f"/proc/{pid}").exists():
             Sandbox(name).down()

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from tests.support.checkout import CHECKOUT
 from tests.support.hosted import PORT, call, hosted, rpc
-from tests.support.machines import CHECKOUT, Machine
+from tests.support.machines import Machine
 from tests.support.projects import Make, Project
 
 ATTACK = (CHECKOUT / "tests/support/attack.py").read_text()

@@ -15,10 +15,10 @@ from typer.testing import CliRunner
 from omnitron.cli.verbs.sandbox import app
 from omnitron.errors import NotPermittedError, OmnitronError, UsageError
 from omnitron.sandbox import Bind, Sandbox, debian_root
-from omnitron.sandbox.binds import mount_points, separate_mounts
 from omnitron.sandbox.boot import BootError
 from omnitron.sandbox.state import Process
-from tests.support.machines import CHECKOUT, Machine
+from tests.support.checkout import CHECKOUT
+from tests.support.machines import Machine
 
 VERSIONS = {"debian12": 252, "debian13": 257}
 
@@ -411,29 +411,3 @@ def test_mmdebstrap_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(OmnitronError, match="mmdebstrap is not installed") as caught:
         debian_root("sid", ["a"], tmp_path)
     assert caught.value.hint == "apt-get install mmdebstrap"
-
-
-# Which mounts an overlay of / lacks.
-
-MOUNTINFO = r"""
-22 27 0:21 / /proc rw,relatime - proc proc rw
-27 1 254:0 / / rw,relatime - ext4 /dev/vda rw
-28 27 0:25 / /home rw,relatime - ext4 /dev/vdb rw
-29 27 0:25 / /srv/my\040project/.venv rw,relatime - ext4 /dev/vdb rw
-""".strip()
-
-
-@pytest.mark.parametrize(
-    ("needed", "bound"),
-    [
-        (["/srv/other"], []),
-        (["/home/alice/project"], ["/home/alice/project"]),
-        (["/home/alice/project", "/home/alice/project/.venv"], ["/home/alice/project"]),
-        (["/srv/my project"], ["/srv/my project/.venv"]),
-        (["/tmp/clone"], ["/tmp/clone"]),
-        (["/", "/tmp", "/proc/self"], []),
-    ],
-)
-def test_separate_mounts(needed: list[str], bound: list[str]) -> None:
-    binds = separate_mounts([Bind(Path(path)) for path in needed], mount_points(MOUNTINFO))
-    assert [str(bind.source) for bind in binds] == bound

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from omnitron.sandbox import debian_root
+from tests.support.checkout import CHECKOUT
 from tests.support.everything import EVERYTHING
-
-CHECKOUT = Path(__file__).parents[2]
 
 
 def mirror() -> str:

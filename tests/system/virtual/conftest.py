@@ -9,7 +9,8 @@ import pytest
 from omnitron.errors import OmnitronError
 from omnitron.sandbox import debian_root
 from tests.support import vm
-from tests.support.machines import CHECKOUT, INSTALLATION, Machine
+from tests.support.checkout import CHECKOUT
+from tests.support.machines import INSTALLATION, Machine
 from tests.support.projects import Make, Projects
 
 

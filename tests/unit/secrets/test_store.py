@@ -124,7 +124,7 @@ def test_killed_while_it_sets_there_is_the_old_value_or_the_new_one(opened: Open
     kind = "systemd" if isinstance(opened(), CredentialStore) else "sealed"
     opened().set("name", "0")
     code = (
-        "import itertools, sys; from pathlib import Path; from tests.unit.secrets.test_stores import make\n"
+        "import itertools, sys; from pathlib import Path; from tests.unit.secrets.test_store import make\n"
         f"store = make({kind!r}, Path({str(folder)!r}))\n"
         "print(flush=True)\n"
         "for number in itertools.count(1): store.set('name', str(number)); print(number, flush=True)\n"
