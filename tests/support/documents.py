@@ -1,8 +1,8 @@
 """The documents as a test reads them: links, anchors, files to write, commands and what those print.
 
 A `console` block holds commands (`$ …`) and their output. A command may end with a comment that documents its exit
-status (`# exit status 2`); output that ends with `^C` belongs to a command that runs until it is interrupted. `…` in
-output stands for any text, on a line of its own for any lines. A block that no test can run is a `console no-run`,
+status (`# exit status 2`). `^C` is where the reader interrupts it, after a few seconds. `…` in output
+stands for any text, on a line of its own for any lines. A block that no test can run is a `console no-run`,
 and an HTML comment before it has the reason. Any other block is a file when the line before it ends with the file's
 name in backticks and a colon: "`omnitron.config.yaml`:".
 """
@@ -22,6 +22,8 @@ _STATUS = re.compile(r"\s+# exit status (?P<status>\d+)$")
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 _HEADING = re.compile(r"^#{1,6}\s+(?P<text>.*?)\s*$")
 _NO_RUN = "console no-run"
+CTRL_C = "^C"
+ANY_LINES = "…"
 
 
 @dataclass
@@ -41,7 +43,7 @@ class Command:
     @property
     def interrupted(self) -> bool:
         """Whether it runs until Ctrl-C."""
-        return self.output[-1:] == ["^C"]
+        return CTRL_C in self.output
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,7 @@ def matches(shown: list[str], printed: list[str]) -> bool:
     """Return whether printed lines are those that a document shows, numbers, sizes and widths aside."""
     shown = [line for line in map(_plain, shown) if line.strip()]
     printed = [line for line in map(_plain, printed) if line.strip()]
-    patterns = [None if line.strip() == "…" else line_pattern(line) for line in shown]
+    patterns = [None if line.strip() in (ANY_LINES, CTRL_C) else line_pattern(line) for line in shown]
     return _match(patterns, printed)
 
 

@@ -19,7 +19,7 @@ status=$?
 pwd >{state}/folder; export -p >{state}/variables
 exit $status
 """
-_INTERRUPT_AFTER_S = 3
+_INTERRUPT_AFTER_S = 4
 _KILL = re.compile(r"(?<=\bkill )(?P<option>-\w+ )?(?P<pid>\d+)")
 
 
@@ -47,9 +47,8 @@ class Reader:
                 self.machine.write(self._inside(step.name), step.text)
                 continue
             printed = self._type(step, f"{name}:{step.line}")
-            shown = [line for line in step.output if line != "^C"]
-            if matches(shown, printed) or not (shown or self.strict):
-                self._note_numbers(shown, printed)
+            if matches(step.output, printed) or not (step.output or self.strict):
+                self._note_numbers(step.output, printed)
             else:
                 different.append((step, printed))
                 lines = "\n".join(f"    {line}" for line in printed)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.documents import ROOT, Command, documents, steps
+from tests.support.documents import CTRL_C, ROOT, Command, documents, steps
 from tests.support.machines import Machine
 from tests.support.readers import Reader
 
@@ -20,7 +20,10 @@ UPDATE = bool(os.environ.get("DOCS_UPDATE"))
 EXAMPLES = ROOT / "docs/examples"
 SHOP = "/srv/shop"
 # The pages of the shop, which runs before the first of them and is brought down by the last.
-SHOP_PAGES = [ROOT / "README.md", *sorted(EXAMPLES.glob("*.md"), key=lambda page: (page.stem == "down", page.stem))]
+_VERBS = sorted(page for page in EXAMPLES.glob("*.md") if page.stem != "down")
+SHOP_PAGES = [*_VERBS, ROOT / "README.md", EXAMPLES / "down.md"]
+# On a slow machine a delay of one second is over before the reader has typed the next command.
+PATIENT = "supervision: {backoff: {initial: 5s}}"
 # Generated from what has been read already.
 GENERATED = [ROOT / "docs/verbs", EXAMPLES]
 # Pages that explain, and show commands without a system that they would fit.
@@ -51,7 +54,9 @@ def forget(machine: Machine) -> None:
     """Stop and remove whatever a document has made."""
     machine.systemctl("stop", "omnitron-*", "hello-*", "blog-*", check=False)
     installed = " ".join(
-        f"{folder}/{prefix}-*" for folder in ("/etc/systemd/system", "/etc/omnitron") for prefix in ("omnitron", "blog")
+        f"{folder}/{prefix}-*"
+        for folder in ("/etc/systemd/system", "/etc/omnitron")
+        for prefix in ("omnitron", "blog", "hello")
     )
     machine.run(
         "sh",
@@ -73,7 +78,7 @@ def update(page: Path, different: list[tuple[Command, list[str]]]) -> None:
     lines = page.read_text().splitlines()
     for command, printed in reversed(different):
         first = command.line + command.text.count("\n")
-        end = ["^C"] if command.interrupted else []
+        end = [CTRL_C] if command.interrupted else []
         lines[first : first + len(command.output)] = printed + end
     page.write_text("\n".join(lines) + "\n")
 
@@ -87,6 +92,7 @@ def test_the_shop_does_what_its_pages_show(clean: Machine) -> None:
     if not pages:
         pytest.skip("no such document")
     clean.run("cp", "-r", str(clean.code / "examples/shop"), SHOP)
+    clean.run("sh", "-c", f"echo '{PATIENT}' >>{SHOP}/omnitron.config.yaml")
     clean.omnitron("up", cwd=SHOP)
     reader = Reader(clean, strict=UPDATE)
     for page in pages:
