@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from typing import Any
 
 import pytest
@@ -124,20 +123,18 @@ def test_maintenance_is_switched_within_a_second_and_fails_open(machine: Machine
     assert curl(it, "/api/web/")[0] == 200
     assert it.omnitron("maintenance", "status").returncode == 0
     assert it.omnitron("maintenance", "on").stdout == "dev is in maintenance\n"
-    time.sleep(1)
+    machine.wait(lambda: curl(it, "/api/web/")[0] == 503, 1, "it is closed")
     status, headers, body = curl(it, "/api/web/")
     assert (status, headers["retry-after"], body) == (503, "7", "<p>back soon</p>")
     assert curl(it, "/api/web/", "--interface", "127.0.0.2")[0] == 200
     assert curl(it, "/health")[0] == 200
     assert it.omnitron("maintenance", "status", check=False).returncode == 1
     it.omnitron("maintenance", "off")
-    time.sleep(1)
-    assert curl(it, "/api/web/")[0] == 200
+    machine.wait(lambda: curl(it, "/api/web/")[0] == 200, 1, "it is open again")
     it.omnitron("maintenance", "on")
-    time.sleep(1)
+    machine.wait(lambda: curl(it, "/api/web/")[0] == 503, 1, "it is closed again")
     it.omnitron("stop", "infra-redis")
-    time.sleep(1)
-    assert curl(it, "/api/web/")[0] == 200
+    machine.wait(lambda: curl(it, "/api/web/")[0] == 200, 1, "without Redis it is open")
     gone = it.omnitron("maintenance", "off", check=False)
     assert gone.returncode == 1 and "cannot reach the Redis in which maintenance mode is kept" in gone.stderr
     # It was never taken back, and holds again.

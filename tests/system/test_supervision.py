@@ -83,7 +83,7 @@ def test_crash_loop_with_the_default_policy(machine: Machine, make: Make) -> Non
     delays = [after - before for before, after in pairwise(ended)]
     for delay, wanted in zip(delays, [1, 2, 4, 8, 16], strict=True):
         # The rule is 5 % plus 60 ms for the delay; process creation on a busy machine comes on top.
-        assert wanted <= delay <= wanted * 1.05 + 0.5, delays
+        assert wanted <= delay <= wanted * 1.05 + 0.5 * machine.slower, delays
     assert unit in machine.systemctl("list-units", "--failed", "--plain", "--no-legend")
     time.sleep(1)
     assert machine.read("/run/failures") == "fired\n"
@@ -96,14 +96,14 @@ def test_crash_loop_with_the_default_policy(machine: Machine, make: Make) -> Non
 
 def test_the_window_slides(machine: Machine, make: Make) -> None:
     """Crashes farther apart than the budget allows are never final; a burst is, after however long a life."""
-    supervision = {"maxRestarts": 2, "window": 3000, **FAST}
+    supervision = {"maxRestarts": 2, "window": 6000, **FAST}
     project = make([{"name": "app", "command": SLEEP}], supervision=supervision)
     project.omnitron("up")
     for _ in range(5):
         before = project.pid("app")
         machine.run("kill", "-9", str(before))
         machine.wait(lambda before=before: project.pid("app") not in (0, before), 5, "it is back")  # type: ignore[misc]
-        time.sleep(1.6)
+        time.sleep(3.1)
     assert project.state("app") == "active"
     time.sleep(3)
     for _ in range(3):

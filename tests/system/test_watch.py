@@ -11,9 +11,17 @@ SLEEP = ["sleep", "1000"]
 WATCHED = {"dev": {"type": "local"}}
 
 
-def ready(machine: Machine) -> None:
-    """Let the watcher see what is installed."""
-    time.sleep(1)
+def ready(machine: Machine, folder: str) -> None:
+    """Wait until the watcher watches a folder: its kernel's list of watches has the inode."""
+    inode = f"ino:{int(machine.run('stat', '--format=%i', folder).stdout):x} "
+    script = 'cat /proc/"$1"/fdinfo/* 2>/dev/null || true'
+
+    def is_watched() -> bool:
+        return (
+            inode in machine.run("sh", "-c", script, "sh", machine.show("omnitron-watcher.service", "MainPID")).stdout
+        )
+
+    machine.wait(is_watched, 10, f"{folder} is watched")
 
 
 def test_a_change_restarts_what_runs_of_its_app(machine: Machine, make: Make) -> None:
@@ -28,7 +36,8 @@ def test_a_change_restarts_what_runs_of_its_app(machine: Machine, make: Make) ->
         project.write(name, "1")
     project.omnitron("up")
     project.omnitron("stop", "off")
-    ready(machine)
+    ready(machine, f"{project.folder}/web")
+    ready(machine, f"{project.folder}/api")
     before = {name: project.pid(name) for name in ("web", "api", "pinned")}
     project.write("web/a.py", "2")
     project.write("api/data/c.json", "2")
@@ -44,7 +53,7 @@ def test_saving_often_is_one_restart_and_never_the_end(machine: Machine, make: M
     project = make([{"name": "web", "command": SLEEP}], stacks=WATCHED)
     project.write("a.py", "0")
     project.omnitron("up")
-    ready(machine)
+    ready(machine, project.folder)
     for round in range(25):
         project.write("a.py", str(round))
         if round % 2:
@@ -59,8 +68,8 @@ def test_only_in_stacks_that_ask_for_it(machine: Machine, make: Make) -> None:
     project = make([{"name": "web", "command": SLEEP}], stacks={"dev": {"type": "local", "watch": False}})
     project.write("a.py", "0")
     project.omnitron("up")
-    ready(machine)
     before = project.pid("web")
+    time.sleep(1)  # time to begin to watch it
     project.write("a.py", "1")
     time.sleep(1.5)
     assert project.pid("web") == before
@@ -69,7 +78,7 @@ def test_only_in_stacks_that_ask_for_it(machine: Machine, make: Make) -> None:
 def test_a_definition_is_applied_by_up_and_not_by_being_saved(machine: Machine, make: Make) -> None:
     project = make([{"name": "web", "command": SLEEP}], stacks=WATCHED)
     project.omnitron("up")
-    ready(machine)
+    ready(machine, project.folder)
     before = project.pid("web")
     project.write("omnitron.config.json", machine.read(f"{project.folder}/omnitron.config.json"))
     time.sleep(1.5)

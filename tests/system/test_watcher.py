@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -71,12 +73,15 @@ def test_a_final_crash_ends_the_group(machine: Machine, make: Make, strategy: st
     assert "all is as it should be" in project.omnitron("why", "c").stdout
 
 
-def locked(project: Project, seconds: int) -> None:
-    """Keep the crash helpers from writing anything down for a while."""
-    lock = f"/run/omnitron/{project.prefix}/{project.prefix}-dev.crashes.lock"
+@contextmanager
+def locked(project: Project) -> Iterator[None]:
+    """Keep the crash helpers from writing anything down meanwhile."""
+    lock, unit = f"/run/omnitron/{project.prefix}/{project.prefix}-dev.crashes.lock", f"lock-{project.prefix}.service"
     project.machine.run("mkdir", "-p", f"/run/omnitron/{project.prefix}")
-    project.machine.run("systemd-run", "--quiet", "flock", lock, "sleep", str(seconds))
+    project.machine.run("systemd-run", "--quiet", f"--unit={unit}", "flock", lock, "sleep", "infinity")
     project.machine.wait(lambda: project.machine.run("flock", "-n", lock, "true", check=False).returncode == 1, 5, "it")
+    yield
+    project.machine.systemctl("stop", unit)
 
 
 def starts(project: Project, name: str) -> int:
@@ -89,13 +94,12 @@ def test_the_others_go_down_while_a_crash_is_still_noted(machine: Machine, make:
     """And none starts before it is known whether it was the final one."""
     project = group(make, "one_for_all", maxRestarts=0 if final else 3)
     before = pids(project)
-    locked(project, 4)
-    kill(project, "b")
     others = ("a", "c", "d")
-    machine.wait(lambda: all(project.state(name) == "inactive" for name in others), 2, "the others went down")
-    assert machine.show(project.unit("b"), "SubState") == "stop-post"
-    time.sleep(0.3)
-    assert memory(project)["presumed"].keys() == {project.unit("b")}
+    with locked(project):
+        kill(project, "b")
+        machine.wait(lambda: all(project.state(name) == "inactive" for name in others), 2, "the others went down")
+        assert machine.show(project.unit("b"), "SubState") == "stop-post"
+        machine.wait(lambda: memory(project)["presumed"].keys() == {project.unit("b")}, 2, "the crash is presumed")
     if final:
         machine.wait(lambda: project.state("b") == "failed" and is_idle(project), 10, "b is given up")
         time.sleep(0.5)
@@ -122,11 +126,11 @@ def test_a_group_that_cannot_be_remembered_goes_down_when_the_crash_is_on_record
     project = group(make, "one_for_all")
     machine.run("mkdir", "-p", f"/run/omnitron/{project.prefix}/{project.prefix}-dev.watcher.json.new")
     before = pids(project)
-    locked(project, 3)
-    kill(project, "b")
-    machine.wait(lambda: machine.show(project.unit("b"), "SubState") == "stop-post", 1, "b is down")
-    time.sleep(0.5)
-    assert all(project.pid(name) == before[name] for name in ("a", "c", "d"))
+    with locked(project):
+        kill(project, "b")
+        machine.wait(lambda: machine.show(project.unit("b"), "SubState") == "stop-post", 1, "b is down")
+        time.sleep(0.5)
+        assert all(project.pid(name) == before[name] for name in ("a", "c", "d"))
     machine.wait(lambda: all(project.pid(name) not in (0, before[name]) for name in NAMES), 15, "the group is back")
     assert [starts(project, name) for name in NAMES] == [2] * 4
 
@@ -136,8 +140,10 @@ def test_the_crash_helper_is_told_when_the_process_ended(machine: Machine, make:
     folder = f"/run/omnitron/{project.prefix}"
     for crashes in (1, 2):  # systemd keeps no link for the run that it starts itself
         before, run = pids(project), machine.show(project.unit("b"), "InvocationID")
-        locked(project, 1)  # so that the watcher has time to see it go
-        kill(project, "b")
+        with locked(project):
+            kill(project, "b")
+            # The watcher sees it go before the helper is done.
+            machine.wait(lambda: project.state("a") != "active", 5, "the group goes down")
         machine.wait(lambda before=before: settled(project, NAMES, before), 15, "the group is back")
         noted, job, told = machine.read(f"{folder}/{project.unit('b')}.crash").splitlines()
         ends = [entry for entry in machine.journal(project.unit("b")) if "Main process exited" in entry["MESSAGE"]]

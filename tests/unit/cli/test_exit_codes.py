@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -122,11 +123,12 @@ def test_a_full_disk_changes_nothing(tmp_path: Path) -> None:
     define(tmp_path)
     target = tmp_path / "root"
     target.mkdir()
+    generate = f"{shlex.quote(sys.executable)} -m omnitron generate --root {target}"
     script = (
-        f"mount -t tmpfs -o size=64k tmpfs {target} && {sys.executable} -m omnitron generate --root {target} && "
+        f"mount -t tmpfs -o size=64k tmpfs {target} && {generate} && "
         f"find {target} -type f | sort | xargs md5sum >{tmp_path}/before && "
         f"head -c 1M /dev/zero >{target}/filler 2>/dev/null; "
-        f"sed -i s/sleep/true/ omnitron.config.json; {sys.executable} -m omnitron generate --root {target}; "
+        f"sed -i s/sleep/true/ omnitron.config.json; {generate}; "
         f"echo status $?; rm {target}/filler; find {target} -type f | sort | xargs md5sum >{tmp_path}/after"
     )
     done = subprocess.run(["unshare", "--mount", "sh", "-c", script], cwd=tmp_path, capture_output=True, text=True)

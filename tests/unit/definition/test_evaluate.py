@@ -75,7 +75,7 @@ def test_what_is_no_definition(tmp_path: Path, text: str, problem: str) -> None:
         GOOD + "same = ecosystem\n",
         # What a definition starts ends with it, or lives on without holding it up.
         "import os, time\nif os.fork() == 0:\n    time.sleep(60)\n" + GOOD,
-        "import os, time\nif os.fork() == 0:\n    os.setsid()\n    os.fork() or time.sleep(3)\n    os._exit(0)\n"
+        "import os, time\nif os.fork() == 0:\n    os.setsid()\n    os.fork() or time.sleep(60)\n    os._exit(0)\n"
         + GOOD,
         "import subprocess\nsubprocess.Popen(['sleep', '60'])\n" + GOOD,
         # Both of two processes come to the end.
@@ -86,7 +86,7 @@ def test_what_is_no_definition(tmp_path: Path, text: str, problem: str) -> None:
 def test_what_is_a_definition_all_the_same(tmp_path: Path, text: str) -> None:
     began = time.monotonic()
     assert not in_python(tmp_path, text)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30  # and not as long as what it has started
 
 
 def test_a_definition_that_hangs_is_ended_with_all_that_it_started(tmp_path: Path) -> None:

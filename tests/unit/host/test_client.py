@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -25,7 +26,7 @@ from omnitron.host.rpc.dispatch import Dispatcher
 from omnitron.host.rpc.errors import RpcError
 from omnitron.host.rpc.methods import table
 from omnitron.host.transports.unix import UnixServer
-from tests.support.event_loop import run
+from tests.support.event_loop import run, until
 
 
 @service
@@ -434,22 +435,22 @@ def test_draining_moves_a_client_to_the_next_instance(listening: socket.socket, 
 def test_no_call_fails_while_instances_are_replaced(listening: socket.socket, path: str) -> None:
     async def test() -> None:
         clients = [Client(path) for _ in range(4)]
-        served: list[str] = []
+        served: Counter[str] = Counter()
         over = False
 
         async def caller(client: Client, number: int) -> None:
             while not over:
                 if number % 4:
-                    served.append(await result(client, "who"))
+                    served[await result(client, "who")] += 1
                 else:
-                    served.append(await result(client, "nap", 0.003 * (number % 5)))
+                    served[await result(client, "nap", 0.003 * (number % 5))] += 1
 
         current = Instance(listening, "0")
         async with asyncio.TaskGroup() as group:
             for number in range(32):
                 group.create_task(caller(clients[number % 4], number))
             for generation in range(1, 40):
-                await asyncio.sleep(0.03)
+                await until(lambda: served[str(generation - 1)] >= 64)  # noqa: B023 - it is over before the next one
                 following = Instance(listening, str(generation))
                 # Every third time nobody accepts for a while.
                 if generation % 3 == 0:
@@ -463,8 +464,7 @@ def test_no_call_fails_while_instances_are_replaced(listening: socket.socket, pa
         for client in clients:
             client.close()
         await current.die()
-        assert len(served) > 3000
-        assert set(served) == {str(generation) for generation in range(40)}
+        assert set(served) >= {str(generation) for generation in range(39)}
 
     run(test)
 

@@ -235,9 +235,13 @@ def test_the_lock_keeps_others_out(host: Host, tmp_path: Path) -> None:
         os._exit(0)
     with host.store.locked(host.reload, (host.root / "first waits").touch):
         (tmp_path / "ready").write_text("")
+        deadline = time.monotonic() + 20
+        while not (host.root / "waits").exists():
+            assert os.waitpid(pid, os.WNOHANG) == (0, 0) and time.monotonic() < deadline
+            time.sleep(0.01)
         time.sleep(0.1)
         assert os.waitpid(pid, os.WNOHANG) == (0, 0)
-        assert (host.root / "waits").exists() and not (host.root / "first waits").exists()
+        assert not (host.root / "first waits").exists()
         # Any user who could open it could keep root from generating.
         assert stat.S_IMODE((host.store.scope.state / "lock").stat().st_mode) == 0o600
         assert not (host.root / "second").exists()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +83,7 @@ def journalctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def make(script: str) -> Path:
         path = tmp_path / "journalctl"
-        path.write_text(f"#!{sys.executable}\nimport sys\nopen({str(tmp_path / 'log')!r}, 'a').write(")
+        path.write_text(f"#!/usr/bin/python3\nimport sys\nopen({str(tmp_path / 'log')!r}, 'a').write(")
         with path.open("a") as file:
             file.write(f"' '.join(sys.argv[1:]) + '\\n')\n{script}\n")
         path.chmod(0o755)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
 import time
 from collections.abc import Callable
@@ -102,7 +103,12 @@ def test_who_asks_and_does_not_listen_is_sent_away(tmp_path: Path, monkeypatch: 
                 await asyncio.get_running_loop().sock_connect(client, str(path))
                 client.sendall(b"GET /x HTTP/1.1\r\n\r\n")
                 clients.append(client)
-            await asyncio.sleep(1.5)
+            hung_up = select.poll()
+            for client in clients:
+                hung_up.register(client, select.POLLRDHUP)
+            async with asyncio.timeout(60):
+                while len(hung_up.poll(0)) < len(clients):
+                    await asyncio.sleep(0.01)
             for client in clients:
                 # BlockingIOError where the other end is still open.
                 while client.recv(1 << 20):
@@ -139,8 +145,9 @@ def test_there_is_an_end_to_connections(tmp_path: Path, monkeypatch: pytest.Monk
             first = late.recv(1)
         for one in held:
             one.close()
-        time.sleep(0.1)
-        assert ask(path.parent, "/x.json", is_user=False) == {"x": 1}
+        deadline = time.monotonic() + 20
+        while not said(path, b"GET /x.json HTTP/1.1\r\n\r\n"):
+            assert time.monotonic() < deadline
         return first
 
     assert serving(tmp_path, test) == b""
