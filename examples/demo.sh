@@ -25,10 +25,13 @@ inside() {
 show() {
     line=""
     for word in "$@"; do
-        case "$word" in *" "*) word="'$word'" ;; esac
+        case "$word" in
+        "$omnitron") word=omnitron ;;
+        *" "*) word="'$word'" ;;
+        esac
         line="$line $word"
     done
-    printf '\n\033[1m$%s\033[0m\n' "$(echo "$line" | sed "s|$omnitron|omnitron|")" | if [ -t 1 ]; then cat; else sed 's/\x1b\[[0-9;]*m//g'; fi
+    printf '\n\033[1m$%s\033[0m\n' "$line" | if [ -t 1 ]; then cat; else sed 's/\x1b\[[0-9;]*m//g'; fi
     inside "$@"
 }
 
@@ -68,7 +71,7 @@ next() {
     cat <<TEXT
 
 prices was killed and is back: systemd did it, not omnitron: the watcher is for groups of apps alone.
-What to type next, after PATH=$(dirname "$omnitron"):\$PATH :
+What to type next, after PATH="$(dirname "$omnitron"):\$PATH" :
 $enter
   systemctl$flag status 'omnitron-dev-*'
   journalctl$flag -f -u 'omnitron-dev-*'

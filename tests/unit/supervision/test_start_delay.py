@@ -75,7 +75,7 @@ def test_waits_until_it_is_due(record: str, systemctl: Fake, wait: float) -> Non
     at = time.monotonic() + wait
     note(record, at)
     assert main(arguments(record)) == 0
-    assert 0 <= time.monotonic() - at < 2
+    assert 0 <= time.monotonic() - at < 10
     assert tidy(record)
 
 
@@ -117,11 +117,14 @@ def test_an_operators_start_does_not_wait_for_what_a_stop_left_behind(
     record: str, systemctl: Fake, answer: str
 ) -> None:
     systemctl(answer)
-    note(record, time.monotonic() + 3)
     started = time.monotonic()
+    note(record, started + (60 if answer == STARTED else 3))
     main(arguments(record))
     # No answer is no operator.
-    assert (time.monotonic() - started < 2) == (answer == STARTED)
+    if answer == STARTED:
+        assert time.monotonic() - started < 30
+    else:
+        assert time.monotonic() - started >= 3
     assert tidy(record)
 
 

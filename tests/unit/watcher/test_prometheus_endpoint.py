@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.client
 import os
 import socket
@@ -44,13 +45,27 @@ async def text(stems: Collection[str]) -> tuple[str, bytes]:
     return "text/plain", " ".join(stems).encode()
 
 
+async def open_ports(ports: Collection[int]) -> None:
+    """Wait until somebody listens on each."""
+    for port in ports:
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    _, writer = await asyncio.open_connection("127.0.0.1", port)
+                except ConnectionRefusedError:
+                    await asyncio.sleep(0.005)
+                    continue
+                writer.close()
+                break
+
+
 def serving(stacks: list[StackPolicy], test: Callable[[], None]) -> None:
     """Run `test` in a thread beside the ports that these stacks ask for."""
 
     async def run() -> None:
         held = Ports(text)
         held.load(stacks)
-        await asyncio.sleep(0.05)
+        await open_ports([one.prometheus.port for one in stacks if one.prometheus])
         try:
             await asyncio.to_thread(test)
         finally:
@@ -110,12 +125,14 @@ def test_a_port_that_nobody_asks_for_any_more_is_closed(tmp_path: Path) -> None:
     async def run() -> None:
         held = Ports(text)
         held.load([stack(tmp_path / "one", port, "t")])
-        await asyncio.sleep(0.05)
+        await open_ports([port])
         assert (await asyncio.to_thread(asked, port, "t"))[0] == 200
         held.load([])
-        await asyncio.sleep(0.05)
         with pytest.raises(ConnectionRefusedError):
-            await asyncio.to_thread(asked, port, "t")
+            while True:
+                # One that was accepted in the last moment.
+                with contextlib.suppress(ConnectionResetError):
+                    await asyncio.to_thread(asked, port, "t")
 
     asyncio.run(run())
 
