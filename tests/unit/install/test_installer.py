@@ -25,8 +25,8 @@ def test_a_definition_is_installed_and_changed(host: Host, plan: Make) -> None:
         "omnitron-dev-changes-main.service": ("change", "Environment changed"),
         "omnitron-dev-comes-main@.service": ("create", "new"),
         "omnitron-dev-goes-main.service": ("remove", "no longer in the definition"),
-        "omnitron-dev.json": ("change", "its contents differ"),
-        "omnitron.conf": ("change", "its contents differ"),
+        "omnitron-dev.json": ("change", "the content changed"),
+        "omnitron.conf": ("change", "the content changed"),
     }
     assert list(host.files()) == [
         "etc/dbus-1/system.d/dev.omnitron.Watcher1.conf",
@@ -164,10 +164,10 @@ def test_what_was_edited_or_removed_by_hand_comes_back(host: Host, plan: Make) -
     (host.root / UNITS / "omnitron-dev.slice").unlink()
     (host.root / "etc/omnitron/omnitron-dev.json").write_bytes(b"\xff")
     (prepared,) = host.install(plan(BEFORE))
-    assert sorted(change.reason.split(",")[0] for change in prepared.difference.changes) == [
+    assert sorted(change.reason.split(";")[0] for change in prepared.difference.changes) == [
         "edited by hand",
         "edited by hand",
-        "somebody removed it",
+        "the file was deleted",
     ]
     assert host.files() == before
 
@@ -195,7 +195,7 @@ def test_what_is_not_ours_is_not_overwritten(host: Host, plan: Make, kind: str, 
         host.install(plan(AFTER))
     masked = kind == "mask"
     assert caught.value.lines() == [
-        f"cannot write {path}: {'it is masked' if masked else 'a file is there that omnitron did not write'}",
+        f"cannot write {path}: {'it is masked' if masked else 'omnitron did not write the existing file'}",
         f"systemctl unmask {path.name}" if masked else f"move it away: mv {path} {path}.old",
     ]
     assert host.files() == before
@@ -226,7 +226,7 @@ def test_a_link_below_root_is_not_followed(host: Host, plan: Make, tmp_path: Pat
         host.install(plan(BEFORE))
     assert caught.value.lines() == [
         f"cannot write below {host.root / link}: it is a symbolic link",
-        "name a --root without links in it",
+        "use a --root without symbolic links",
     ]
     assert list((tmp_path / "outside").iterdir()) == []
 
