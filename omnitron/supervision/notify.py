@@ -6,7 +6,7 @@ import os
 
 
 def send(*fields: str) -> bool:
-    """Send `fields` (`STATUS=…`) as one message; whether it has been sent: perhaps nobody listens."""
+    """Send `fields` (`STATUS=…`) as one message; return whether it was sent: there may be no receiver."""
     import socket
 
     address = os.environ.get("NOTIFY_SOCKET", "")

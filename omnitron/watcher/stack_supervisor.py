@@ -77,7 +77,7 @@ class Keeper:
         # Records first: whoever is active in what is read after them has come back since.
         records = records_of(self.stack, self._records)
         states = await manager.list_units(*unit_patterns(self.stack))
-        held = holding.held(self._folder, self.stack.stem)
+        held = holding.stopped_units(self._folder, self.stack.stem)
         # What is left from an earlier recovery says nothing of the next one.
         meant = held if self._memory and self._memory.recovery != IDLE else frozenset()
         view = view_of({unit.name: Unit(unit.active, unit.job) for unit in states}, records, meant)
