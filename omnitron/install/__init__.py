@@ -1,1 +1,1 @@
-"""On disk: where files go, what is ours, and how a set of them changes as one."""
+"""Installation on disk: folders, the manifest of installed files, and atomic changes of a set of files."""

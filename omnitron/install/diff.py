@@ -1,4 +1,4 @@
-"""What would change: the files of a plan against those installed, each with its reason. Pure."""
+"""Differences between the files of a plan and the installed files, each with its reason. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Kind = Literal["create", "change", "remove", "keep"]
 
 @dataclass(frozen=True)
 class Change:
-    """One file that would change. `keep`: it should go, but its unit still runs."""
+    """One file that would change. `keep`: it is to be removed, but its unit still runs."""
 
     kind: Kind
     path: Path
@@ -33,21 +33,21 @@ class Change:
 
 @dataclass(frozen=True)
 class Difference:
-    """All changes of one stack, and the transaction that makes them."""
+    """All changes of one stack, and the transaction for them."""
 
     changes: tuple[Change, ...]
     transaction: Transaction
     is_unknown: bool = False
-    """Whether files are there that no manifest names."""
+    """True if files exist, but the manifest that lists them is missing."""
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to write or remove."""
+        """True if there is nothing to write or remove."""
         return not self.transaction.writes and not self.transaction.removes and not self.is_unknown
 
 
 def compare(
-    wanted: Mapping[Path, File],
+    planned: Mapping[Path, File],
     present: Mapping[Path, str | None],
     installed: Manifest | None,
     manifest: Manifest,
@@ -55,25 +55,25 @@ def compare(
     shared: frozenset[str] = frozenset(),
     now: int | None = None,
 ) -> Difference:
-    """Compare what is wanted with what is on disk.
+    """Compare the planned files with the files on disk.
 
-    `present` has the text of every wanted path, None where there is no file; `manifest` names the
-    project, without files; `running` are the units that are active, `shared` paths that other stacks need too;
-    `now` is in microseconds.
+    `present` has the text at every planned path, None if there is no file; `manifest` names the project, without
+    files; `running` are the active units, `shared` the paths that other stacks need too; `now` is in microseconds.
     """
-    known = installed.files if installed else {}
+    entries_before = installed.files if installed else {}
     now = now if now is not None else time.time_ns() // 1000
     changes, writes, entries = [], {}, {}
-    for path, file in wanted.items():
-        entries[str(path)] = _entry(file, known.get(str(path)), now)
-        change = _change(path, file, present.get(path), known.get(str(path)))
+    for path, file in planned.items():
+        before = entries_before.get(str(path))
+        entries[str(path)] = _entry(file, before, now)
+        change = _change(path, file, present.get(path), before)
         if change:
             changes.append(change)
             writes[path] = file.text
     removes = []
-    for name, entry in known.items():
+    for name, entry in entries_before.items():
         path = Path(name)
-        if path in wanted or name in shared:
+        if path in planned or name in shared:
             continue
         if is_running(path.name, running):
             changes.append(
@@ -88,28 +88,28 @@ def compare(
 
 
 def is_running(unit: str, running: frozenset[str]) -> bool:
-    """Whether a unit runs, or an instance of it when it is a template."""
+    """Return whether a unit, or an instance of it if it is a template, runs."""
     return unit in running or bool(instances_among(running, unit))
 
 
-def _entry(file: File, known: Entry | None, now: int) -> Entry:
-    same_run = known is not None and known.run_digest == file.run_digest
-    return Entry(digest(file.text), file.run_digest, known.since if known and same_run else now)
+def _entry(file: File, before: Entry | None, now: int) -> Entry:
+    same_run = before is not None and before.run_digest == file.run_digest
+    return Entry(digest(file.text), file.run_digest, before.since if before and same_run else now)
 
 
-def _change(path: Path, file: File, present: str | None, known: Entry | None) -> Change | None:
+def _change(path: Path, file: File, present: str | None, before: Entry | None) -> Change | None:
     if present == file.text:
         return None
     if present is None:
-        return Change("create", path, "new" if known is None else "somebody removed it")
-    if known and digest(present) != known.digest:
-        return Change("change", path, f"edited by hand, which is undone; `systemctl edit {path.name}` would last")
+        return Change("create", path, "new" if before is None else "the file was deleted")
+    if before and digest(present) != before.digest:
+        return Change("change", path, f"edited by hand; the edit is overwritten (use `systemctl edit {path.name}`)")
     return Change("change", path, _why(present, file))
 
 
 def _why(present: str, file: File) -> str:
     if file.place != "units":
-        return "its contents differ"
+        return "the content changed"
     before, after = parse(present), parse(file.text)
     differ: dict[str, None] = {}
     for section in dict.fromkeys([*before, *after]):
@@ -117,4 +117,4 @@ def _why(present: str, file: File) -> str:
             continue
         old, new = before.get(section, []), after.get(section, [])
         differ |= {key: None for key, value in [*old, *new] if (key, value) not in old or (key, value) not in new}
-    return f"{', '.join(differ)} changed" if differ else "the text around its directives changed"
+    return f"{', '.join(differ)} changed" if differ else "only comments changed"

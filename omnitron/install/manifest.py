@@ -1,4 +1,4 @@
-"""What omnitron has installed for one stack, and for whom: only files named here are ever changed."""
+"""The manifest of one stack: its project and its installed files. Files outside of it are never changed."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class Entry:
     """One installed file."""
 
     digest: str
-    """SHA-256 of its text."""
+    """SHA-256 of the text."""
     run_digest: str | None = None
-    """Digest of what its service is run with."""
+    """Digest of the `[Service]` section."""
     since: int = 0
-    """When `run_digest` last changed: microseconds of the real-time clock."""
+    """Time of the last change of `run_digest`: microseconds of the real-time clock."""
 
 
 @dataclass(frozen=True)
@@ -39,18 +39,18 @@ class Manifest:
 
 
 class OwnedByAnotherError(OmnitronError):
-    """Another project has the same prefix and stack."""
+    """Another project has a stack with the same prefix and name."""
 
     def __init__(self, owner: Manifest) -> None:
         super().__init__(
             f"cannot install the stack {owner.stack!r}: its unit names belong to project {owner.project!r} "
             f"({owner.source})",
-            hint="give this project a unitPrefix of its own",
+            hint="set a different unitPrefix for this project",
         )
 
 
 def load(path: Path) -> Manifest | None:
-    """Return the manifest at `path`, None when there is none; a damaged one is an error."""
+    """Return the manifest at `path`, None if there is none; OmnitronError if it is damaged."""
     try:
         data = json.loads(path.read_text())
         entries = {name: Entry(**entry) for name, entry in data["files"].items()}
@@ -60,14 +60,14 @@ def load(path: Path) -> Manifest | None:
     except (ValueError, KeyError, TypeError, AttributeError, IsADirectoryError, RecursionError) as error:
         raise OmnitronError(
             f"cannot tell what is installed: {path} is damaged",
-            hint=f"move it away; the next generate finds its files by what they say: mv {path} {path}.broken",
+            hint=f"move it away; `omnitron generate` recognises the files by their first line: mv {path} {path}.broken",
         ) from error
 
 
 def check_owner(installed: Manifest | None, project: str, source: str) -> None:
-    """Raise OwnedByAnotherError unless the stack is free, ours, or that of a project that has moved."""
+    """Raise OwnedByAnotherError unless the stack is free, or of this project, even if its folder has changed."""
     if installed is None or installed.source == source:
         return
-    moved = installed.project == project and not Path(installed.source).exists()
-    if not moved:
+    is_relocated = installed.project == project and not Path(installed.source).exists()
+    if not is_relocated:
         raise OwnedByAnotherError(installed)

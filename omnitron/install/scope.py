@@ -1,4 +1,4 @@
-"""Where files go: the system or a user's manager, for good or until reboot, on this host or below a folder."""
+"""The folders of installed files: for the system or a user, permanent or until reboot, on this host or below a root."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ NAMESPACE = re.compile(r"journald@.*\.conf\.d")
 
 @dataclass(frozen=True)
 class Scope:
-    """One place to install to. `root` other than None means another host's tree: no bus is touched."""
+    """One set of folders to install to. A `root` is the file tree of another host: no bus is used then."""
 
     name: ScopeName = "system"
     runtime: bool = False
-    """Under /run, gone at reboot."""
+    """Use folders below /run, which a reboot empties."""
     root: Path | None = None
 
     @property
     def is_live(self) -> bool:
-        """Whether a manager of this host reads these folders."""
+        """True if a service manager of this host reads these folders."""
         return self.root is None
 
     @property
@@ -46,26 +46,27 @@ class Scope:
 
     @property
     def state(self) -> Path:
-        """Folder of manifests, journals and the lock. Its name can be no stack's: those have no leading dot."""
+        """Folder of manifests, journals and the lock. Its leading dot keeps it apart from the names of stacks."""
         if self.name == "user":
             return (_runtime() if self.runtime else _state()) / "omnitron/.installed"
         return self._below("/run/omnitron/.installed" if self.runtime else "/var/lib/omnitron/.installed")
 
     @property
     def secrets(self) -> Path:
-        """Folder of secrets: they outlive a reboot, wherever units go."""
+        """Folder of secrets. It is permanent even if the units are not."""
         return (_config() if self.name == "user" else self._below("/etc")) / "omnitron/secrets"
 
     @property
     def folders(self) -> set[Path]:
-        """Every folder that has, or could have, a file of ours."""
-        found = {self.units, self.policies, self.state, *self.units.parent.glob("journald@*.conf.d")}
-        return found if self.name == "user" else found | {self._bus, self._sysusers}
+        """Every folder that has, or could have, a file of omnitron."""
+        folders = {self.units, self.policies, self.state, *self.units.parent.glob("journald@*.conf.d")}
+        return folders if self.name == "user" else folders | {self._bus, self._sysusers}
 
     def owns(self, path: Path) -> bool:
-        """Whether `path` is a place of a file of ours, whatever a manifest or a journal says.
+        """Return whether a manifest or journal may name `path`: it is in a folder for files of omnitron.
 
-        A user can change no more through his own than he can anyway, and his folders move with his environment.
+        For a user every path is allowed: users have no more rights here than elsewhere, and the location of their
+        folders depends on their environment.
         """
         if self.name == "user":
             return True
@@ -75,11 +76,11 @@ class Scope:
         return path.parent in self.folders or path.is_relative_to(self.policies) or bool(of_journal)
 
     def stored(self, path: Path) -> str:
-        """Return the path as manifests and journals have it: that of the host which the tree is for."""
+        """Return the path as manifests and journals store it: without `root`."""
         return f"/{path.relative_to(self.root)}" if self.root and path.is_relative_to(self.root) else str(path)
 
-    def placed(self, name: str) -> Path:
-        """Return the path that is stored as `name`; older ones have the tree's own path in it."""
+    def resolved(self, name: str) -> Path:
+        """Return the path here for a stored one; old manifests have stored it with `root`."""
         if self.root and not name.startswith(f"{str(self.root).rstrip('/')}/"):
             return self._below(name)
         return Path(name)
@@ -93,13 +94,13 @@ class Scope:
         return self._below("/run/sysusers.d" if self.runtime else "/etc/sysusers.d")
 
     def has_place(self, file: File) -> bool:
-        """Whether `file` can be installed: the bus looks in no folder that a reboot empties."""
+        """Return whether `file` can be installed: dbus reads no folder below /run."""
         if file.place not in ("bus", "sysusers"):
             return True
         return self.name == "system" and not (file.place == "bus" and self.runtime)
 
     def path(self, file: File) -> Path:
-        """Return where `file` goes."""
+        """Return the path to install `file` to."""
         if file.place == "units":
             return self.units / file.name
         if file.place == "policy":
@@ -116,7 +117,7 @@ class Scope:
 
     @property
     def records(self) -> Path:
-        """Folder of crash records: `%t/omnitron` of the units."""
+        """Folder of crash records: `%t/omnitron` in units."""
         return (_runtime() if self.name == "user" else Path("/run")) / "omnitron"
 
 

@@ -1,4 +1,4 @@
-"""What an installed unit needs on the host: the programs, folders and user that its text names."""
+"""The requirements of an installed unit on the host: the programs, folders and user in its text."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ SCRIPT = re.compile(r"/.*\.(py|js|mjs|cjs|ts|mts|sh|rb|pl|php|jar)")
 
 @dataclass(frozen=True)
 class References:
-    """What one unit refers to."""
+    """The programs, paths and user that one unit refers to."""
 
     paths: tuple[str, ...]
     """Absolute paths that must exist."""
     programs: tuple[str, ...]
-    """Names that are looked up in systemd's search path."""
+    """Names to look up in the search path of systemd."""
     user: str | None
 
 
 def references(text: str) -> References:
-    """Return what the unit file `text` refers to; what systemd fills in (`%n`) and optional paths are left out."""
+    """Return the references in a unit file, without optional paths and those with specifiers (`%n`)."""
     sections = parse(text)
     words = [
         *((word, True) for line in values(sections, "Service", RUN) for word in _program(line)),
@@ -35,12 +35,12 @@ def references(text: str) -> References:
         *((path, False) for path in _folders(values(sections, "Service", "WorkingDirectory"))),
         *((path, False) for name in FOLDERS for path in _sources(values(sections, "Service", name))),
     ]
-    known = [(word, is_program) for word, is_program in words if "%" not in word]
+    literal_words = [(word, is_program) for word, is_program in words if "%" not in word]
     users = values(sections, "Service", "User")
     dynamic = values(sections, "Service", "DynamicUser") == ["yes"]
     return References(
-        paths=tuple(dict.fromkeys(word for word, _ in known if word.startswith("/"))),
-        programs=tuple(dict.fromkeys(word for word, is_program in known if is_program and "/" not in word)),
+        paths=tuple(dict.fromkeys(word for word, _ in literal_words if word.startswith("/"))),
+        programs=tuple(dict.fromkeys(word for word, is_program in literal_words if is_program and "/" not in word)),
         user=users[-1] if users and not dynamic else None,
     )
 
@@ -50,7 +50,7 @@ def _words(line: str) -> list[str]:
 
 
 def _program(line: str) -> Iterator[str]:
-    """Yield the program, and the script that it runs: other arguments may name what is made later."""
+    """Yield the program and the script that it runs: other arguments may be files that do not exist yet."""
     words = _words(line)
     yield from words[:1]
     yield from (word for word in words[1:2] if SCRIPT.fullmatch(word))

@@ -1,1 +1,1 @@
-"""How it reads: templates, escaping, and the parser for round trips."""
+"""The text of unit files: templates, escaping, and a parser that reads them back."""

@@ -1,7 +1,7 @@
-"""Writes values so that systemd reads back exactly what was meant. The one place that quotes.
+"""Escapes values so that systemd reads back exactly the planned value. No other module quotes.
 
 Rules: systemd.syntax(7) for quotes and C escapes, systemd.unit(5) for `%`, systemd.service(5) for `$`.
-What a directive cannot hold is refused, never altered.
+A value that a directive cannot hold is an error; it is never changed.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from omnitron.planner.units.values import Assignment, Bind, Command, Literal, Ow
 
 PLAIN_WORD = re.compile(r"[A-Za-z0-9_/.,:=@+-]+")
 MAX_LINE = (1 << 20) - 100
-"""Bytes of a value; systemd refuses to read a longer line, and with it the unit."""
+"""Bytes of a value; systemd does not load a unit with a longer line."""
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 SAFE_IN_QUOTES = re.compile(r"[A-Za-z0-9_/.,:=@+ -]*")
 C_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
 class UnsayableError(OmnitronError):
-    """A text of a definition that a unit file has no way to hold."""
+    """A text of a definition that a unit file cannot hold."""
 
     exit_code = 3
 
     def __init__(self, text: str, why: str) -> None:
-        super().__init__(f"cannot write {text!r} into a unit file: {why}", hint="rename it, or move it elsewhere")
+        super().__init__(f"cannot write {text!r} into a unit file: {why}", hint="use another name or path")
 
 
 def lines(value: Value) -> tuple[str, ...] | None:
-    """Return what stands behind `Directive=`, one item per line; None leaves the directive out."""
+    """Return the text after `Directive=`, one item per line; None omits the directive."""
     if value is None:
         return None
     if isinstance(value, tuple):
@@ -38,18 +38,18 @@ def lines(value: Value) -> tuple[str, ...] | None:
 
 
 def _line(value: Value) -> str:
-    text = _one(value)
+    text = _item(value)
     if text.isascii() and len(text) <= MAX_LINE:
         return text
     try:
         if len(text.encode()) > MAX_LINE:
-            raise UnsayableError(text[:60] + "…", "it is longer than systemd reads")
+            raise UnsayableError(text[:60] + "…", "it is longer than a line that systemd can read")
     except UnicodeEncodeError:
         raise UnsayableError(text, "it is not valid Unicode") from None
     return text
 
 
-def _one(value: Value) -> str:
+def _item(value: Value) -> str:
     match value:
         case str():
             return value
@@ -64,7 +64,7 @@ def _one(value: Value) -> str:
         case Bind(path, optional):
             return ("-" if optional else "") + bind(path)
         case Assignment(name, text) if not VARIABLE.fullmatch(name):
-            raise UnsayableError(name, "it is no name of an environment variable")
+            raise UnsayableError(name, "it is not a valid name of an environment variable")
         case Assignment(name, text):
             return _quoted(f"{name}={text}")
         case Command():
@@ -73,16 +73,16 @@ def _one(value: Value) -> str:
 
 
 def literal(text: str) -> str:
-    """Write text for a directive that unquotes nothing: only specifiers are doubled."""
+    """Write text for a directive without quoting rules: only `%` is doubled."""
     if text != text.strip() or text.endswith("\\"):
-        raise UnsayableError(text, "it ends in white space or a backslash")
+        raise UnsayableError(text, "it begins or ends with white space, or ends with a backslash")
     if any(character < " " or character == "\x7f" for character in text):
-        raise UnsayableError(text, "it holds a control character")
+        raise UnsayableError(text, "it contains a control character")
     return text.replace("%", "%%")
 
 
 def word(text: str) -> str:
-    """Write one word of a list; quoted only where that is needed."""
+    """Write one word of a list, quoted only where needed."""
     return text if PLAIN_WORD.fullmatch(text) else _quoted(text)
 
 
@@ -98,19 +98,19 @@ def _control(character: str) -> str:
 
 
 def bind(path: str) -> str:
-    """Write a path where `:` separates a source from its destination and no C escapes are known."""
+    """Write a path for a directive where `:` separates source and destination and C escapes do not work."""
     if "\\" in path or '"' in path or not path.isprintable():
-        raise UnsayableError(path, "it holds a quote, a backslash or a control character")
+        raise UnsayableError(path, "it contains a quote, a backslash or a control character")
     quoted = path if PLAIN_WORD.fullmatch(path) and ":" not in path else f'"{path}"'
     return quoted.replace("%", "%%")
 
 
 def command(line: Command) -> str:
-    """Write a command line. `:` in front keeps systemd from expanding `$` in it."""
+    """Write a command line. A leading `:` tells systemd not to expand `$` in it."""
     program = line.words[0]
     if isinstance(program, str) and set(program) & set("\"'\\"):
-        raise UnsayableError(program, "the path of a program cannot hold a quote or a backslash")
-    given = [item for item in line.words if isinstance(item, str)]
-    literally = ":" if any("$" in item for item in given) else ""
+        raise UnsayableError(program, "the path of a program cannot contain a quote or a backslash")
+    plain_words = [item for item in line.words if isinstance(item, str)]
+    literally = ":" if any("$" in item for item in plain_words) else ""
     words = [item.text if isinstance(item, Own) else word(item) for item in line.words]
     return line.prefix + literally + " ".join(words)

@@ -1,4 +1,4 @@
-"""The configuration of a stack's gateway, as nginx reads it. What nginx could not be told was refused by the plan."""
+"""The nginx configuration of a stack's gateway. The planner has already refused values that nginx cannot take."""
 
 from __future__ import annotations
 

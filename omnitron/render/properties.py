@@ -1,7 +1,7 @@
 """The `[Service]` of a planned unit as properties on the bus, for a transient unit with the same environment.
 
-What decides how a service is supervised (its commands, restarts, time limits, output) is left out: only
-identity, environment, sandbox and limits carry over. Names of directives come from the template.
+Only identity, environment, sandbox and limits are translated; directives for supervision (commands, restarts,
+timeouts, output) are left out. Names of directives come from the template.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ TEMPLATE_LINE = re.compile(r"^(\w+)=\{\{ (\w+) \}\}$", re.MULTILINE)
 ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 SPECIFIER = re.compile(r"%(?!%)")
 RECURSIVE = 16384
-"""MS_REC: a bind mount takes what is mounted below it along."""
+"""MS_REC: a bind mount includes the mounts below it."""
 
 INFINITY = (1 << 64) - 1
 SIZES = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -50,7 +50,7 @@ SUPERVISION = re.compile(
     r"|Watchdog\w+|RuntimeMaxSec|RuntimeRandomizedExtraSec|RemainAfterExit|GuessMainPID|PIDFile|BusName|NonBlocking"
     r"|FileDescriptor\w+|OOMPolicy|RuntimeDirectoryPreserve|ExitType|Reload\w+|X-.*"
 )
-"""Directives that say how a service is supervised: a one-off command is not."""
+"""Directives for the supervision of a service, which do not apply to a one-off command."""
 
 
 class Property(NamedTuple):
@@ -63,12 +63,12 @@ class Property(NamedTuple):
 
 @dataclass(frozen=True)
 class Kind:
-    """How the texts of a directive become a property."""
+    """The conversion of the texts of a directive to a property."""
 
     signature: str
     convert: Callable[[list[str]], Any]
     is_list: bool = False
-    """Whether one text holds several words."""
+    """True if one text can contain several words."""
 
 
 def _flag(texts: list[str]) -> bool:
@@ -106,7 +106,7 @@ def _listed(texts: list[str]) -> list[str]:
 
 
 def _assignments(texts: list[str]) -> list[str]:
-    """Return what systemd takes for an assignment; it passes over the rest too."""
+    """Return the texts that systemd accepts as assignments; it ignores the others too."""
     return [text for text in texts if ASSIGNMENT.match(text)]
 
 
@@ -198,10 +198,10 @@ def directives() -> dict[str, str]:
 
 
 def properties_of(unit: Unit, instance: int | None = None) -> tuple[list[Property], list[str]]:
-    """Return the properties that a one-off command shares with the service `unit`, and what could not be said.
+    """Return the properties that a one-off command shares with the service `unit`, and the untranslated directives.
 
     The second list names the raw directives of the definition that have no translation. `instance` is the
-    number to run as where the unit is a pool's; without one, what depends on it is left out.
+    number to run as if the unit is a pool; without it, values that depend on the number are left out.
     """
     properties: list[Property] = []
     left_out: list[str] = []
@@ -212,7 +212,7 @@ def properties_of(unit: Unit, instance: int | None = None) -> tuple[list[Propert
                 raise ValueError(name)
             properties.append(Property(RENAMED.get(name, name), kind.signature, kind.convert(texts)))
             if name == "RuntimeDirectory":
-                # systemd removes it when the command ends, from under the running app.
+                # Otherwise systemd removes the folder when the command ends, although the app still uses it.
                 properties.append(Property("RuntimeDirectoryPreserve", "s", "yes"))
         except (ValueError, KeyError, AttributeError):
             left_out.append(name)
@@ -246,7 +246,7 @@ def _texts(value: Value, instance: str | None, *, is_list: bool) -> list[str]:
 
 
 def _raw(unit: Unit) -> Iterator[tuple[str, list[str] | None]]:
-    """Yield the definition's own directives; None for a text that only a unit file can hold."""
+    """Yield the raw directives of the definition; None for a text with specifiers, which only a unit file can have."""
     for name, text in unit.raw.get("Service", ()):
         if SUPERVISION.fullmatch(name):
             continue

@@ -1,6 +1,6 @@
-"""Fills the templates in `unit_templates/`. A template is the unit as it reads, with names for values.
+"""Fills the templates in `unit_templates/`. A template is a unit file with names in place of values.
 
-A line whose value is None or was not given is left out; a tuple repeats its line.
+A line without a value (None, or no such key) is left out; a tuple repeats its line.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ PACKAGE = Path(__file__).parents[1]
 
 
 class _Missing(jinja2.Undefined):
-    """A value that a unit does not have."""
+    """A placeholder without a value: its line is left out."""
 
     def __str__(self) -> str:
         return OMIT
 
 
 def _folder() -> Path:
-    """Return where the templates are: beside the package when installed, else at the top of the source tree."""
+    """Return the folder of templates: inside the installed package, or at the top of the source tree."""
     installed = PACKAGE / "unit_templates"
     return installed if installed.is_dir() else PACKAGE.parent / "unit_templates"
 
 
 @cache
 def plain(name: str) -> str:
-    """Return the text of a file that needs no values."""
+    """Return the text of a file without placeholders."""
     return (_folder() / name).read_text()
 
 
 @cache
 def environment() -> jinja2.Environment:
-    """Return the templates."""
+    """Return the jinja2 environment of the templates."""
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(_folder()),
         undefined=_Missing,
@@ -51,12 +51,12 @@ def environment() -> jinja2.Environment:
 
 
 def fill(unit: Unit) -> str:
-    """Return the text of `unit`, still without its digest."""
+    """Return the text of `unit`, with a mark in place of its digest."""
     context = {key: _text(lines(value)) for key, value in unit.values.items()}
     for section, pairs in unit.raw.items():
         context[f"raw_{section.lower()}"] = _text(tuple(f"{key}={value}" for key, value in pairs) or None)
     context[DIGEST_KEY] = "@"
-    return _laid_out(environment().get_template(f"{unit.template}.j2").render(context))
+    return _merge_lines(environment().get_template(f"{unit.template}.j2").render(context))
 
 
 def _text(values: tuple[str, ...] | None) -> str:
@@ -65,13 +65,14 @@ def _text(values: tuple[str, ...] | None) -> str:
     return values[0] if len(values) == 1 else REPEAT + REPEAT.join(values)
 
 
-def _laid_out(filled: str) -> str:
-    kept: list[str] = []
+def _merge_lines(filled: str) -> str:
+    """Drop the lines without a value, repeat those with several, and merge blank lines."""
+    output: list[str] = []
     for line in filled.split("\n"):
         if OMIT in line:
             continue
         key, *values = line.split(REPEAT)
         for text in [key + value for value in values] or [line]:
-            if text or (kept and kept[-1]):
-                kept.append(text)
-    return "\n".join(kept).rstrip("\n") + "\n"
+            if text or (output and output[-1]):
+                output.append(text)
+    return "\n".join(output).rstrip("\n") + "\n"

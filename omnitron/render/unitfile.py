@@ -1,4 +1,4 @@
-"""Reads unit files back, as systemd reads them: for comparisons, and to prove what was written."""
+"""Parses unit files by the rules of systemd: for comparisons, and to check rendered text."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ def parse(text: str) -> Sections:
 
 
 def _logical_lines(text: str) -> Iterator[str]:
-    held = ""
+    continued = ""
     for line in text.split("\n"):
         stripped = line.strip()
-        if stripped.startswith(("#", ";")) or (not stripped and not held):
+        if stripped.startswith(("#", ";")) or (not stripped and not continued):
             continue
         if line.endswith("\\"):
-            held += line[:-1] + " "
+            continued += line[:-1] + " "
             continue
-        yield (held + line).strip()
-        held = ""
+        yield (continued + line).strip()
+        continued = ""
 
 
 def values(sections: Sections, section: str, key: str) -> list[str]:

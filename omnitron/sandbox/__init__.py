@@ -1,4 +1,4 @@
-"""A disposable systemd for machines that have none, of the host's own or of another Debian release."""
+"""Disposable machines with systemd, from the host's own files or from a Debian release."""
 
 from omnitron.sandbox.binds import Bind
 from omnitron.sandbox.debian import debian_root

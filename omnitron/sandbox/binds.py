@@ -1,4 +1,4 @@
-"""Which host directories a machine must share, because an overlay of `/` does not hold them.
+"""Bind mounts for host directories that an overlay of `/` does not contain.
 
 Pure: the caller reads `/proc/self/mountinfo`.
 """
@@ -18,14 +18,14 @@ _KERNEL = (Path("/dev"), Path("/proc"), Path("/sys"))
 
 @dataclass(frozen=True)
 class Bind:
-    """A host path that a machine sees too; `target` None is the same path inside."""
+    """A host path that a machine shares; `target` None stands for the same path inside."""
 
     source: Path
     target: Path | None = None
     read_only: bool = False
 
     def option(self) -> str:
-        """The option of systemd-nspawn that says so."""
+        """Return the option of systemd-nspawn for this bind."""
         verb = "--bind-ro" if self.read_only else "--bind"
         ends = (self.source.absolute(), (self.target or self.source).absolute())
         source, target = (str(end).replace(":", "\\:") for end in ends)
@@ -33,23 +33,23 @@ class Bind:
 
 
 def mount_points(mountinfo: str) -> list[Path]:
-    """The mount points in the text of a `/proc/PID/mountinfo`, in mount order."""
+    """Return the mount points in the text of a `/proc/PID/mountinfo`, in mount order."""
     return [Path(_unescape(line.split(" ")[4])) for line in mountinfo.splitlines()]
 
 
 def separate_mounts(needed: Iterable[Bind], mounts: Sequence[Path]) -> list[Bind]:
-    """The binds that make every `needed` path appear inside an overlay of `/`.
+    """Return the binds that make every `needed` path visible inside an overlay of `/`.
 
-    A path on the root file system is in the overlay already, only the mounts below it are not; a path
-    on another file system, or below a directory that systemd-nspawn replaces, is bound itself. `/`, `/run`
-    and `/tmp` as a whole, and what belongs to the kernel, stay the machine's own.
+    For a path on the root file system only the mounts below it are bound, because the overlay contains the rest.
+    A path on another file system, or below a directory that systemd-nspawn replaces, is bound itself. The machine
+    has its own `/`, `/run`, `/tmp` and file systems of the kernel; they are never bound as a whole.
     """
-    found: list[Bind] = []
+    binds: list[Bind] = []
     for bind in needed:
         for path in _absent(bind.source, mounts):
-            if not any(path.is_relative_to(other.source) for other in found):
-                found.append(Bind(path, read_only=bind.read_only))
-    return found
+            if not any(path.is_relative_to(other.source) for other in binds):
+                binds.append(Bind(path, read_only=bind.read_only))
+    return binds
 
 
 def _absent(path: Path, mounts: Sequence[Path]) -> list[Path]:

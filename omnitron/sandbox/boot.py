@@ -1,4 +1,4 @@
-"""From a directory to a systemd that answers: the start of systemd-nspawn, and what its failure means."""
+"""The boot of a machine: starts systemd-nspawn, waits for the systemd inside, and explains failures."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ from omnitron.sandbox.binds import Bind, mount_points, separate_mounts
 from omnitron.sandbox.state import Options, RunDirectory
 
 _SCRIPT = Path(__file__).with_name("boot.sh")
-# Joins each group up to the --, then runs what follows.
+# Joins each control group before the --, then runs the command after it.
 _JOIN = 'while [ "$1" != -- ]; do echo 0 >"$1"; shift; done; shift; exec "$@"'
-# Mounts made here stay here, and the host's unmounts reach us: a machine keeps no device of it busy.
+# The mounts of a machine are not visible on the host, and unmounts on the host reach the machine: it keeps no
+# device of the host busy.
 _NAMESPACE = ("setsid", "--fork", "unshare", "--mount", "--propagation", "slave")
 _NSPAWN = (
     "--quiet",
     "--register=no",  # there is no machined
     "--keep-unit",
     "--link-journal=no",  # the host's journal directory stays the host's
-    "--console=read-only",  # `pipe` hides what systemd says while it boots
+    "--console=read-only",  # `pipe` hides the messages of systemd during the boot
     "--notify-ready=yes",
-    "--system-call-filter=bpf keyctl add_key",  # what it takes to run containers in it
+    "--system-call-filter=bpf keyctl add_key",  # needed to run containers inside
 )
-# `is-system-running` fails on `degraded` too; behind the bus's socket there may be nobody yet.
+# `is-system-running` fails on `degraded` too. The bus may not answer yet although its socket exists.
 _SETTLE = """
 until state=$(systemctl is-system-running) || [ "$state" = degraded ]; do
     case $state in maintenance | stopping) echo "its systemd is in state $state" >&2; exit 1 ;; esac
@@ -47,7 +48,7 @@ SETTLE = ("/bin/sh", "-c", _SETTLE)
 
 _CONSOLE_LINES = 8
 _REFUSED = re.compile(r"operation not permitted|permission denied|read-only file system", re.IGNORECASE)
-_PRIVILEGED = "in a container, it takes all privileges (docker run --privileged)"
+_PRIVILEGED = "in a container, run it with all privileges (docker run --privileged)"
 # Sentences of tools that have no codes; they run with LC_ALL=C.
 _ADVICE = (
     ("unknown filesystem type 'overlay'", "use a kernel that has overlayfs, or load it: modprobe overlay"),
@@ -57,22 +58,22 @@ _ADVICE = (
 
 
 class BootError(OmnitronError):
-    """A machine did not come up; `console` is the last it said, one line each."""
+    """A machine did not boot; `console` has the last lines on its console."""
 
     def __init__(self, name: str, why: str, console: Sequence[str] = ()) -> None:
         self.console = tuple(console)
-        said = "\n".join((why, *console))
-        advice = next((hint for needle, hint in _ADVICE if needle in said), None)
+        output = "\n".join((why, *console))
+        advice = next((hint for needle, hint in _ADVICE if needle in output), None)
         super().__init__(f"cannot boot machine '{name}': {why}", hint=advice)
 
     def lines(self) -> list[str]:
-        """The brief, the console's last lines, the hint."""
+        """Return the brief, the last lines on the console, the hint."""
         brief, *hint = super().lines()
         return [brief, *(f"  {line}" for line in self.console), *hint]
 
 
 class BootRefusedError(BootError, NotPermittedError):
-    """The kernel refused a mount, a namespace or a control group, although it was root who asked."""
+    """The kernel refused a mount, a namespace or a control group, even for root."""
 
     def __init__(self, name: str, why: str, console: Sequence[str] = ()) -> None:
         super().__init__(name, why, console)
@@ -80,37 +81,37 @@ class BootRefusedError(BootError, NotPermittedError):
 
 
 def failure(name: str, why: str, console: Sequence[str] = ()) -> BootError:
-    """The error for a boot that ended with `why`, one line of whoever reported it."""
+    """Return the error for a boot that failed with the message `why` (one line)."""
     return (BootRefusedError if _REFUSED.search(why) else BootError)(name, why, console)
 
 
 def binds_for(options: Options, shared: Sequence[Bind]) -> list[Bind]:
-    """What to bind: `shared`, and for an overlay of the host what of the project is not in it."""
+    """Return the binds: `shared`, and for an overlay of the host the folders of the project that it lacks."""
     if options.root != "/":
         return list(shared)
     code = sorted({Path(sys.prefix), Path(sys.base_prefix), Path(__file__).parents[2]})
-    # A container runtime mounts single files here, over empty ones.
+    # Container runtimes mount these files over empty ones.
     names = [Path("/etc/hosts"), Path("/etc/resolv.conf")]
     needed = [Bind(Path.cwd()), *(Bind(path, read_only=True) for path in (*code, *names))]
     mounts = mount_points(Path("/proc/self/mountinfo").read_text())
-    taken = {bind.target or bind.source for bind in shared}
-    # A mount point that another mount covers does not exist.
-    return [*shared, *(b for b in separate_mounts(needed, mounts) if b.source not in taken and b.source.exists())]
+    targets = {bind.target or bind.source for bind in shared}
+    # A mount point below another, later mount does not exist.
+    return [*shared, *(b for b in separate_mounts(needed, mounts) if b.source not in targets and b.source.exists())]
 
 
 def launch(name: str, run: RunDirectory, groups: Sequence[Path], options: Options, binds: Sequence[Bind]) -> None:
-    """Start systemd-nspawn in the control `groups`, as nobody's child: it outlives the caller.
+    """Start systemd-nspawn in the control `groups`, detached: it continues to run after the caller ends.
 
-    Returns once it runs in its groups; whether it gets any further is for `wait_ready` to say.
+    Returns as soon as it runs in its groups; `wait_ready` waits for the rest of the boot.
     """
     script = ["sh", str(_SCRIPT), str(run.filesystem), options.root, name]
     nspawn = [*_NSPAWN, *(bind.option() for bind in binds)]
     if options.private_network:
         nspawn.append("--private-network")
     if options.root == "/":
-        # Name resolution and time zone are in the overlay already.
+        # The overlay has the files for name resolution and time zone already.
         nspawn += ["--resolv-conf=off", "--timezone=off"]
-    # What is in the host's fstab is not a guest's to mount.
+    # A guest must not mount the entries of the host's fstab.
     init = ["-b", f"systemd.unit={options.unit}", "fstab=no"]
     join = ["sh", "-euc", _JOIN, "sh", *map(str, groups), "--"]
     environment = {
@@ -133,9 +134,9 @@ def launch(name: str, run: RunDirectory, groups: Sequence[Path], options: Option
 
 
 def wait_ready(name: str, run: RunDirectory, notify: socket.socket, alive: Callable[[], bool], timeout: float) -> int:
-    """Wait, at most `timeout` seconds, until the init says that its boot is done; its pid.
+    """Wait, at most `timeout` seconds, until the init reports the end of its boot; return its pid.
 
-    `alive` says whether any process of the machine is left. BootError when none is, or time is up.
+    `alive` returns whether the machine still has a process. BootError if it has none, or after the timeout.
     """
     leader = 0
     notify.settimeout(0.1)
@@ -157,9 +158,9 @@ def wait_ready(name: str, run: RunDirectory, notify: socket.socket, alive: Calla
 
 
 def settle(name: str, run: RunDirectory, argv: Sequence[str], timeout: float) -> int:
-    """Wait until the systemd inside and its bus answer; the version it has.
+    """Wait until the systemd inside and its bus answer; return the version of systemd.
 
-    `argv` runs `SETTLE` inside. BootError when it fails, or takes more than `timeout` seconds.
+    `argv` runs `SETTLE` inside. BootError if it fails, or takes more than `timeout` seconds.
     """
     try:
         done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout, check=False)
@@ -174,7 +175,7 @@ def settle(name: str, run: RunDirectory, argv: Sequence[str], timeout: float) ->
 
 
 def ended(name: str, run: RunDirectory) -> BootError:
-    """The error for a machine whose last process ended before it was ready."""
+    """Return the error for a machine whose last process ended before it was ready."""
     console = _console(run) or [_silence(run)]
     return failure(name, console[-1], console[:-1])
 
@@ -185,7 +186,7 @@ def _silence(run: RunDirectory) -> str:
 
 
 def _console(run: RunDirectory) -> list[str]:
-    """The last lines on the machine's console, without colours and mount's pointer to the kernel's log."""
+    """Return the last lines on the console, without colours and the reference of mount(8) to the kernel log."""
     text = run.console.read_bytes().decode(errors="replace")
     plain = (re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line).strip() for line in text.splitlines())
     return [line for line in plain if line and "dmesg(1)" not in line][-_CONSOLE_LINES:]

@@ -1,4 +1,4 @@
-"""A machine's own control group: created before it boots, emptied and removed after it.
+"""The control group of a machine: created before it boots, emptied and removed after it.
 
 Two machines in one group would collide, as systemd-nspawn names its subgroups `payload` and `supervisor`.
 """
@@ -18,7 +18,7 @@ from omnitron.errors import OmnitronError
 MOUNT = Path("/sys/fs/cgroup")
 CONTROLLERS = ("cpu", "cpuset", "io", "memory", "pids")
 _PREFIX = "omnitron-sandbox-"
-# A machine's name has no dot, so no machine can have this group.
+# Names of machines have no dot, so this group belongs to no machine.
 _EVACUATED = "omnitron-sandbox.host"
 _POLL = 0.01
 
@@ -36,7 +36,7 @@ class MachineCgroup:
 
     @property
     def directories(self) -> list[Path]:
-        """The group's directories, the one of version 2 first; empty where there is no hierarchy."""
+        """The directories of the group, the one of version 2 first; empty if there is no hierarchy."""
         return [root / self._name for root in _hierarchies(self._mount)]
 
     def create(self) -> None:
@@ -52,20 +52,20 @@ class MachineCgroup:
             directory.mkdir(exist_ok=True)
 
     def join(self) -> list[Path]:
-        """The files that move the process that writes 0 to them into the group."""
+        """Return the files to write 0 to: the kernel then moves the writing process into the group."""
         return [directory / "cgroup.procs" for directory in self.directories]
 
     def guest(self) -> Path:
-        """Like `join`, for a process entered from outside: a group of its own that the machine can see."""
+        """Return the file to join from outside, in a group of its own that is visible in the machine."""
         directory = self.directories[0] / "payload" / "enter"
         directory.mkdir(exist_ok=True)
         return directory / "cgroup.procs"
 
     def wait_powered_off(self, timeout: float) -> bool:
-        """Wait, at most `timeout` seconds, until no process of the guest is left; whether that came true.
+        """Wait, at most `timeout` seconds, until the guest has no process; return whether that happened.
 
-        systemd-nspawn itself may be: it waits until every process that was entered from outside is reaped
-        by the host's init, and that takes its time or never happens, as in many a container.
+        systemd-nspawn itself may still run: it waits until the init of the host reaps every process that was
+        entered from outside, which can take long or, as in many containers, never happen.
         """
         deadline = time.monotonic() + timeout
         while self._processes("payload"):
@@ -75,11 +75,11 @@ class MachineCgroup:
         return True
 
     def populated(self) -> bool:
-        """Whether any process is left, zombies not counted."""
+        """Return whether the group has a process, zombies not counted."""
         return bool(self._processes())
 
     def kill(self, timeout: float = 5.0) -> None:
-        """SIGKILL all of it, and what it forks meanwhile; OmnitronError when some of it will not die."""
+        """Kill all processes, including new ones; OmnitronError if some are left after `timeout` seconds."""
         deadline = time.monotonic() + timeout
         while pids := self._processes():
             if time.monotonic() > deadline:
@@ -90,7 +90,7 @@ class MachineCgroup:
             time.sleep(_POLL)
 
     def remove(self) -> None:
-        """Remove the (empty) group, and what `create` did to the host's own."""
+        """Remove the (empty) group, and undo the changes of `create` in the group of the host."""
         for directory in self.directories:
             for group in _bottom_up(directory):
                 _remove_group(group)
@@ -99,20 +99,20 @@ class MachineCgroup:
                 undelegate(root)
 
     def _processes(self, below: str = "") -> list[int]:
-        found: list[int] = []
+        pids: list[int] = []
         for directory in self.directories[:1]:
             for group in _bottom_up(directory / below):
                 with contextlib.suppress(OSError):
-                    found += [int(pid) for pid in (group / "cgroup.procs").read_text().split()]
-        # A process of another pid namespace reads as 0, and kill(0) would be ourselves.
-        return [pid for pid in found if pid]
+                    pids += [int(pid) for pid in (group / "cgroup.procs").read_text().split()]
+        # A process of another pid namespace is listed as 0, and kill(0) would signal our own process group.
+        return [pid for pid in pids if pid]
 
 
 def delegate(root: Path, controllers: Sequence[str] = CONTROLLERS) -> None:
-    """Let the groups below `root` have `controllers`, as far as the host gives them away.
+    """Enable `controllers`, as far as the host has them, for the groups below `root`.
 
-    In a container `root` is not the kernel's root, and a group below that one cannot have both processes
-    and controllers for its children: its processes then move to a leaf, where `undelegate` finds them.
+    In a container `root` is not the root of the kernel, and such a group cannot have both processes and controllers
+    for its children. Then its processes are moved to a leaf, from where `undelegate` moves them back.
     """
     available = (root / "cgroup.controllers").read_text().split()
     for controller in (c for c in controllers if c in available):
@@ -123,7 +123,7 @@ def delegate(root: Path, controllers: Sequence[str] = CONTROLLERS) -> None:
 
 
 def undelegate(root: Path) -> None:
-    """Bring the processes that `delegate` moved back to `root`, and leave its controllers off again."""
+    """Move the processes in the leaf of `delegate` back to `root`, and disable the controllers again."""
     leaf = root / _EVACUATED
     if not leaf.is_dir():
         return
@@ -142,7 +142,7 @@ def _hierarchies(mount: Path) -> list[Path]:
 
 
 def _enable(root: Path, controller: str) -> int:
-    """The error number, or 0. A machine lives without a controller that the host keeps to itself."""
+    """Return the error number, or 0. A machine works without a controller that the host does not delegate."""
     try:
         (root / "cgroup.subtree_control").write_text(f"+{controller}")
     except OSError as error:
@@ -151,7 +151,7 @@ def _enable(root: Path, controller: str) -> int:
 
 
 def _move(source: Path, target: Path) -> None:
-    # A second look finds what was forked during the first.
+    # Repeated, because a process can fork while others are moved.
     while pids := [pid for pid in (source / "cgroup.procs").read_text().split() if pid != "0"]:
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
@@ -163,7 +163,7 @@ def _bottom_up(directory: Path) -> Iterator[Path]:
 
 
 def _remove_group(group: Path, timeout: float = 2.0) -> None:
-    # The kernel lets go of a group a moment after its last process.
+    # The kernel releases a group a moment after its last process has ended.
     deadline = time.monotonic() + timeout
     while group.exists():
         try:

@@ -19,7 +19,7 @@ from omnitron.sandbox.state import RunDirectory, machines
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# A systemd to boot, the interpreter with what omnitron imports, and what its demos and tests run.
+# systemd, Python with the libraries that omnitron imports, and the programs of its demos and tests.
 PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "dbus-user-session", "libpam-systemd", "passwd"),
     *("python3", "python3-dbus-fast", "python3-jinja2", "python3-pydantic", "python3-pystemd"),
@@ -39,17 +39,17 @@ def debian_root(
     options: Sequence[str] = (),
     sources: Sequence[str] = (),
 ) -> Path:
-    """A root directory of the Debian release `suite` with the packages `include`, made if need be.
+    """Return a root directory of the Debian release `suite` with the packages `include`; create it if necessary.
 
     `options` are more options for mmdebstrap, `sources` lines of a sources.list in place of its own.
 
-    It is kept below `cache` (`~/.cache/omnitron`) under a name that says what is in it; one of the same
-    release with other packages is removed, unless a machine runs on it. Packages come from where the
-    host's apt gets them. OmnitronError when it cannot be made, with what mmdebstrap said last.
+    It is stored below `cache` (`~/.cache/omnitron`) under a name with a hash of its contents. Directories of the
+    same release with other packages are removed, unless a machine uses them. Packages come from the sources of
+    the host's apt. OmnitronError, with the last message of mmdebstrap, if it cannot be created.
     """
     cache = cache or Path.home() / ".cache" / "omnitron"
-    made_of = [*sorted(set(include)), *options, *sources]
-    key = hashlib.sha256(" ".join(made_of).encode()).hexdigest()[:12]
+    contents = [*sorted(set(include)), *options, *sources]
+    key = hashlib.sha256(" ".join(contents).encode()).hexdigest()[:12]
     root = cache / f"debian-{suite}-{key}"
     if root.is_dir():
         return root
@@ -74,7 +74,7 @@ def _require(suite: str) -> None:
 def _build(suite: str, options: Sequence[str], sources: Sequence[str], root: Path) -> None:
     for left in root.parent.glob(".build-*"):
         shutil.rmtree(left)
-    # Its own mode, 0700, would be that of `/`: so the root is one level below.
+    # The folder has the mode 0700, which `/` must not have: so the root is one level below.
     with tempfile.TemporaryDirectory(prefix=".build-", dir=root.parent) as draft:
         target = Path(draft) / "root"
         command = ["mmdebstrap", "--variant=minbase", *options, suite, str(target), *sources]
@@ -86,13 +86,15 @@ def _build(suite: str, options: Sequence[str], sources: Sequence[str], root: Pat
         target.rename(root)
 
 
-def _failure(suite: str, said: str) -> OmnitronError:
-    errors = [line for line in said.splitlines() if line.startswith("E:")] or said.splitlines()[-1:]
+def _failure(suite: str, output: str) -> OmnitronError:
+    errors = [line for line in output.splitlines() if line.startswith("E:")] or output.splitlines()[-1:]
     why = errors[0].removeprefix("E: ") if errors else "mmdebstrap failed"
-    full = "No space left on device" in said
+    full = "No space left on device" in output
     return OmnitronError(
         f"cannot make a Debian {suite}: {'the disk is full' if full else why}",
-        hint="free 1 GB in the cache directory" if full else f"try it: mmdebstrap {suite} /tmp/root",
+        hint="free 1 GB in the cache directory"
+        if full
+        else f"run it by hand to see all messages: mmdebstrap {suite} /tmp/root",
     )
 
 

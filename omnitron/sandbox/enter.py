@@ -1,4 +1,4 @@
-"""The command line that runs a command inside a machine."""
+"""Command lines that run a command inside a machine."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _NAMESPACES = ("--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd")
-# The process moves into the machine's group, so that the systemd there knows where it is. Only the one
-# inside the pid namespace may: a process of ours would have pid 0 there, and `systemctl status` fails on
-# that. The file is opened before, as the machine's cgroup namespace may not let anyone in from outside.
+# The process moves into the machine's control group, so that the systemd there can see it. Only the process inside
+# the pid namespace may move: one outside has pid 0 there, and `systemctl status` fails on that. The file is opened
+# before entering, because in the machine's cgroup namespace it may not be writable.
 _OPEN = 'exec 3>"$1"; shift; exec "$@"'
 _MOVE = '{ echo 0 >&3; } 2>/dev/null; exec 3>&-; exec "$@"'
 
@@ -28,7 +28,7 @@ class Account:
 
     @classmethod
     def parse(cls, line: str) -> Account:
-        """The account of a line of passwd(5)."""
+        """Return the account of a line of passwd(5)."""
         name, _, uid, gid, _, home, _ = line.rstrip("\n").split(":")
         return cls(name, int(uid), int(gid), home)
 
@@ -45,11 +45,11 @@ def command_line(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> list[str]:
-    """The argv, to be run as root on the host, that runs `argv` in the machine whose init is `leader`.
+    """Return the command line, for root on the host, that runs `argv` in the machine whose init is `leader`.
 
     `group` is the `cgroup.procs` of the group to join. The environment is PATH, HOME, USER, LANG, TERM, the
     addresses of the account's user manager where one runs, and `env`; `cwd` is a path inside, `/` by
-    default. The exit status is the command's: 127 when there is no such program, 126 when it cannot be run.
+    default. The exit status is the command's: 127 if there is no such program, 126 if it cannot be run.
     """
     enter = ["nsenter", f"--target={leader}", *_NAMESPACES, "/bin/sh", "-c", _MOVE, "sh"]
     variables = _environment(leader, account) | dict(env or {})
@@ -64,7 +64,7 @@ def command_line(
 
 
 def _own_programs() -> str:
-    """The folder of `omnitron` itself when it runs from a virtual environment: it is called inside too."""
+    """Return the folder of `omnitron` if it is a virtual environment, for calls of it inside."""
     is_virtual = sys.prefix != sys.base_prefix
     return f"{Path(sys.executable).parent}:" if is_virtual else ""
 
@@ -80,7 +80,7 @@ def _environment(leader: int, account: Account) -> dict[str, str]:
         "PATH": f"{_own_programs()}{_PATH}",
         "HOME": account.home,
         "USER": account.name,
-        # The one UTF-8 locale that every root has.
+        # The only UTF-8 locale that every root has.
         "LANG": "C.UTF-8",
         "TERM": os.environ.get("TERM", "dumb"),
     }

@@ -1,4 +1,4 @@
-"""A disposable machine that runs systemd: booted, entered, looked at, taken down."""
+"""A disposable machine that runs systemd: boot it, run commands in it, get its status, stop it."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ _TOOLS = {
 
 @dataclass(frozen=True)
 class SandboxStatus:
-    """What is known about a machine; all but `name` and `running` are None when it is down.
+    """The state of a machine; all but `name` and `running` are None if it is down.
 
-    `leader` is the pid of its init on the host, `systemd` the version that it runs, `since` how many
-    seconds ago it was booted.
+    `leader` is the pid of its init on the host, `systemd` the version of its systemd, `since` the seconds since
+    its boot.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Sandbox:
     """The machine `name`: an overlay of `root` on tmpfs, with a systemd of its own.
 
     `root` is a directory that holds a Debian, or None for the host's own files: then the interpreter, its
-    packages and the current directory are there under the same paths. Nothing is written below `root`.
+    packages and the current directory have the same paths inside. Nothing is written below `root`.
     Every method needs root, and raises NotPermittedError without.
     """
 
@@ -71,8 +71,8 @@ class Sandbox:
         """Boot the machine to `unit` and wait until its systemd and its system bus answer.
 
         `binds` are host paths that it shares with the host. It has the host's network, or only a loopback
-        of its own. Nothing happens when it is up already; OmnitronError when it was booted another way,
-        BootError when it is not up within 30 seconds, and nothing of it is left then.
+        of its own. Nothing happens if it is up already. OmnitronError if it was booted with other
+        options; BootError if it is not up within 30 seconds, and then everything of it is removed.
         """
         self._require_root("boot")
         shared = [bind if isinstance(bind, Bind) else Bind(bind) for bind in binds]
@@ -90,7 +90,7 @@ class Sandbox:
             raise boot.failure(self.name, _reason(error)) from error
 
     def down(self) -> None:
-        """Power the machine off, and leave nothing of it on the host; also of one that died or hangs."""
+        """Power the machine off and remove everything of it, also if it has crashed or hangs."""
         self._require_root("stop")
         try:
             with locked():
@@ -99,7 +99,7 @@ class Sandbox:
             raise OmnitronError(f"cannot stop machine '{self.name}': {_reason(error)}") from error
 
     def status(self) -> SandboxStatus:
-        """Whether the machine runs, and since when."""
+        """Return the state of the machine."""
         record = self._record()
         if record is None:
             return SandboxStatus(self.name, running=False)
@@ -113,10 +113,10 @@ class Sandbox:
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
     ) -> list[str]:
-        """The command line, for the host, that runs `argv` inside; see `omnitron.sandbox.enter`.
+        """Return the command line, for the host, that runs `argv` inside; see `omnitron.sandbox.enter`.
 
         Standard input and output, terminal or not, are passed through, and so is the exit status. `user`
-        is an account of the machine; its user manager can be reached after `user_manager`.
+        is an account of the machine; call `user_manager` first to use its service manager.
         """
         leader = self._leader()
         account = ROOT if user in (None, "root") else self._account(str(user))
@@ -135,7 +135,7 @@ class Sandbox:
         stdout: int | IO[str] | None = None,
         stderr: int | IO[str] | None = None,
     ) -> subprocess.Popen[str]:
-        """Start `argv` inside; the streams are subprocess's, in UTF-8, None is the caller's own."""
+        """Start `argv` inside; streams as in subprocess, in UTF-8, None for those of the caller."""
         return subprocess.Popen(
             self.argv(argv, user=user, env=env, cwd=cwd),
             stdin=stdin,
@@ -161,7 +161,7 @@ class Sandbox:
         `capture` keeps its output and error output for the result. After `timeout` seconds it is killed,
         and subprocess.TimeoutExpired raised; a command with a timeout cannot read from the terminal.
         """
-        # Killed from within, as killing nsenter would leave the command behind.
+        # Killed from inside: killing nsenter would leave the command running.
         limit = [] if timeout is None else ["timeout", "--signal=KILL", str(timeout)]
         pipe = subprocess.PIPE if capture else None
         started = time.monotonic()
@@ -181,7 +181,7 @@ class Sandbox:
         return subprocess.CompletedProcess(list(argv), process.returncode, output, error)
 
     def user_manager(self, user: str) -> None:
-        """Start the systemd of `user`, whose account is made first when there is none."""
+        """Start the service manager of `user`; create the account if there is none."""
         account = self._account(user)
         if account is None:
             self._check(["useradd", "--create-home", "--shell=/bin/bash", user], f"add account '{user}'")
@@ -190,7 +190,7 @@ class Sandbox:
         self._check(["systemctl", "start", f"user@{account.uid}.service"], f"start a manager for '{user}'")
 
     def has_directory(self, path: Path) -> bool:
-        """Whether the absolute `path` is a directory inside."""
+        """Return whether the absolute `path` is a directory inside."""
         return self.exec(["test", "-d", str(path)]).returncode == 0
 
     def _up(self, options: Options, shared: Sequence[Bind]) -> None:
@@ -250,8 +250,8 @@ class Sandbox:
         return record.leader.pid
 
     def _account(self, user: str) -> Account | None:
-        found = self.exec(["getent", "passwd", user], capture=True)
-        return Account.parse(found.stdout) if found.returncode == 0 else None
+        entry = self.exec(["getent", "passwd", user], capture=True)
+        return Account.parse(entry.stdout) if entry.returncode == 0 else None
 
     def _check(self, argv: Sequence[str], what: str) -> None:
         done = self.exec(argv, capture=True)
@@ -271,7 +271,7 @@ class Sandbox:
         if not (root / "usr/lib/systemd/systemd").exists():
             raise UsageError(
                 f"cannot boot machine '{self.name}': no systemd below {root}",
-                hint="it takes a Debian root directory with systemd and dbus",
+                hint="use a Debian root directory with systemd and dbus",
             )
 
     def _require_tools(self) -> None:

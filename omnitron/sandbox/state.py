@@ -1,4 +1,4 @@
-"""What is remembered about a machine between two commands, below `/run/omnitron-sandbox`."""
+"""The stored state of machines between two commands, below `/run/omnitron-sandbox`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RUN = Path("/run/omnitron-sandbox")
 
 @dataclass(frozen=True)
 class Process:
-    """A process for good: its pid may be given to another one, its start time and parent then differ.
+    """A process, identified by pid, start time and parent, because the pid may be used again.
 
     `start` is in clock ticks since the host booted.
     """
@@ -29,27 +29,27 @@ class Process:
 
     @classmethod
     def read(cls, pid: int) -> Process | None:
-        """The process that has `pid` now; None when there is none, or only its exit status."""
+        """Return the process with this pid; None if there is none, or if it is a zombie."""
         try:
             stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
         except OSError:
             return None
-        # The command name, in parentheses, may hold anything.
+        # The command name, in parentheses, may contain any character.
         state, parent, *rest = stat.rpartition(")")[2].split()
         return None if state in "ZX" else cls(pid, int(parent), int(rest[17]))
 
     def alive(self) -> bool:
-        """Whether it still runs, below the same parent: an orphan is not alive."""
+        """Return whether it still runs with the same parent: an orphan does not count."""
         return Process.read(self.pid) == self
 
     def age(self) -> float:
-        """Seconds since it started."""
+        """Return the seconds since its start."""
         return time.clock_gettime(time.CLOCK_BOOTTIME) - self.start / os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
 class Options:
-    """How a machine was booted; the texts are paths and options of systemd-nspawn."""
+    """The options of a boot: paths, and options of systemd-nspawn."""
 
     root: str
     binds: tuple[str, ...]
@@ -59,9 +59,9 @@ class Options:
 
 @dataclass(frozen=True)
 class Record:
-    """A booted machine: its init, the version of the systemd it runs, how it was booted.
+    """A booted machine: its init, the version of its systemd, the options of its boot.
 
-    The init's parent is systemd-nspawn: should that be killed, the init lives on as an orphan.
+    The parent of the init is systemd-nspawn; if that is killed, the init continues as an orphan.
     """
 
     leader: Process
@@ -80,23 +80,23 @@ class RunDirectory:
         self._record = self.path / "machine.json"
 
     def create(self) -> None:
-        """Make it and the mount point in it; the caller holds the lock."""
+        """Create the directory and the mount point in it; the caller holds the lock."""
         self.path.mkdir(mode=0o700)
         self.filesystem.mkdir()
 
     def remove(self) -> None:
-        """Remove it, as far as it is there."""
+        """Remove the directory, if it exists."""
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(self.path)
 
     def write(self, record: Record) -> None:
-        """Remember a booted machine."""
+        """Store a booted machine."""
         draft = self._record.with_suffix(".new")
         draft.write_text(json.dumps(dataclasses.asdict(record)))
         draft.rename(self._record)
 
     def running(self) -> Record | None:
-        """The machine, when it was booted and runs; PermissionError when the reader is not root."""
+        """Return the machine if it runs, None otherwise; PermissionError if the reader is not root."""
         try:
             record = _parse(self._record.read_text())
         except FileNotFoundError:
@@ -110,12 +110,12 @@ def _parse(text: str) -> Record | None:
         options = data["options"] | {"binds": tuple(data["options"]["binds"])}
         return Record(Process(**data["leader"]), int(data["systemd"]), Options(**options))
     except (KeyError, TypeError, ValueError):
-        # Of another version of omnitron: not to be entered, but to be cleared away by the next up or down.
+        # Written by another version of omnitron: it cannot be entered; the next up or down removes it.
         return None
 
 
 def machines(run: Path = RUN) -> list[str]:
-    """The names of the machines that were booted and not taken down; PermissionError as above."""
+    """Return the names of the machines that were booted and not stopped; PermissionError as above."""
     try:
         return sorted(path.name for path in run.iterdir())
     except FileNotFoundError:
@@ -124,7 +124,7 @@ def machines(run: Path = RUN) -> list[str]:
 
 @contextlib.contextmanager
 def locked(run: Path = RUN) -> Iterator[None]:
-    """Hold the lock of all machines: nobody else boots one or takes one down meanwhile.
+    """Hold the lock of all machines: no other process boots or stops a machine meanwhile.
 
     The lock is on the directory of all machines, which is removed with the last of them.
     """
@@ -147,5 +147,5 @@ def _lock(run: Path) -> int:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         if os.fstat(descriptor).st_nlink:
             return descriptor
-        # Removed by its last holder while we waited: the lock is on another directory now.
+        # The previous holder removed the directory while we waited: lock the new one.
         os.close(descriptor)

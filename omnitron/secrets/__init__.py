@@ -1,1 +1,1 @@
-"""Secrets of a stack: kept encrypted, referred to by name, and given to the processes that use them alone."""
+"""Secrets of a stack: stored encrypted, referred to by name, and passed only to the processes that use them."""

@@ -1,7 +1,7 @@
-"""Secrets as credentials of systemd: one encrypted file each, which only this host can read.
+"""Secrets as systemd credentials: one encrypted file each, which only this host can decrypt.
 
-systemd decrypts them for a service when it starts (`LoadCredentialEncrypted=`); no daemon of ours and no
-key in a file of ours is needed.
+systemd decrypts them for a service when it starts (`LoadCredentialEncrypted=`), without a daemon or a key file
+of omnitron.
 """
 
 from __future__ import annotations
@@ -12,30 +12,30 @@ from functools import cache
 from pathlib import Path
 
 from omnitron.errors import NotPermittedError, OmnitronError
-from omnitron.secrets.store import Kept, SecretStoreError
+from omnitron.secrets.store import SecretInfo, SecretStoreError
 from omnitron.supervision.state import trusted_files
 
 SUFFIX = ".cred"
 LOCK = ".secrets"
 PROJECT = ".project"
-"""Holds the name of the project that the secrets are of."""
+"""File with the name of the project that owns the secrets."""
 LONGEST_FILE = 1 << 20
 PROGRAM = "systemd-creds"
 
 
 class CredentialStore:
-    """The secrets of a stack of `project` in `folder`, for root alone."""
+    """The secrets of a stack of `project` in `folder`, which only root can read."""
 
     def __init__(self, folder: Path, project: str) -> None:
         self.folder = folder
         self._project = project
 
-    def list(self) -> list[Kept]:
-        """Return what is there, by name."""
+    def list(self) -> list[SecretInfo]:
+        """Return all secrets, sorted by name."""
         try:
             self._check_owner()
             files = sorted(path for path in self.folder.iterdir() if path.suffix == SUFFIX and path.name[0] != ".")
-            return [Kept(path.name.removesuffix(SUFFIX), path.stat().st_mtime) for path in files]
+            return [SecretInfo(path.name.removesuffix(SUFFIX), path.stat().st_mtime) for path in files]
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -54,7 +54,7 @@ class CredentialStore:
         try:
             return _run("decrypt", name, sealed, f"read the secret {name!r}").decode()
         except UnicodeDecodeError as error:
-            raise SecretStoreError(f"cannot read the secret {name!r}: it is no text") from error
+            raise SecretStoreError(f"cannot read the secret {name!r}: it is not text") from error
 
     def set(self, name: str, value: str) -> None:
         """Set a value."""
@@ -72,7 +72,7 @@ class CredentialStore:
             raise _failed(f"set the secret {name!r}", self.folder, error) from error
 
     def delete(self, name: str) -> bool:
-        """Remove a value; whether there was one."""
+        """Remove a value; return whether there was one."""
         try:
             self._check_owner()
             with trusted_files.opened_folder(str(self.folder)) as folder, trusted_files.locked(folder, LOCK):
@@ -84,21 +84,21 @@ class CredentialStore:
         return True
 
     def _check_owner(self) -> None:
-        """Refuse secrets that another project has left here: its stack had the same name."""
+        """Refuse secrets of another project, which had a stack of the same name."""
         try:
             owner = (self.folder / PROJECT).read_text()
         except FileNotFoundError:
             return
         if owner != self._project:
             raise SecretStoreError(
-                f"cannot use the secrets in {self.folder}: they are those of the project {owner}",
-                hint=f"set unitPrefix; or, if the project {owner} is gone for good: rm -r {self.folder}",
+                f"cannot use the secrets in {self.folder}: they belong to the project {owner}",
+                hint=f"set another unitPrefix; or, if the project {owner} is no longer used: rm -r {self.folder}",
             )
 
 
 @cache
 def _key() -> str:
-    """Return what to encrypt with: never `auto`, which takes an empty key where it finds no other."""
+    """Return the kind of key; never `auto`, which uses an empty key where it finds no other."""
     try:
         has_tpm = subprocess.run([PROGRAM, "has-tpm2", "--quiet"], capture_output=True).returncode == 0
     except OSError:
@@ -107,23 +107,25 @@ def _key() -> str:
 
 
 def _key_options() -> list[str]:
-    """Return how to encrypt: bound to no PCR, for an update of the firmware would end all secrets."""
+    """Return the options for the key. No PCR is bound: a firmware update would make all secrets unreadable."""
     return [f"--with-key={_key()}", *(["--tpm2-pcrs="] if "tpm2" in _key() else [])]
 
 
 def _run(verb: str, name: str, data: bytes, what: str, *options: str) -> bytes:
-    """Encrypt or decrypt; the name is a part of what is sealed, so that files cannot stand in for one another."""
+    """Encrypt or decrypt. The name is authenticated too: a file cannot be decrypted under the name of another."""
     argv = [PROGRAM, verb, f"--name={name}", *options, "-", "-"]
     try:
         done = subprocess.run(argv, input=data, capture_output=True)
     except OSError as error:
-        raise SecretStoreError(f"cannot {what}: {PROGRAM}: {error.strerror}", hint="it comes with systemd") from error
+        raise SecretStoreError(
+            f"cannot {what}: {PROGRAM}: {error.strerror}", hint="install it: it is a part of systemd"
+        ) from error
     if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
         changed = verb == "decrypt"
         raise SecretStoreError(
-            f"cannot {what}: {said[-1] if said else f'{PROGRAM} failed'}",
-            hint="its file was changed, or comes from another host; set it again" if changed else None,
+            f"cannot {what}: {lines[-1] if lines else f'{PROGRAM} failed'}",
+            hint="its file was changed or comes from another host; set the secret again" if changed else None,
         )
     return done.stdout
 

@@ -1,7 +1,7 @@
-"""Secrets that come in the environment of whoever installs a stack, as CI systems and containers have them.
+"""Secrets from environment variables at installation time, as CI systems and containers provide them.
 
-`OMNITRON_SECRET_STRIPE_KEY` is the secret `stripe-key`. `generate` and `up` put those that the stack uses into its
-store: from there on they are like any other, and outlive the environment that they came in.
+`OMNITRON_SECRET_STRIPE_KEY` is the secret `stripe-key`. `generate` and `up` copy the ones that the stack uses into
+its store. After that they are like all other secrets and do not depend on the environment.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ PREFIX = "OMNITRON_SECRET_"
 
 
 def variable(name: str) -> str:
-    """Return the variable in which a secret can be given."""
+    """Return the environment variable that provides a secret."""
     return PREFIX + re.sub(r"[^A-Z0-9]", "_", name.upper())
 
 
 def keep(names: Iterable[str], store: SecretStore) -> Iterator[str]:
-    """Put those of `names` that are given into the store, and yield those that were not there, or different."""
+    """Store the secrets of `names` that the environment provides; yield the names that are new or have changed."""
     for name in names:
         value = os.environ.get(variable(name))
         if value is not None and store.get(name) != value:

@@ -1,4 +1,4 @@
-"""The secrets that a stack needs and nobody needs to know: passwords between its apps and its servers."""
+"""Generated secrets: the passwords between the apps of a stack and its servers, which no person needs to know."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from omnitron.secrets.store import SecretStore, random_value
 
 
-def make(wanted: Mapping[str, str | None], store: SecretStore) -> None:
-    """Make those that are not there; one that the definition itself says is set to that."""
-    known = {kept.name for kept in store.list()}
-    for name, given in wanted.items():
-        if given is None and name not in known:
+def make(values: Mapping[str, str | None], store: SecretStore) -> None:
+    """Create the missing secrets: None stands for a random value, text is the value from the definition."""
+    existing = {secret.name for secret in store.list()}
+    for name, value in values.items():
+        if value is None and name not in existing:
             store.set(name, random_value())
-        elif given is not None and store.get(name) != given:
-            store.set(name, given)
+        elif value is not None and store.get(name) != value:
+            store.set(name, value)

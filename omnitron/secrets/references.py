@@ -1,6 +1,6 @@
 """References to secrets in text: `${secret:NAME}`, or `${secret:NAME|url}` for a part of a URL.
 
-Standard library only, and little of it: the wrapper around a program runs this at every start.
+Imports almost nothing: the wrapper around a program runs this at every start.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 OPENING = "${secret:"
 URL = "url"
-"""Mark after a name: every character that has a meaning in a URL is percent-encoded."""
+"""Mark after a name: percent-encode every character that has a meaning in a URL."""
 UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
@@ -22,14 +22,14 @@ def to(name: str, mark: str = "") -> str:
 
 def names_in(text: str) -> list[str]:
     """Return the names that `text` refers to, in order; ValueError for a reference that cannot be read."""
-    found: list[str] = []
+    names: list[str] = []
 
     def take(name: str) -> str:
-        found.append(name)
+        names.append(name)
         return ""
 
     fill(text, take)
-    return found
+    return names
 
 
 def fill(text: str, value_of: Callable[[str], str]) -> str:
@@ -40,7 +40,7 @@ def fill(text: str, value_of: Callable[[str], str]) -> str:
         reference, brace, rest = part.partition("}")
         name, _, mark = reference.partition("|")
         if not brace or not name or mark not in ("", URL):
-            raise ValueError(f"{OPENING}{reference}{brace} is no reference: one reads ${{secret:NAME}}")
+            raise ValueError(f"{OPENING}{reference}{brace} is not a valid reference: the form is ${{secret:NAME}}")
         value = value_of(name)
         filled += [_quoted(value) if mark == URL else value, rest]
     return "".join(filled)

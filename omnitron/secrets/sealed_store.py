@@ -1,8 +1,9 @@
-"""Secrets in one file, sealed as a whole with AES-256-GCM; the key comes from a passphrase, by scrypt.
+"""Secrets in one file, encrypted as a whole with AES-256-GCM; scrypt derives the key from a passphrase.
 
-For a user's own manager, whose units can have no encrypted credentials (seen up to systemd 257, where systemd-creds
-itself serves users, and a unit is refused the key), and for who wants a passphrase. Without one, a random one is
-kept beside it, for its owner alone: safe from other users and from a copy of the file, not from who can read both.
+Used with `--user`, because units of a user's manager cannot load encrypted credentials (checked up to systemd 257:
+systemd-creds works for users, but a unit gets no access to the key), and for everybody who wants a passphrase.
+Without a passphrase, a random one is stored in a file beside it that only the owner can read. That protects against
+other users and against a copy of the encrypted file alone, not against somebody who can read both files.
 """
 
 from __future__ import annotations
@@ -14,16 +15,16 @@ import time
 from pathlib import Path
 from typing import Any
 
-from omnitron.secrets.store import PASSPHRASE_FILE, Kept, SecretStoreError
+from omnitron.secrets.store import PASSPHRASE_FILE, SecretInfo, SecretStoreError
 from omnitron.supervision.state import trusted_files
 
 VERSION = 1
 COST, BLOCK, LANES = 1 << 15, 8, 1
-"""scrypt's parameters: 32 MB and about a tenth of a second."""
+"""Parameters of scrypt: 32 MB of memory and about a tenth of a second."""
 LONGEST_FILE = 16 << 20
 
 Entries = dict[str, tuple[str, float]]
-"""Value and time of change, by name."""
+"""Value and time of the last change, by name."""
 
 
 class SealedStore:
@@ -31,12 +32,12 @@ class SealedStore:
 
     def __init__(self, path: Path, passphrase_file: Path | None = None) -> None:
         self.path = path
-        self._given = passphrase_file
+        self._passphrase_file = passphrase_file
         self._keys: dict[bytes, bytes] = {}
 
-    def list(self) -> list[Kept]:
-        """Return what is there, by name."""
-        return [Kept(name, at) for name, (_, at) in sorted(self._entries().items())]
+    def list(self) -> list[SecretInfo]:
+        """Return all secrets, sorted by name."""
+        return [SecretInfo(name, at) for name, (_, at) in sorted(self._entries().items())]
 
     def get(self, name: str) -> str | None:
         """Return a value, None when there is none."""
@@ -47,10 +48,10 @@ class SealedStore:
         self._change(lambda entries: entries.__setitem__(name, (value, time.time())))
 
     def delete(self, name: str) -> bool:
-        """Remove a value; whether there was one."""
-        found: list[object] = []
-        self._change(lambda entries: found.append(entries.pop(name, None)))
-        return found != [None]
+        """Remove a value; return whether there was one."""
+        removed: list[object] = []
+        self._change(lambda entries: removed.append(entries.pop(name, None)))
+        return removed != [None]
 
     def all(self) -> dict[str, str]:
         """Return every value by name."""
@@ -81,9 +82,9 @@ class SealedStore:
                 raise self._failed("read", "a newer omnitron wrote it")
             opened = AESGCM(self._key(folder, salt, makes=False)).decrypt(nonce, data, _about(self.path))
         except (ValueError, KeyError, TypeError) as error:
-            raise self._failed("read", "it is damaged") from error
+            raise self._failed("read", "the file is damaged") from error
         except InvalidTag as error:
-            raise self._failed("read", "it was changed, or the passphrase is another") from error
+            raise self._failed("read", "the file was changed, or the passphrase is wrong") from error
         return {name: (value, at) for name, (value, at) in json.loads(opened).items()}
 
     def _change(self, change: Any) -> None:
@@ -116,22 +117,20 @@ class SealedStore:
         return self._keys[salt]
 
     def _passphrase(self, folder: int, *, makes: bool) -> bytes:
-        if self._given:
+        if path := self._passphrase_file:
             try:
-                said = self._given.read_bytes().rstrip(b"\n")
+                passphrase = path.read_bytes().rstrip(b"\n")
             except OSError as error:
-                raise self._failed("read", f"its passphrase in {self._given}: {error.strerror}") from error
-            if not said:
-                raise self._failed("read", f"its passphrase in {self._given} is empty")
-            return said
+                raise self._failed("read", f"cannot read the passphrase in {path}: {error.strerror}") from error
+            if not passphrase:
+                raise self._failed("read", f"the passphrase in {path} is empty")
+            return passphrase
         name = f"{self.path.stem}.key"
         try:
             return trusted_files.read_file(folder, name, 1024)
         except FileNotFoundError:
             if not makes:
-                why = (
-                    f"its key {name} is gone; for one made with a passphrase, set {PASSPHRASE_FILE} to the file with it"
-                )
+                why = f"the key file {name} is missing; if a passphrase was used, set {PASSPHRASE_FILE} to its file"
                 raise self._failed("read", why) from None
             key = base64.b64encode(os.urandom(32))
             trusted_files.replace_file(folder, name, key, private=True, lasting=True)
@@ -142,5 +141,5 @@ class SealedStore:
 
 
 def _about(path: Path) -> bytes:
-    """Return what is sealed with the secrets: a file of another stack cannot stand in for this one."""
+    """Return the authenticated data: with it, a file copied from another stack cannot be decrypted as this one."""
     return f"omnitron secrets {VERSION} {path.name}".encode()

@@ -1,4 +1,4 @@
-"""What every store of secrets does, whatever it encrypts with; and the rules for what it takes."""
+"""The interface of every secret store, and the rules for names and values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PASSPHRASE_FILE = "OMNITRON_SECRETS_PASSPHRASE_FILE"
 """Variable that names the file with the passphrase of a sealed store."""
 LONGEST_NAME = 120
 LONGEST = 64 * 1024
-"""Bytes: what fits into an environment variable, with room for what stands around it."""
+"""Bytes: fits into an environment variable (128 KiB on Linux), with room for the name and text around it."""
 
 
 class SecretStoreError(OmnitronError):
@@ -21,54 +21,57 @@ class SecretStoreError(OmnitronError):
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A secret that is there, without its value."""
+class SecretInfo:
+    """The name of a stored secret and the time of its last change, without its value."""
 
     name: str
     changed: float
-    """When it was set last, in unix seconds."""
+    """Time of the last change, in unix seconds."""
 
 
 class SecretStore(Protocol):
-    """The secrets of one stack. Names have been checked; values are text."""
+    """The secrets of one stack. The caller has checked the names; values are text."""
 
-    def list(self) -> list[Kept]:
-        """Return what is there, by name."""
+    def list(self) -> list[SecretInfo]:
+        """Return all secrets, sorted by name."""
 
     def get(self, name: str) -> str | None:
-        """Return a value, None when there is none; SecretStoreError for one that was tampered with."""
+        """Return a value, None when there is none; SecretStoreError when somebody changed the stored data."""
 
     def set(self, name: str, value: str) -> None:
-        """Set a value in one step: after a kill there is the old one or the new one."""
+        """Set a value atomically: after a crash the store has the old value or the new one."""
 
     def delete(self, name: str) -> bool:
-        """Remove a value; whether there was one."""
+        """Remove a value; return whether there was one."""
 
 
 def check_name(name: str) -> str:
-    """Return `name`, or raise UsageError when it cannot be one."""
+    """Return `name`, or raise UsageError when it is not a valid name."""
     if not NAME.fullmatch(name) or len(name) > LONGEST_NAME:
         raise UsageError(f"cannot name a secret {name!r}: it {why_not_a_name(name[:MAX_LENGTH]) or 'is too long'}")
     return name
 
 
 def check_value(value: bytes) -> str:
-    """Return the text of a value, or raise UsageError when a process could not be given it."""
+    """Return a value as text, or raise UsageError when an environment variable cannot hold it."""
     if not value:
         raise UsageError(
-            "cannot keep an empty secret", hint="type it, or pipe it in: printf %s VALUE | omnitron secret set"
+            "cannot store an empty secret", hint="type it, or pipe it in: printf %s VALUE | omnitron secret set"
         )
     if len(value) > LONGEST:
-        raise UsageError(f"cannot keep a secret of {len(value)} bytes: the longest is {LONGEST}")
+        raise UsageError(f"cannot store a secret of {len(value)} bytes: the limit is {LONGEST} bytes")
     try:
         text = value.decode()
     except UnicodeDecodeError:
         text = "\0"
     if "\0" in text:
-        raise UsageError("cannot keep what is no text: an environment variable could not hold it", hint="use base64")
+        raise UsageError(
+            "cannot store a value that is not text: an environment variable cannot hold it",
+            hint="encode it with base64",
+        )
     return text
 
 
 def random_value() -> str:
-    """Return a new secret: 32 random bytes, in letters and digits that every URL and shell takes as they are."""
+    """Return a new secret: 32 random bytes in hexadecimal, which needs no quoting in URLs and shells."""
     return os.urandom(32).hex()

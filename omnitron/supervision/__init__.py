@@ -1,6 +1,6 @@
-"""Who restarts, and when: budget, back-off, crash record, and the short-lived helpers that systemd runs.
+"""Rules and state of restarts (budget, back-off, crash record), and the short-lived helpers that systemd runs.
 
-A leaf: standard library only, nothing of ours is imported. The helpers are started at every crash, by
-`python -I -S`, so their modules import no `dataclasses`, `pathlib`, `subprocess` or `argparse`: each of
-them takes as long as the interpreter itself.
+This package imports only the standard library, and no other package of omnitron. systemd starts the helpers at
+every crash, by `python -I -S`. Their modules must not import `dataclasses`, `pathlib`, `subprocess` or `argparse`:
+the import of each takes as long as the start of the interpreter.
 """

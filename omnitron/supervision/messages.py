@@ -1,4 +1,4 @@
-"""The helpers' sentences: for the journal, the status line and the record."""
+"""Message texts of the helpers: for the journal, the status line and the record."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _RESULTS = {
 }
 
 
-# What systemd exits with when it cannot become the program, see systemd.exec(5).
+# Exit statuses of systemd for a failure before the program was executed; see systemd.exec(5).
 _BEFORE_THE_PROGRAM = {
     "200": "cannot enter its working directory",
     "203": "cannot execute its program: is it there, and executable?",
@@ -54,12 +54,12 @@ def cause(exit_: Exit) -> str:
         return exited(exit_.status)
     if exit_.result == "success":
         return exited("0")
-    # The main process is fine or never was: a command before or after its start failed.
+    # The main process did not fail or never ran: a command before or after its start failed.
     return "a start command failed"
 
 
 def times(count: int, window_ms: int, *, group: bool = False) -> str:
-    """How often: empty for a single crash, else `3 times in 60 s`."""
+    """The number of crashes in the window, `3 times in 60 s`; empty for a single crash."""
     if count == 1:
         return ""
     what = f"{count} crashes in the group" if group else f"{count} times"
@@ -71,7 +71,7 @@ def crashed(cause_: str, often: str) -> str:
     return f"crashed ({cause_})" + (f", {often}" if often else "")
 
 
-def given_up(restarts: int) -> str:
+def giving_up(restarts: int) -> str:
     """The second half when the crash is final."""
     if restarts == 0:
         return "given up without a restart"

@@ -6,8 +6,8 @@ import os
 
 
 def send(*fields: str) -> bool:
-    """Send `fields` (`STATUS=…`) as one message; whether it has been sent: perhaps nobody listens."""
-    import socket  # 2 ms, and a start without a delay says nothing
+    """Send `fields` (`STATUS=…`) as one message; return whether it was sent: there may be no receiver."""
+    import socket  # 2 ms, and a start without a delay sends nothing
 
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):

@@ -1,4 +1,4 @@
-"""One attempt each of the kinds of probe: http, jsonrpc, tcp, command."""
+"""The kinds of probe (http, jsonrpc, tcp, command): each function makes one attempt."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
 
-OUTPUT_KEPT = 4096  # bytes of a command's output, the last ones
+OUTPUT_LIMIT = 4096  # last bytes of the output of a command
 BODY_LIMIT = 1024 * 1024  # bytes of an answer
-LINE_KEPT = 200  # characters of its last line, for the message
+LINE_LIMIT = 200  # characters of its last line in a message
 
-# Takes the time it may use (seconds) and a descriptor that becomes readable once going on is pointless
-# (-1 for none). Returns None when the service answered, else why not.
+# Takes a time limit (seconds) and a descriptor that becomes readable when the attempt is to be aborted (-1 for
+# none). Returns None if the service answered, else the reason.
 Attempt = Callable[[float, int], "str | None"]
-# The same without the descriptor: it may take longer, it is then left alone.
+# The same without the descriptor. It may exceed the limit; then its result is ignored.
 Ask = Callable[[float], "str | None"]
 
 
 def tcp(target: str) -> Attempt:
-    """Connects to `HOST:PORT`, `[IPV6]:PORT` or `unix:PATH`; ValueError when it is none of them."""
+    """Connect to `HOST:PORT`, `[IPV6]:PORT` or `unix:PATH`; ValueError for other texts."""
     if target.startswith("unix:/"):
         return _in_thread(lambda limit_s: _connect_unix(target.removeprefix("unix:"), limit_s))
     host, _, port = target.rpartition(":")
@@ -47,50 +47,50 @@ def _connect_unix(path: str, limit_s: float) -> None:
 
 
 def http(url: str) -> Attempt:
-    """Gets `url`; 2xx and 3xx are answers. No redirects, no proxies, any certificate."""
-    place = _place(url)
-    return _in_thread(lambda limit_s: _request(place, limit_s, "GET", None))
+    """Send GET to `url`; 2xx and 3xx count as success. No redirects, no proxies, any certificate."""
+    address = _address(url)
+    return _in_thread(lambda limit_s: _request(address, limit_s, "GET", None))
 
 
 def jsonrpc(target: str) -> Attempt:
-    """Calls the method of `METHOD URL` without parameters, by JSON-RPC 2.0; a result is an answer, an error none."""
+    """Call the method of `METHOD URL` without parameters by JSON-RPC 2.0; only a result counts as success."""
     method, _, url = target.partition(" ")
-    place = _place(url)
-    return _in_thread(lambda limit_s: _request(place, limit_s, "POST", method))
+    address = _address(url)
+    return _in_thread(lambda limit_s: _request(address, limit_s, "POST", method))
 
 
-class _Place(NamedTuple):
+class _Address(NamedTuple):
     host: str
     port: int | None
     path: str
     secure: bool
 
 
-def _place(url: str) -> _Place:
+def _address(url: str) -> _Address:
     from urllib.parse import urlsplit  # 3 ms
 
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"not an http URL: {url!r}")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return _Place(parts.hostname, parts.port, path, parts.scheme == "https")
+    return _Address(parts.hostname, parts.port, path, parts.scheme == "https")
 
 
-def _request(place: _Place, limit_s: float, verb: str, method: str | None) -> str | None:
+def _request(address: _Address, limit_s: float, verb: str, method: str | None) -> str | None:
     # 15 ms: probes of other kinds do without.
     import json
     from http.client import HTTPConnection, HTTPException, HTTPSConnection
 
-    connection = HTTPConnection(place.host, place.port, timeout=limit_s)
-    if place.secure:
-        connection = HTTPSConnection(place.host, place.port, timeout=limit_s, context=_any_certificate())
+    connection = HTTPConnection(address.host, address.port, timeout=limit_s)
+    if address.secure:
+        connection = HTTPSConnection(address.host, address.port, timeout=limit_s, context=_any_certificate())
     headers = {"Connection": "close", "User-Agent": "omnitron-probe"}
     body = None
     if method is not None:
         headers["Content-Type"] = "application/json"
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method})
     try:
-        connection.request(verb, place.path, body, headers)
+        connection.request(verb, address.path, body, headers)
         answer = connection.getresponse()
         if not 200 <= answer.status < (400 if method is None else 300):
             return f"status {answer.status}"
@@ -102,32 +102,32 @@ def _request(place: _Place, limit_s: float, verb: str, method: str | None) -> st
 
 
 def _fault(body: bytes) -> str | None:
-    """Return what is wrong with the answer to a JSON-RPC call, None for a result."""
+    """Return the failure in the answer to a JSON-RPC call, None for a result."""
     import json
 
     try:
-        told = json.loads(body)
+        reply = json.loads(body)
     except ValueError:
         return "no JSON-RPC answer"
-    if not isinstance(told, dict) or not ("result" in told or "error" in told):
+    if not isinstance(reply, dict) or not ("result" in reply or "error" in reply):
         return "no JSON-RPC answer"
-    # Version 1 has both, one of them null.
-    error = told.get("error")
-    return None if error is None else f"error: {json.dumps(error)[:LINE_KEPT]}"
+    # In version 1 both keys are present, one of them null.
+    error = reply.get("error")
+    return None if error is None else f"error: {json.dumps(error)[:LINE_LIMIT]}"
 
 
 def _any_certificate() -> ssl.SSLContext:
     import ssl  # 6 ms
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    # The probe asks whether the service answers; its own host name is rarely in the certificate.
+    # A probe connects to a local address, which is rarely in the certificate.
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
 
 
 def _in_thread(ask: Ask) -> Attempt:
-    """Bounds `ask` as a whole: socket timeouts hold for each step, and not for name lookups."""
+    """Limit the time of `ask` as a whole: socket timeouts apply to single steps, and not to name lookups."""
 
     def attempt(limit_s: float, watch: int) -> str | None:
         answers: list[str | None] = []
@@ -166,7 +166,7 @@ def _late(limit_s: float) -> str:
 
 
 def command(argv: Sequence[str]) -> Attempt:
-    """Runs `argv` in its own process group, killed as a whole at the end; exit status 0 is an answer."""
+    """Run `argv` in its own process group, which is killed at the end; exit status 0 counts as success."""
     if not argv:
         raise ValueError("--command needs a command")
     return lambda limit_s, watch: _run(argv, limit_s, watch)
@@ -184,7 +184,7 @@ def _run(argv: Sequence[str], limit_s: float, watch: int) -> str | None:
     try:
         in_time, output = _output(process.stdout.fileno(), ended, watch, limit_s)
     finally:
-        # Not yet reaped, so the group's number cannot be anybody else's.
+        # Before the process is reaped: the number of the group cannot be used again yet.
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         os.close(ended)
@@ -196,15 +196,15 @@ def _run(argv: Sequence[str], limit_s: float, watch: int) -> str | None:
 
 
 def _output(pipe: int, ended: int, watch: int, limit_s: float) -> tuple[bool, bytes]:
-    """Whether the process ended within `limit_s` seconds, and the last part of what it wrote."""
+    """Return whether the process ended within `limit_s` seconds, and the last part of its output."""
     poll, output = _poll(pipe, ended, watch), b""
     give_up = time.monotonic() + limit_s
     while ready := {fd for fd, _ in poll.poll(max(0.0, give_up - time.monotonic()) * 1000)}:
         chunk = os.read(pipe, 65536) if pipe in ready else b""
-        output = (output + chunk)[-OUTPUT_KEPT:]
+        output = (output + chunk)[-OUTPUT_LIMIT:]
         if pipe in ready and not chunk:
             poll.unregister(pipe)
-        # What it wrote comes first; a child that still writes must not keep us.
+        # Read the output of the process first, but do not wait for a child that still writes.
         if watch in ready or (ended in ready and len(chunk) < 65536):
             return ended in ready, output
     return False, output
@@ -212,7 +212,7 @@ def _output(pipe: int, ended: int, watch: int, limit_s: float) -> tuple[bool, by
 
 def _failed(code: int, output: bytes) -> str:
     lines = output.decode(errors="replace").split("\n")
-    last = next((line.strip() for line in reversed(lines) if line.strip()), "")[:LINE_KEPT]
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "")[:LINE_LIMIT]
     text = "".join(letter if letter.isprintable() else "?" for letter in last)
     ended = exited(str(code)) if code > 0 else killed(signal.Signals(-code).name.removeprefix("SIG"))
     return f"{ended}: {text}" if text else ended
@@ -227,4 +227,4 @@ def _poll(*descriptors: int) -> select.poll:
 
 
 KINDS: dict[str, Callable[[str], Attempt]] = {"http": http, "jsonrpc": jsonrpc, "tcp": tcp}
-"""Those that have a target; each raises ValueError for one that it cannot ask."""
+"""The kinds that have a target; each raises ValueError for an invalid one."""

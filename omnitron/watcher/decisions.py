@@ -87,7 +87,7 @@ def _progress(stack: StackPolicy, group: Group, memory: Memory, view: View, aske
     if trigger is not None:
         state = _trigger(group, state, trigger, view)
     for unit in view.held:
-        state = strategy.given_back(group, state, unit)
+        state = strategy.excluded(group, state, unit)
     for unit in state.stopping:
         if view.unit(unit).is_down:
             state = strategy.down(group, state, unit)
@@ -96,7 +96,7 @@ def _progress(stack: StackPolicy, group: Group, memory: Memory, view: View, aske
             state = strategy.online(group, state, unit)
         elif unit in asked and view.unit(unit).is_down:
             # Stopped by somebody, or kept from starting by a dependency, which starts it when it can.
-            state = strategy.given_back(group, state, unit)
+            state = strategy.excluded(group, state, unit)
     return replace(memory, recovery=state)
 
 

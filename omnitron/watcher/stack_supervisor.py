@@ -76,7 +76,7 @@ class Keeper:
         # Records first: whoever is active in what is read after them has come back since.
         records = records_of(self.stack, self._records)
         states = await manager.list_units(*unit_patterns(self.stack))
-        held = operator_stop.held(self._folder, self.stack.stem)
+        held = operator_stop.stopped_units(self._folder, self.stack.stem)
         # What is left from an earlier recovery says nothing of the next one.
         meant = held if self._memory and self._memory.recovery != IDLE else frozenset()
         units = {unit.name: unit for unit in states}

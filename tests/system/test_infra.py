@@ -191,7 +191,7 @@ def test_what_another_project_has_left_is_not_taken_over(machine: Machine, make:
     it.define([{"name": "app", "bootstrap": "app/bootstrap.json"}])
     done = it.omnitron("generate", check=False)
     assert done.returncode == 1
-    assert f"they are those of the project {it.prefix}" in done.stderr
+    assert f"they belong to the project {it.prefix}" in done.stderr
 
 
 def test_no_verb_takes_another_project_for_the_one_of_its_folder(machine: Machine, make: Make) -> None:

@@ -108,7 +108,7 @@ def test_names_values_and_files_of_secrets(machine: Machine, make: Make) -> None
     for name in ("../x", "a/b", ".", ""):
         refused = it.omnitron("secret", "set", name, "--value", "x", check=False)
         assert refused.returncode == 2 and "cannot name a secret" in refused.stderr
-    assert "cannot keep an empty secret" in it.omnitron("secret", "set", "key", input="\n", check=False).stderr
+    assert "cannot store an empty secret" in it.omnitron("secret", "set", "key", input="\n", check=False).stderr
     it.write("secrets.env", "key=one\nother='t w o'\n")
     it.omnitron("secret", "import", "secrets.env")
     assert it.omnitron("secret", "get", "other").stdout == "t w o\n"

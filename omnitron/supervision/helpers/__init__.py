@@ -1,1 +1,1 @@
-"""Helpers that systemd runs for a unit: at a crash, before a start, for a probe, a sweep, a gate."""
+"""Helpers that systemd runs for a unit: after a crash, before a start, for probes and gates."""

@@ -1,4 +1,4 @@
-"""After a unit's end that `count_crash.sh` takes for a crash: count it, and end a crash loop."""
+"""Counts a crash, for `count_crash.sh`, and stops a unit that has used up its restart budget."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import os
 import sys
 import time
 
-from ..light import arguments, systemctl
+from ..light import systemctl
+from ..light.arguments import parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,52 +17,52 @@ if TYPE_CHECKING:
     from ..rules.backoff import Backoff
     from ..rules.budget import Budget
 
-# What systemd tells an ExecStopPost= of the run that has ended, see systemd.exec(5).
-TOLD = ("SERVICE_RESULT", "EXIT_CODE", "EXIT_STATUS", "INVOCATION_ID")
-# Standard input: there count_crash.sh gives the properties Job and ExecMainExitTimestampMonotonic.
-ANSWER = 0
-# Without a record there is no delay either; the pause keeps the native start limit from ending the unit.
+# Variables that systemd sets for ExecStopPost=, about the run that has ended; see systemd.exec(5).
+EXIT_VARIABLES = ("SERVICE_RESULT", "EXIT_CODE", "EXIT_STATUS", "INVOCATION_ID")
+# Standard input: count_crash.sh passes the properties Job and ExecMainExitTimestampMonotonic there.
+PROPERTIES_INPUT = 0
+# Without a record there is no back-off. This pause avoids that the unit reaches the start limit of systemd.
 UNRECORDED_PAUSE_S = 1.0
-# A wait that could be over before the next interpreter is ready, on a busy machine, is spent here.
+# A shorter delay is spent here: on a busy machine it could be over before the next interpreter has started.
 SHORT_S = 0.1
-# systemd keeps the Result of the crash when a unit is stopped from here. A crash that it takes for a
-# success (a signal from outside) becomes a failure only when ExecStopPost= itself fails.
+# A unit that is stopped from here keeps the Result of its crash. If systemd regards the crash as a success (a
+# signal from outside), the unit becomes failed only if ExecStopPost= itself fails.
 MAKE_IT_FAIL = 1
 
 
-def main(argv: Sequence[str]) -> int:
-    """The process's exit status; never an exception, for whatever happens the unit must be restarted."""
+def main(arguments: Sequence[str]) -> int:
+    """Return the exit status; never raise, because the unit must be restarted in any case."""
     try:
-        (unit,), given, _ = arguments.parse(argv, flags=["--user"])
-        return _count(unit, given)
+        (unit,), options, _ = parse(arguments, flags=["--user"])
+        return _count(unit, options)
     except Exception as error:
         _unrecorded(error)
         return 0
 
 
-def _count(unit: str, given: dict[str, str]) -> int:
-    user = "--user" in given
-    asked = systemctl.Properties(lambda: _answer(unit, given["--record"]))
-    # 1 ms, while systemd answers; and a file that cannot be imported must not keep the unit from restarting.
+def _count(unit: str, options: dict[str, str]) -> int:
+    user, record = "--user" in options, options["--record"]
+    properties = systemctl.Properties(lambda: _read_properties(unit, record))
+    # 1 ms, while systemctl works on its answer; and an import that fails must not keep the unit from restarting.
     from ..rules.accounting import Crashed
     from ..rules.backoff import Backoff
     from ..rules.budget import Budget
     from ..state import crash_record
 
-    budget, backoff = Budget.parse(given["--budget"]), Backoff.parse(given["--backoff"])
-    if asked.get("Job") and systemctl.job_type(unit, user=user) in ("stop", "restart"):
-        _note_stop(unit, given["--record"])
+    budget, backoff = Budget.parse(options["--budget"]), Backoff.parse(options["--backoff"])
+    if properties.get("Job") and systemctl.job_type(unit, user=user) in ("stop", "restart"):
+        _note_stop(unit, record)
         return 0
-    exit_ = crash_record.Exit(time.time(), *(os.environ.get(name, "") for name in TOLD))
-    crash = Crashed(unit, _when(asked.get("ExecMainExitTimestampMonotonic")), exit_)
-    final = _note(crash, given["--record"], budget, backoff)
+    exit_ = crash_record.Exit(time.time(), *(os.environ.get(name, "") for name in EXIT_VARIABLES))
+    crash = Crashed(unit, _exit_time(properties.get("ExecMainExitTimestampMonotonic")), exit_)
+    final = _note(crash, record, budget, backoff)
     if final:
         systemctl.stop(unit, user=user)
     return MAKE_IT_FAIL if final and exit_.result == "success" else 0
 
 
 def _note_stop(unit: str, path: str) -> None:
-    """Tell `critical_check.sh` that what failed was a stop; without that word it is taken for final."""
+    """Note for `critical_check.sh` that the unit failed while it was stopped, so that it is not a final failure."""
     from ..state import run_notes
 
     try:
@@ -70,16 +71,16 @@ def _note_stop(unit: str, path: str) -> None:
         print(f"<4>cannot note that {unit} was stopped: {error}", file=sys.stderr)
 
 
-def _answer(unit: str, path: str) -> str | None:
-    """What systemd says of the end, in the watcher's words where it was late for `count_crash.sh`."""
+def _read_properties(unit: str, path: str) -> str | None:
+    """Return the properties of the ended run: from the note of the watcher, if there is one, else from systemd."""
     from ..state import run_notes
 
-    told = run_notes.crash_lines(path.rsplit("/", 1)[0], unit, os.environ.get("INVOCATION_ID", ""))
-    return told or systemctl.printed(ANSWER)
+    lines = run_notes.crash_lines(path.rsplit("/", 1)[0], unit, os.environ.get("INVOCATION_ID", ""))
+    return lines or systemctl.printed(PROPERTIES_INPUT)
 
 
 def _note(crash: Crashed, path: str, budget: Budget, backoff: Backoff) -> bool:
-    """Write it down and say so; whether it is final, which holds even where there is no space to write."""
+    """Record and log the crash; return whether it is final, also if the record cannot be written."""
     from ..rules.accounting import account
     from ..state import crash_record
 
@@ -91,13 +92,13 @@ def _note(crash: Crashed, path: str, budget: Budget, backoff: Backoff) -> bool:
     except OSError as error:
         _unrecorded(error, wait=outcome is None or not outcome.final)
     if outcome:
-        # The journal takes the priority from the mark: err, or warning.
+        # The prefix sets the priority in the journal: err or warning.
         print(f"<{3 if outcome.final else 4}>{outcome.line}", file=sys.stderr)
     return outcome is not None and outcome.final
 
 
 def _arrange(outcome: Outcome, unit: str, path: str) -> None:
-    """Leave the rest of the delay to `start_delay.sh`, or sit out what is next to nothing."""
+    """Note the rest of the delay for `start_delay.sh`; wait here if it is very short."""
     from ..state import pending_start
 
     left = (outcome.due or 0.0) - time.monotonic()
@@ -113,8 +114,8 @@ def _unrecorded(error: Exception, *, wait: bool = True) -> None:
         time.sleep(UNRECORDED_PAUSE_S)
 
 
-def _when(exited: str) -> float:
-    """When the main process ended; monotonic seconds. Now, if it never ran."""
+def _exit_time(exited: str) -> float:
+    """Return the time when the main process ended, in monotonic seconds; now, if it never ran."""
     now = time.monotonic()
     at = int(exited) / 1_000_000 if exited.isdigit() else 0.0
     return at if 0 < at <= now else now

@@ -1,13 +1,13 @@
 # ExecStopPost=: /bin/sh count_crash.sh PYTHON UNIT [--user] --record PATH --budget N:MS --backoff KIND:MS:MS:FACTOR
 #                        [--restart always]
-# Leaves without a fork where systemd will not restart the unit, or is about to for an operator;
-# otherwise it was a crash, and the helper counts it. Only shell builtins before that.
+# Exits without a fork if systemd does not restart the unit, or restarts it for an operator. Otherwise the run ended
+# in a crash, and the Python helper counts it. Before that, only shell builtins are used, to be fast.
 python=$1 unit=$2
 shift
 scope=--system
 [ "$2" != --user ] || scope=--user
 
-# In a subshell: becomes a systemctl with an environment of its own. The unit's Environment= may hold anything.
+# Call it in a subshell: it becomes systemctl, with a clean environment, because the unit's Environment= is unsafe.
 ask() {
     exec /usr/bin/env -i PATH=/usr/bin:/bin LC_ALL=C.UTF-8 \
         ${XDG_RUNTIME_DIR+"XDG_RUNTIME_DIR=$XDG_RUNTIME_DIR"} \
@@ -23,7 +23,7 @@ record_of() {
     done
 }
 
-# Whether the watcher knows of this run what $1 says, in the file that is $note then.
+# True if the watcher has written a note of the kind $1 about this run; $note is then its path.
 is_noted() {
     note="${record%/*}/$unit.$1" run=
     [ ! -r "$note" ] || read -r run <"$note"
@@ -37,8 +37,8 @@ leave_unless_crashed() {
     *) return ;;
     esac
 
-    # What Restart=on-failure calls a success but RestartForceExitStatus= restarts all the same;
-    # with the policy "always", anything.
+    # Exits that are a success for Restart=on-failure, but that RestartForceExitStatus= restarts;
+    # with the policy "always", every exit.
     case "$EXIT_CODE:$EXIT_STATUS $* " in
     exited:143\ * | killed:TERM\ * | killed:INT\ * | killed:HUP\ * | killed:PIPE\ *) ;;
     *" --restart always "*) ;;
@@ -47,8 +47,8 @@ leave_unless_crashed() {
 
     ! is_noted stop || exit 0
 
-    # The same end as after `systemctl stop`: only a pending job tells them apart. A unit's
-    # description cannot forge this text, JSON escapes its quotes.
+    # The exit looks the same as after `systemctl stop`; only a pending job shows the difference. The description
+    # of a unit cannot contain this text, because JSON escapes its quotes.
     case $(ask list-units --all --full --output=json) in
     '' | *'","job":"stop"'* | *'","job":"restart"'*) exit 0 ;;
     esac
@@ -62,8 +62,8 @@ leave_unless_crashed "$@"
     exit 0
 }
 ! is_noted crash || exec "$python" -I -S "${0%/*}/run.py" count_crash "$@" <"$note"
-# systemctl takes as long to start as the interpreter, so both do at once. Not as a pipeline: systemd knows the
-# process that it has started, and ends that one when time is up. A short here-document is a pipe as well.
+# systemctl takes as long to start as the interpreter, so both start at once. Not as a pipeline: systemd kills the
+# process that it has started after a timeout, so that one must become the helper. A here-document is a pipe too.
 exec 3<<END
 
 END

@@ -1,7 +1,7 @@
-# End of a stack: /bin/sh critical_check.sh [--user] NOTES TARGET UNIT… [-- UNIT…]…
-# Each group of units is a critical process: a service, or for a pool the pattern of its instances, those that
-# were added too. Starts TARGET when one has failed for good: when none of it is up or on its way, and one has
-# failed other than by a stop. In the folder NOTES the crash helper writes `<unit>.stop` of a run that was stopped.
+# Stops a stack: /bin/sh critical_check.sh [--user] NOTES TARGET UNIT… [-- UNIT…]…
+# Each group of units is a critical process: a service, or for a pool the pattern of its instances, including
+# added ones. Starts TARGET if one of these has failed permanently: no unit of the group runs or starts, and at
+# least one has failed other than by a stop. The crash helper notes stopped runs in `<unit>.stop` in the folder NOTES.
 scope=--system
 if [ "$1" = --user ]; then
     scope=--user
@@ -16,12 +16,12 @@ case $1 in
 esac
 target=$1
 shift
-# A pattern is systemd's to match.
+# No globbing: systemctl expands the patterns.
 set -f
 
 PROPERTIES=Id,ActiveState,Job,Result,InvocationID
 
-# Reads these of each unit, a blank line after each, into $verdict: failed, wait, or fine.
+# Reads the properties of each unit, separated by blank lines; sets $verdict: failed, wait, or fine.
 judge() {
     up='' coming='' failed=''
     while IFS='=' read -r key value; do
@@ -45,12 +45,12 @@ judge_unit() {
     active:* | reloading:* | refreshing:*) up=yes ;;
     failed: | failed:0) was_stopped || failed=yes ;;
     inactive: | inactive:0) ;;
-    # A job that is pending is an operator's restart.
+    # A pending job: an operator restarts the unit.
     *) coming=yes ;;
     esac
 }
 
-# What fails while it stops, has not failed for good; systemd reports it to OnFailure= all the same.
+# A failure while a unit stops is not permanent, but systemd starts OnFailure= for it too.
 was_stopped() {
     noted=
     [ ! -r "$notes/$id.stop" ] || read -r noted <"$notes/$id.stop"
@@ -58,15 +58,15 @@ was_stopped() {
 }
 
 end_if_failed() {
-    found=$(/usr/bin/systemctl "$scope" show --property=$PROPERTIES -- $1)
-    [ -n "$found" ] || return 0
+    units=$(/usr/bin/systemctl "$scope" show --property=$PROPERTIES -- $1)
+    [ -n "$units" ] || return 0
     judge <<END
-$found
+$units
 
 END
     case $verdict in
     failed)
-        echo "a critical app has failed for good: $1" >&2
+        echo "a critical app has failed permanently: $1" >&2
         exec /usr/bin/systemctl "$scope" start --no-block --job-mode=replace-irreversibly "$target"
         ;;
     wait) again=yes ;;

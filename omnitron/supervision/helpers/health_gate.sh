@@ -1,13 +1,13 @@
 # Health gate: /bin/sh health_gate.sh [--user] UNIT…
-# Waits while a unit is on its way (starting, between a crash and its restart, or with a job pending);
-# 0 once all are active, 1 as soon as one is failed or inactive.
+# Waits while a unit is starting, between a crash and its restart, or has a pending job.
+# Exit status 0 when all units are active, 1 as soon as a unit is failed or inactive.
 scope=--system
 if [ "$1" = --user ]; then
     scope=--user
     shift
 fi
 
-# Reads Id=, ActiveState= and Job= of each unit, a blank line after each, into $gate: open, wait or shut.
+# Reads Id=, ActiveState= and Job= of each unit, separated by blank lines; sets $gate: open, wait or shut.
 judge() {
     gate=open seen=0
     while IFS='=' read -r key value; do
@@ -18,7 +18,7 @@ judge() {
         '') judge_unit ;;
         esac
     done
-    # No answer: systemd is being re-executed.
+    # No answer: systemd is re-executing itself.
     [ "$seen" = 1 ] || gate=wait
 }
 
@@ -30,7 +30,7 @@ judge_unit() {
         [ "$gate" = shut ] || printf '%s is %s\n' "$id" "$state" >&2
         gate=shut
         ;;
-    # Inactive with a job is a restart that waits for its turn.
+    # Inactive with a job: the restart is queued.
     *) [ "$gate" = shut ] || gate=wait ;;
     esac
 }

@@ -1,4 +1,4 @@
-"""Waits until a service answers its probe: ExecStartPost= of a service that cannot say it is ready."""
+"""Waits until a service answers its probe: ExecStartPost= of a service that cannot report readiness itself."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GONE = "its main process is gone"
 
 
 class Probe(NamedTuple):
-    """What to try, for how long altogether and for each attempt (seconds), and its name for the message."""
+    """A probe to repeat: its name for messages, one attempt, and the time limits in all and for each (seconds)."""
 
     label: str
     attempt: probes.Attempt
@@ -27,7 +27,7 @@ class Probe(NamedTuple):
 
 
 def main(argv: Sequence[str]) -> int:
-    """The process's exit status: 0 ready; 1 not ready, with one line on stderr; 2 wrong usage."""
+    """Return the exit status: 0 ready; 1 not ready, with one line on stderr; 2 wrong usage."""
     try:
         probe = parse(argv)
     except (KeyError, ValueError) as error:
@@ -43,12 +43,12 @@ def main(argv: Sequence[str]) -> int:
 
 
 def parse(argv: Sequence[str]) -> Probe:
-    """The probe of a command line; KeyError or ValueError when it is not one."""
-    words, given, command = arguments.parse(argv, rest=["--command"])
-    deadline_s, limit_s = (int(given.pop(name)) / 1000 for name in ("--deadline-ms", "--timeout-ms"))
-    if words or len(given) != 1:
-        raise ValueError("one of --http, --jsonrpc, --tcp, --command")
-    ((kind, target),) = given.items()
+    """Return the probe of a command line; KeyError or ValueError if it is wrong."""
+    words, options, command = arguments.parse(argv, rest=["--command"])
+    deadline_s, limit_s = (int(options.pop(name)) / 1000 for name in ("--deadline-ms", "--timeout-ms"))
+    if words or len(options) != 1:
+        raise ValueError("it needs one of --http, --jsonrpc, --tcp, --command")
+    ((kind, target),) = options.items()
     if kind == "--command":
         return Probe(f"command {' '.join(command)}"[:200], probes.command(command), deadline_s, limit_s)
     attempt = probes.KINDS[kind.removeprefix("--")](target)
@@ -56,13 +56,13 @@ def parse(argv: Sequence[str]) -> Probe:
 
 
 def wait(probe: Probe, watch: int = -1) -> str | None:
-    """Try until the service answers: None then, else why not.
+    """Try until the service answers; return None then, else the reason.
 
-    `watch` is a descriptor that becomes readable when the service's main process ends.
+    `watch` is a descriptor that becomes readable when the main process of the service ends.
     """
     give_up = time.monotonic() + probe.deadline_s
     pause, reason = FIRST_PAUSE_S, ""
-    # An attempt cut down to nothing by the deadline would say less than the one before.
+    # No attempt in the last moment before the deadline: its reason would be less useful than the previous one.
     while (left := give_up - time.monotonic()) > FIRST_PAUSE_S or not reason:
         answer = probe.attempt(min(probe.limit_s, max(left, FIRST_PAUSE_S)), watch)
         if _readable(watch, 0 if answer is None else min(pause, give_up - time.monotonic())):
@@ -74,13 +74,13 @@ def wait(probe: Probe, watch: int = -1) -> str | None:
 
 
 def _main_process() -> int:
-    """A descriptor to watch the service's main process by; -1 where there is none to watch."""
+    """Return a descriptor that becomes readable when the main process ends; -1 if there is none to watch."""
     pid = os.environ.get("MAINPID", "")
     try:
         return os.pidfd_open(int(pid)) if pid.isdecimal() else -1
     except ProcessLookupError:
         raise
-    except OSError:  # a sandbox that forbids it
+    except OSError:  # forbidden by a sandbox
         return -1
 
 

@@ -1,4 +1,4 @@
-"""A command with the rights of a running service, for probes."""
+"""Runs a command with the rights of a running service, for probes."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """`UID GID PID PROGRAM ARGUMENT…`: become the program as that user, in the mounts, folder and environment of PID.
+    """`UID GID PID PROGRAM ARGUMENT…`: run the program as that user, with the mounts, folder and environment of PID.
 
-    A probe must not be able to do more than the service that it is about. Who that runs as is systemd's word, for
-    its main process may be a setuid program by now: such a one is not joined. In a user's own manager the probe
-    stays where it is, with that user's rights.
+    A probe must not have more rights than its service. UID and GID are those in systemd's properties: if the main
+    process has others (a setuid program), the probe does not run. In the service manager of a user the probe runs
+    with the rights of that user, without joining the mounts.
     """
-    libc = ctypes.CDLL(None, use_errno=True)  # loaded now: in the service's mounts it may not be there
+    libc = ctypes.CDLL(None, use_errno=True)  # loaded now: the mounts of the service may not contain it
     uid, gid, pid, *argv = arguments
-    # Opened once: the number may be another process's a moment later.
+    # Opened once: a moment later the pid may belong to another process.
     process = os.open(f"/proc/{int(pid)}", os.O_PATH | os.O_DIRECTORY)
     status = _status(process)
     environment = _environment(process)
@@ -41,10 +41,10 @@ def main(arguments: Sequence[str]) -> int:
     os.execvpe(argv[0], argv, environment)
 
 
-def _drop_capabilities(libc: Any, kept: int) -> None:
-    """Root too keeps only what the service may have."""
+def _drop_capabilities(libc: Any, bounding_set: int) -> None:
+    """Drop the capabilities outside of the bounding set of the service, also for root."""
     for capability in range(64):
-        if not kept & 1 << capability:
+        if not bounding_set & 1 << capability:
             libc.prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP
 
 

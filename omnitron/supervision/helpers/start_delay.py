@@ -1,4 +1,4 @@
-"""Before a restart after a crash: wait until it is due."""
+"""Waits before a restart after a crash until the restart is due."""
 
 from __future__ import annotations
 
@@ -7,50 +7,52 @@ import sys
 import time
 
 from .. import notify
-from ..light import arguments, systemctl
+from ..light import systemctl
+from ..light.arguments import parse
 from ..state import pending_start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-# How often systemd hears that this start is still going on, and how much longer each time.
+# Interval between two messages to systemd that extend the start timeout, and the extension of each.
 BEAT_S, EXTENSION_S = 5.0, 15.0
-# How soon `omnitron reset`, which removes what is noted, ends the wait.
+# Interval between two looks for the note: `omnitron reset` removes it to end the wait.
 LOOK_S = 0.5
-# How long before the end the record is brought up to date, so that the start is not late.
+# The record is updated this long before the end, so that the start is not late.
 TIDY_S = 0.05
 
 
-def main(argv: Sequence[str]) -> int:
-    """The process's exit status, 0: a start must not fail because of its helper."""
-    # Held back from here on: a stop ends the wait, and its traces are removed all the same.
+def main(arguments: Sequence[str]) -> int:
+    """Return the exit status 0: a start must not fail because of its helper."""
+    # SIGTERM is blocked from here on and waited for: a stop ends the wait, and the note is removed in any case.
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     try:
-        (unit,), given, _ = arguments.parse(argv, flags=["--user"])
-        _wait_until_due(unit, given)
+        (unit,), options, _ = parse(arguments, flags=["--user"])
+        _wait_until_due(unit, options)
     except Exception as error:
         print(f"cannot wait before this start: {error}", file=sys.stderr)
     return 0
 
 
-def _wait_until_due(unit: str, given: dict[str, str]) -> None:
-    noted = pending_start.read(given["--record"], unit)
-    # A damaged file must not hold a unit for longer than the policy ever would.
-    at = min(noted.at, time.monotonic() + _longest_s(given["--backoff"]))
+def _wait_until_due(unit: str, options: dict[str, str]) -> None:
+    record = options["--record"]
+    pending = pending_start.read(record, unit)
+    # A damaged file must not delay a unit for longer than the longest delay of the policy.
+    at = min(pending.at, time.monotonic() + _longest_s(options["--backoff"]))
     is_over = False
     try:
         if at - time.monotonic() > TIDY_S:
-            asked = systemctl.show(unit, ["NRestarts"], user="--user" in given)
-            happened = _sentence(noted, int(given["--window"]))
-            # 0 when an operator starts the unit: what a stop in the middle of a delay left behind is void.
+            properties = systemctl.show(unit, ["NRestarts"], user="--user" in options)
+            happened = _sentence(pending, int(options["--window"]))
 
             def is_noted() -> bool:
-                return pending_start.is_noted(given["--record"], unit)
+                return pending_start.is_noted(record, unit)
 
-            is_over = asked.get("NRestarts") == "0" or _ended_while_telling(at - TIDY_S, at, happened, is_noted)
+            # NRestarts is 0 when an operator starts the unit: a note from before, left by a stop, does not apply.
+            is_over = properties.get("NRestarts") == "0" or _ended_early(at - TIDY_S, at, happened, is_noted)
     finally:
-        _tidy(unit, given["--record"])
+        _tidy(unit, record)
     if not is_over:
         _stopped_before(at)
 
@@ -61,17 +63,17 @@ def _longest_s(backoff: str) -> float:
     return Backoff.parse(backoff).max_ms / 1000
 
 
-def _sentence(noted: pending_start.Due, window_ms: int) -> str:
+def _sentence(pending: pending_start.Due, window_ms: int) -> str:
     from .. import messages
 
-    often = messages.times(noted.attempt, window_ms, group=noted.group)
-    return often if noted.group else f"crashed {often}".rstrip()
+    often = messages.times(pending.attempt, window_ms, group=pending.group)
+    return often if pending.group else f"crashed {often}".rstrip()
 
 
-def _ended_while_telling(until: float, at: float, happened: str, is_noted: Callable[[], bool]) -> bool:
-    """Wait until `until` and keep systemd patient; monotonic seconds.
+def _ended_early(until: float, at: float, happened: str, is_noted: Callable[[], bool]) -> bool:
+    """Wait until `until` (monotonic seconds), and extend the start timeout of systemd meanwhile.
 
-    True as soon as the unit is stopped, or is to be waited for no more.
+    Return True as soon as the unit is stopped, or the note is removed.
     """
     from ..messages import seconds
 

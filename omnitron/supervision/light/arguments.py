@@ -1,4 +1,4 @@
-"""The helpers' command lines. The standard parser would take longer to import than the helpers run."""
+"""A parser for the command lines of helpers. The import of argparse takes longer than a helper runs."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ def parse(
 ) -> tuple[list[str], dict[str, str], list[str]]:
     """Split `arguments` into words, options by name (`--x VALUE`), and what follows an option of `rest`.
 
-    A flag takes no value and is given as "yes"; an option of `rest` is given as "" and takes every
-    argument after it. ValueError for an option without its value.
+    A flag has no value and is returned as "yes"; an option of `rest` is returned as "" and takes all
+    arguments after it. ValueError for an option without its value.
     """
     words: list[str] = []
     options: dict[str, str] = {}

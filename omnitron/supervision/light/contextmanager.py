@@ -1,4 +1,4 @@
-"""`contextmanager` for what runs at every crash: importing the one of `contextlib` takes as long as all the rest."""
+"""`contextmanager` for the crash helpers: the import of `contextlib` takes as long as all their other imports."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 else:
 
     def contextmanager(steps):
-        """Make a `with` block of a generator function with one `yield`, which lets every error through."""
+        """Make a context manager of a generator function with one `yield` that does not catch errors."""
         return lambda *values, **named: _Block(steps(*values, **named))
 
     class _Block:
@@ -25,6 +25,6 @@ else:
             try:
                 self._steps.throw(error)
             except BaseException as raised:
-                # The block's own error goes on by itself.
+                # Python itself raises the error of the block again.
                 if raised is not error:
                     raise

@@ -1,4 +1,4 @@
-"""`NamedTuple` for what runs at every crash: importing the one of `typing` takes as long as all the rest."""
+"""`NamedTuple` for the crash helpers: the import of `typing` takes as long as all their other imports."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 else:
 
     class NamedTuple(tuple):
-        """Base of a frozen value with the fields that its class annotates."""
+        """Base of immutable classes with annotated fields."""
 
         def __init_subclass__(cls) -> None:
             cls._fields = tuple(cls.__annotations__)
@@ -20,10 +20,10 @@ else:
 
         def __new__(cls, *values, **named):  # noqa: D102
             rest = cls._fields[len(values) :]
-            given = {**cls._defaults, **named}
-            if len(values) > len(cls._fields) or not set(named) <= set(rest) <= set(given):
+            by_name = {**cls._defaults, **named}
+            if len(values) > len(cls._fields) or not set(named) <= set(rest) <= set(by_name):
                 raise TypeError(f"{cls.__name__} has the fields {', '.join(cls._fields)}")
-            return tuple.__new__(cls, (*values, *(given[field] for field in rest)))
+            return tuple.__new__(cls, (*values, *(by_name[field] for field in rest)))
 
         def __getnewargs__(self):
             return tuple(self)

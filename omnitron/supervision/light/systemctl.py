@@ -1,7 +1,7 @@
-"""What the helpers ask the service manager, through systemctl.
+"""Questions of the helpers to the service manager, through systemctl.
 
-systemctl and not the bus: it talks to the manager's private socket, which works before dbus-daemon is
-up and after it has gone.
+systemctl instead of D-Bus, because it uses the private socket of the manager, which works before dbus-daemon
+is started and after it is stopped.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 5.0
 _PLACES = ("/usr/bin/systemctl", "/bin/systemctl")
-# The unit's own Environment= is around too, and may hold anything.
+# Only these are passed on: the environment is that of the unit and may contain anything.
 _VARIABLES = ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")
 
 
 class Question:
-    """A systemctl that runs while the caller does something else; `answer` waits for it."""
+    """A systemctl process in the background; `answer` waits for its output."""
 
     def __init__(self, arguments: Sequence[str], *, user: bool = False) -> None:
         program = next(filter(os.path.exists, _PLACES), _PLACES[0])
@@ -46,7 +46,7 @@ class Question:
             os.close(write_end)
 
     def answer(self) -> str:
-        """What it printed; empty after PATIENCE_S seconds."""
+        """Return the output; empty after PATIENCE_S seconds."""
         text = printed(self._output)
         if text is None:
             os.kill(self._pid, 9)
@@ -56,7 +56,7 @@ class Question:
 
 
 def printed(output: int) -> str | None:
-    """What a systemctl prints on the descriptor `output`; None when that has no end within PATIENCE_S seconds."""
+    """Return the text that systemctl writes to the descriptor `output`; None if that takes over PATIENCE_S seconds."""
     chunks: list[bytes] = []
     give_up = time.monotonic() + PATIENCE_S
     poll = select.poll()
@@ -70,14 +70,14 @@ def printed(output: int) -> str | None:
 
 
 class Properties:
-    """Properties of one unit, asked for already and read later: `answer` returns what `systemctl show` prints."""
+    """Properties of one unit, read on first use: `answer` returns the output of `systemctl show`."""
 
     def __init__(self, answer: Callable[[], str | None]) -> None:
         self._answer = answer
         self._values: dict[str, str] | None = None
 
     def get(self, name: str) -> str:
-        """The property's text; empty when systemd did not answer."""
+        """Return the text of a property; empty if systemd did not answer."""
         if self._values is None:
             lines = (self._answer() or "").splitlines()
             self._values = {key: value for key, _, value in (line.partition("=") for line in lines)}
@@ -85,12 +85,12 @@ class Properties:
 
 
 def show(unit: str, names: Sequence[str], *, user: bool = False) -> Properties:
-    """Ask for the properties `names` of a unit."""
+    """Start to read the properties `names` of a unit."""
     return Properties(Question(["show", *(f"--property={name}" for name in names), "--", unit], user=user).answer)
 
 
 def job_type(unit: str, *, user: bool = False) -> str:
-    """The type of the unit's pending job (`start`, `stop`, `restart`, …); empty without one."""
+    """Return the type of the unit's pending job (`start`, `stop`, `restart`, …); empty without one."""
     import json  # 6 ms, and most crashes find no job
 
     arguments = ["list-units", "--all", "--full", "--output=json", "--", unit]

@@ -1,4 +1,4 @@
-"""What one crash does to the record: the only writer of verdicts, and pure."""
+"""The accounting of one crash: updates the record and decides about the restart. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Crashed(NamedTuple):
-    """A crash as systemd tells it; `at` is monotonic seconds."""
+    """A crash as reported by systemd; `at` is monotonic seconds."""
 
     unit: str
     at: float
@@ -21,10 +21,10 @@ class Crashed(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What follows.
+    """The result of a crash.
 
-    `due` is when the next start is due (monotonic seconds, None for at once or never), `group` whether
-    crashes of other units counted too, `line` the sentence for the journal.
+    `due` is the time of the next start (monotonic seconds; None for at once or never), `group` is true if crashes
+    of other units count too, `line` is the message for the journal.
     """
 
     attempt: int
@@ -35,9 +35,9 @@ class Outcome(NamedTuple):
 
 
 def account(record: Record, crash: Crashed, budget: Budget, backoff: Backoff) -> Outcome:
-    """Note `crash` in `record` and say what follows.
+    """Add `crash` to `record` and return the result.
 
-    A final crash empties the list of crashes: whoever starts the unit again starts with a fresh budget.
+    A final crash empties the list of crashes: a later start by an operator has a new budget.
     """
     verdict = budget.judge([earlier.at for earlier in record.crashes], crash.at)
     start = budget.window_start(crash.at)
@@ -49,7 +49,7 @@ def account(record: Record, crash: Crashed, budget: Budget, backoff: Backoff) ->
     unit = record.unit(crash.unit)
     unit.last_exit = crash.exit
     if verdict.final:
-        line = f"{happened}: {messages.given_up(verdict.attempt - 1)}"
+        line = f"{happened}: {messages.giving_up(verdict.attempt - 1)}"
         unit.next, unit.final = None, Final(crash.exit.at, line)
         record.crashes = []
         return Outcome(verdict.attempt, group, True, None, line)

@@ -1,4 +1,4 @@
-"""How long to wait before restart number n."""
+"""Back-off: the delay before restart number n. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Backoff(NamedTuple):
     factor: float = 2
 
     def delay_ms(self, attempt: int) -> int:
-        """The delay before restart `attempt` (1 = after the first crash in the window), in milliseconds."""
+        """Return the delay before restart `attempt` (1 = after the first crash in the window), in milliseconds."""
         try:
             return int(min(self.max_ms, self._uncapped_ms(attempt - 1)))
         except OverflowError:
@@ -30,7 +30,7 @@ class Backoff(NamedTuple):
 
     def _uncapped_ms(self, earlier: int) -> float:
         if self.kind == "exponential":
-            # A zero stays a zero, even where the power of the factor would overflow.
+            # 0 stays 0, even if the power of the factor overflows.
             return self.initial_ms and self.initial_ms * float(self.factor) ** earlier
         if self.kind == "linear":
             return self.initial_ms + self.factor * earlier * self.initial_ms

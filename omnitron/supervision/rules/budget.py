@@ -1,4 +1,4 @@
-"""How many crashes within a sliding window are too many."""
+"""The restart budget: a limit of crashes within a sliding window. Pure."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 
 class Verdict(NamedTuple):
-    """What a new crash means.
+    """The verdict about a new crash.
 
-    `crashes` are the times inside the window, the new one included, in order (monotonic seconds);
-    `attempt` is their number, and so that of the restart to come; `final` says that none will come.
+    `crashes` are the times inside the window, including the new one, in order (monotonic seconds);
+    `attempt` is their number, which is also the number of the next restart; `final` means no restart follows.
     """
 
     crashes: tuple[float, ...]
@@ -28,18 +28,17 @@ class Budget(NamedTuple):
     window_ms: int
 
     def window_start(self, now: float) -> float:
-        """The oldest time that is still inside a window which ends at `now`; monotonic seconds."""
+        """Return the begin of the window that ends at `now`; monotonic seconds."""
         return now - self.window_ms / 1000
 
     def judge(self, crashes: Sequence[float], now: float) -> Verdict:
-        """What a crash at `now` means after `crashes` (sorted); monotonic seconds.
+        """Return the verdict about a crash at `now` after `crashes` (sorted); monotonic seconds.
 
-        Under a group strategy two crashes may be recorded in the other order than they happened, so a
-        time later than `now` counts as well.
+        Under a group strategy two crashes may be recorded in reverse order, so times after `now` count as well.
         """
         start = self.window_start(now)
-        kept = tuple(sorted([*(at for at in crashes if at >= start), now]))
-        return Verdict(kept, len(kept), final=len(kept) > self.max_restarts)
+        in_window = tuple(sorted([*(at for at in crashes if at >= start), now]))
+        return Verdict(in_window, len(in_window), final=len(in_window) > self.max_restarts)
 
     def __str__(self) -> str:
         return f"{self.max_restarts}:{self.window_ms}"

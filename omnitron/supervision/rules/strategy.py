@@ -1,12 +1,12 @@
-"""What the crash of one process means for the others of its group. Pure: a state and an event in, a state out.
+"""Recovery of a group after the crash of one member. Pure: each function takes a state and returns the next.
 
-A group is the stack under `one_for_all` or `rest_for_one`; its members are services, in the order in which
-they start. systemd restarts the crashed member itself, after its own delay. The others go down at once, in
-reverse order, and come back in order, the later ones when the crashed one is online again: as in OTP, where
-a supervisor restarts children; there a child that crashes while others go down is just one more that is down.
+A group is the stack under `one_for_all` or `rest_for_one`; its members are services, in start order. systemd
+restarts the crashed member itself, after its own delay. The other members are stopped at once, in reverse order,
+and started again in order; members after the crashed one wait until it is online. This is the behaviour of a
+supervisor in OTP, where a child that crashes while others stop is simply one more stopped child.
 
-The state says what is still to be seen, not what was asked for. So whoever reads it after a kill at any
-point, and acts as `to_stop` and `to_start` say, finishes what was begun.
+The state stores the transitions that are still to be observed, not the jobs that were queued. So a watcher that
+is killed at any point can read the state again, queue the jobs of `to_stop` and `to_start`, and finish.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class Group(NamedTuple):
     """Services that are supervised together, in start order.
 
-    An instance of a pool is a member that restarts and stops with the others, and whose own crash is no
-    concern of theirs: the pool has failed when its last instance has.
+    An instance of a pool stops and restarts with the other members, but its own crash does not affect them: a pool
+    has failed when its last instance has failed.
     """
 
     strategy: Strategy
@@ -34,22 +34,22 @@ class Group(NamedTuple):
     """The instances of each pool."""
 
     def after(self, unit: str) -> tuple[str, ...]:
-        """The members that the fate of `unit` is shared by, in start order."""
+        """Return the members to restart or stop together with `unit`, in start order."""
         mates = {unit, *self.pool(unit)}
         rest_only = self.strategy == "rest_for_one" and unit in self.members
         members = self.members[self.members.index(unit) :] if rest_only else self.members
         return tuple(member for member in members if member not in mates)
 
     def pool(self, unit: str) -> tuple[str, ...]:
-        """The instances of the pool that `unit` belongs to; empty for a single process."""
+        """Return the instances of the pool of `unit`; empty for a single process."""
         return next((pool for pool in self.pools if unit in pool), ())
 
 
 class State(NamedTuple):
-    """A recovery under way; all empty when there is none.
+    """A recovery in progress; all fields are empty if there is none.
 
-    `trigger` is the crashed member that the others wait for, `stopping` are those that have not been seen
-    down yet, `waiting` those that are down and shall start, both in start order.
+    `trigger` is the crashed member that later members wait for; `stopping` are the members that were not yet seen
+    down, `waiting` the members that are down and are to be started, both in start order.
     """
 
     trigger: str | None = None
@@ -58,7 +58,7 @@ class State(NamedTuple):
 
     @property
     def pending(self) -> tuple[str, ...]:
-        """The members that will be started."""
+        """Return the members that are to be started."""
         return (*self.stopping, *self.waiting)
 
 
@@ -66,28 +66,31 @@ IDLE = State()
 
 
 def crashed(group: Group, state: State, unit: str, is_running: Callable[[str], bool]) -> State:
-    """The state after a crash of `unit` that systemd follows with a restart.
+    """Return the state after a crash of `unit` that systemd restarts.
 
-    `is_running` tells which members run now, or are about to: one that an operator has stopped stays so.
+    `is_running` returns whether a member runs or starts: members that an operator has stopped stay stopped.
     """
     if unit not in group.members or group.pool(unit):
         return state
     trigger = state.trigger
     if unit in state.stopping or (unit in state.waiting and not is_running(unit)):
-        # It goes down, or is: what stopped it may have come between its crash and the restart by systemd.
+        # The recovery stops it already. The stop job may have been queued between the crash and the restart by
+        # systemd, which then does not follow. So it is one more stopped member, and the trigger does not change.
         return state
     if trigger is not None and unit in state.waiting and unit not in to_start(group, state):
-        # It was down already; systemd would bring it back too early.
+        # systemd restarts it although its turn has not come: members before it are not online yet. It has to be
+        # stopped again, and then waits.
         return _state(group, trigger, {*state.stopping, unit}, {*state.waiting} - {unit})
+    # A new trigger. Members that run are stopped (again); those already stopping or waiting stay in the recovery.
     stop = {member for member in group.after(unit) if is_running(member)}
     return _state(group, unit, {*state.stopping, *stop} - {unit}, {*state.waiting} - stop - {unit})
 
 
 def gave_up(group: Group, state: State, unit: str, is_gone: Callable[[str], bool]) -> tuple[State, tuple[str, ...]]:
-    """The state after the final crash of `unit`, and the members that end with it, in the order to stop them.
+    """Return the state after the final crash of `unit`, and the members to stop with it, in stop order.
 
-    Critical or not: a supervisor whose child has used up the budget ends its children. `is_gone` tells which
-    instances of its pool are down, with nothing that brings them up.
+    This does not depend on `critical`: as in OTP, a used-up budget stops the group. `is_gone` returns whether an
+    instance of the pool is down and nothing starts it.
     """
     alone = unit not in group.members or not all(is_gone(mate) for mate in group.pool(unit) if mate != unit)
     if alone:
@@ -97,15 +100,15 @@ def gave_up(group: Group, state: State, unit: str, is_gone: Callable[[str], bool
 
 
 def online(group: Group, state: State, unit: str) -> State:
-    """The state once `unit` is active."""
+    """Return the state after `unit` has become active."""
     if unit == state.trigger:
         return _state(group, None, state.stopping, state.waiting)
-    # Before its time, it was somebody else who started it: it shares the group's restart all the same.
+    # A member that is active before its turn was started by somebody else: it stays in the recovery.
     return _without(group, state, {unit}) if unit in to_start(group, state) else state
 
 
 def down(group: Group, state: State, unit: str) -> State:
-    """The state once `unit` has stopped, or has never run."""
+    """Return the state after `unit` has stopped, or if it never ran."""
     if unit == state.trigger:
         return _state(group, None, state.stopping, state.waiting)
     if unit in state.stopping:
@@ -113,20 +116,20 @@ def down(group: Group, state: State, unit: str) -> State:
     return state
 
 
-def given_back(group: Group, state: State, unit: str) -> State:
-    """The state when `unit` is no longer to be started: an operator, or a dependency, decided so."""
+def excluded(group: Group, state: State, unit: str) -> State:
+    """Return the state if `unit` is not to be started any more, because of an operator or a dependency."""
     return _without(group, state, {unit})
 
 
 def to_stop(state: State) -> tuple[str, ...]:
-    """The members to stop now, in the order to do it."""
+    """Return the members to stop now, in stop order."""
     return state.stopping[::-1]
 
 
 def to_start(group: Group, state: State) -> tuple[str, ...]:
-    """The members to start now, in the order to do it: none before all are down.
+    """Return the members to start now, in start order; none before all are down.
 
-    Those that start before the crashed one do not wait for it, for it may need them; the others do.
+    Members before the trigger do not wait for it, because it may depend on them; members after it do.
     """
     if state.stopping:
         return ()
@@ -140,7 +143,7 @@ def _without(group: Group, state: State, units: set[str]) -> State:
 
 
 def _state(group: Group, trigger: str | None, stopping: Iterable[str], waiting: Iterable[str]) -> State:
-    """A state with its members in start order; nothing to wait for is no recovery."""
+    """Return a state with its members in start order; IDLE if no member is stopping or waiting."""
     stopping, waiting = set(stopping), set(waiting)
     if not stopping and not waiting:
         return IDLE

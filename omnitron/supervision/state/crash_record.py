@@ -1,7 +1,7 @@
-"""The crash record: what the helpers note down, and what `status` and the watcher read.
+"""The crash record: written by the helpers, read by `status` and the watcher.
 
-One file per process, or per stack under a group strategy, in `/run/omnitron/<prefix>/`. Being on a
-tmpfs it never holds a CLOCK_MONOTONIC time of an earlier boot. Lines of fields with a tab between two:
+One file per process, or per stack under a group strategy, in `/run/omnitron/<prefix>/`. The folder
+is on a tmpfs, so the file never has a CLOCK_MONOTONIC time of an earlier boot. Fields are separated by tabs:
 
     crash  812.25  omnitron-dev-api.service
     unit   omnitron-dev-api.service  3  814.25
@@ -9,8 +9,8 @@ tmpfs it never holds a CLOCK_MONOTONIC time of an earlier boot. Lines of fields 
     run    omnitron-dev-api.service  5c3be0f8a2d94f7f8a5d1b8f0f4c9e21
     final  omnitron-dev-api.service  1764000001.5  crashed (exit code 1): given up after 3 restarts
 
-The fields are those of the classes below. Not JSON: the import of its parser takes longer than all else
-that a helper does at a crash.
+The fields are those of the classes below. The format is not JSON, because the import of its parser takes longer
+than everything else that a helper does at a crash.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CRASHES_KEPT = 5000
-UNITS_KEPT = 1000
+MAX_CRASHES = 5000
+MAX_UNITS = 1000
 SIZE_LIMIT = 4 * 1024 * 1024  # bytes; more than the above with the longest unit names
 
 
 class Crash(NamedTuple):
-    """A crash that counts against the budget: when (monotonic seconds), and of which unit."""
+    """A crash that counts against the budget: its time (monotonic seconds) and its unit."""
 
     at: float
     unit: str
 
 
 class Exit(NamedTuple):
-    """How a unit last crashed: when (unix seconds), and systemd's SERVICE_RESULT, EXIT_CODE, EXIT_STATUS.
+    """The last crash of a unit: its time (unix seconds), and SERVICE_RESULT, EXIT_CODE, EXIT_STATUS of systemd.
 
-    `run` is the invocation id of the run that ended so, empty where it is not known.
+    `run` is the invocation id of the run that crashed, empty if it is not available.
     """
 
     at: float
@@ -51,17 +51,17 @@ class Exit(NamedTuple):
 
 
 class Final(NamedTuple):
-    """Why a unit was given up, and when (unix seconds)."""
+    """The final crash of a unit: its time (unix seconds) and the reason for no further restart."""
 
     at: float
     reason: str
 
 
 class UnitRecord:
-    """What is known of one unit.
+    """The record of one unit.
 
-    `restarts`: after crashes, since boot. `next`: when the start after a crash is due (monotonic
-    seconds; a past time is as good as None). `final`: set from giving up until the next start.
+    `restarts`: restarts after crashes, since boot. `next`: time of the start after a crash (monotonic seconds; a
+    time in the past means the same as None). `final`: set from the final crash until the next start.
     """
 
     def __init__(
@@ -78,21 +78,21 @@ class UnitRecord:
 
 
 class Record:
-    """One file's content: the crashes inside the window, oldest first, and the units by name."""
+    """The content of one file: the crashes inside the window, oldest first, and the units by name."""
 
     def __init__(self, crashes: list[Crash] | None = None, units: dict[str, UnitRecord] | None = None) -> None:
         self.crashes = crashes or []
         self.units = units or {}
 
     def unit(self, name: str) -> UnitRecord:
-        """The part of the unit `name`, made if it is not there."""
+        """Return the record of the unit `name`; create it if necessary."""
         return self.units.setdefault(name, UnitRecord())
 
 
 def read(path: str | os.PathLike[str]) -> Record:
-    """The record at `path`; an empty one where it is missing, damaged, or not to be trusted.
+    """Return the record at `path`; an empty one if the file is missing, damaged, or not trusted.
 
-    OSError only where it cannot be looked for: no descriptor or memory left.
+    OSError only if no descriptor or memory is left to read it.
     """
     folder, name = os.fspath(path).rsplit("/", 1)
     try:
@@ -105,9 +105,9 @@ def read(path: str | os.PathLike[str]) -> Record:
 
 @contextmanager
 def update(path: str | os.PathLike[str]) -> Iterator[Record]:
-    """The record at `path`, locked; written back at the end of the block unless that raises.
+    """Lock and return the record at `path`; it is written at the end of the block unless the block raises.
 
-    OSError when it cannot be written: no space, locked for too long, a folder not to be trusted.
+    OSError if it cannot be written: no space left, locked for too long, a folder that is not trusted.
     """
     folder, name = os.fspath(path).rsplit("/", 1)
     with trusted_files.opened_folder(folder, create=True) as descriptor, trusted_files.locked(descriptor, name):
@@ -125,17 +125,17 @@ def _load(folder: int, name: str) -> Record:
 
 
 def forgive(record: Record, unit: str) -> None:
-    """Give `unit` a new budget, and with it the group whose record this is: one budget is one."""
+    """Give `unit` a new budget. A group shares one record, so all its units get the new budget."""
     record.crashes = []
     state = record.unit(unit)
     state.next = state.final = None
 
 
 def dump(record: Record) -> bytes:
-    """The file's text, bounded in size: the newest crashes, the units that exited last."""
+    """Return the text of the file, limited to the newest crashes and the units that crashed last."""
     newest = sorted(record.units.items(), key=lambda item: item[1].last_exit or Exit(0, "", "", ""))
-    lines = [_line("crash", *crash) for crash in record.crashes[-CRASHES_KEPT:]]
-    for name, unit in newest[-UNITS_KEPT:]:
+    lines = [_line("crash", *crash) for crash in record.crashes[-MAX_CRASHES:]]
+    for name, unit in newest[-MAX_UNITS:]:
         lines.append(_line("unit", name, unit.restarts, "" if unit.next is None else unit.next))
         if unit.last_exit:
             *exit_, run = unit.last_exit
@@ -150,7 +150,7 @@ def _line(*fields: object) -> str:
 
 
 def parse(text: bytes) -> Record:
-    """Read the file's text; what is damaged is left out, never an error."""
+    """Parse the text of the file; damaged lines are ignored."""
     record = Record()
     for line in text.decode(errors="replace").split("\n"):
         kind, *fields = line.split("\t")
@@ -163,7 +163,7 @@ def parse(text: bytes) -> Record:
 
 
 def _take(record: Record, kind: str, fields: list[str]) -> None:
-    """Take in one line; ValueError when it is not one."""
+    """Add one line to the record; ValueError if it is damaged."""
     if kind == "crash":
         at, unit = fields
         record.crashes.append(Crash(_number(at), unit))

@@ -1,7 +1,7 @@
-"""The file beside the crash records that says: an operator has stopped this unit while it waits for its group.
+"""The file beside the crash records for a unit that an operator has stopped while it waits for its group.
 
-Its name is `<unit>.held`. systemd has nothing to stop of a unit that is down already, and tells nobody of the
-wish; the watcher would start the unit with its group.
+Its name is `<unit>.held`. The unit is down already, so systemd has nothing to stop and sends no signal. Without this
+file the watcher would start the unit with its group.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ SUFFIX = ".held"
 
 
 def hold(folder: str, unit: str) -> None:
-    """Say that `unit` shall stay down; `folder` is that of the crash records of its stack."""
+    """Note that `unit` is to stay down; `folder` is the folder of the crash records of its stack."""
     with trusted_files.opened_folder(folder, create=True) as opened:
         trusted_files.replace_file(opened, _name(unit), b"")
 
 
-def held(folder: str, stem: str) -> frozenset[str]:
-    """Which units of the stack whose units begin with `stem` shall stay down."""
+def stopped_units(folder: str, stem: str) -> frozenset[str]:
+    """Return the units that are to stay down, of the stack whose units begin with `stem`."""
     try:
         names = [entry.name for entry in os.scandir(folder)]
     except OSError as error:
@@ -35,7 +35,7 @@ def held(folder: str, stem: str) -> frozenset[str]:
 
 
 def release(folder: str, units: Iterable[str]) -> None:
-    """Forget it."""
+    """Remove the notes about `units`."""
     with trusted_files.opened_folder(folder) as opened:
         for unit in units:
             trusted_files.remove_file(opened, _name(unit))

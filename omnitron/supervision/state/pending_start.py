@@ -1,7 +1,7 @@
-"""The file beside the crash record that says: the next start of this unit has something to do first.
+"""The file beside the crash record with the delay before the next start of a unit.
 
-Its name is `<unit>.due`. `start_delay.sh` only looks whether it is there, so that an ordinary start
-costs no interpreter.
+Its name is `<unit>.due`. `start_delay.sh` only checks if it exists, so that an ordinary start needs no
+interpreter.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ SIZE_LIMIT = 100  # bytes
 
 
 class Due(NamedTuple):
-    """When the next start is due (monotonic seconds), after how many crashes, of a whole `group` or not."""
+    """The time of the next start (monotonic seconds) and the number of crashes, of one unit or of a `group`."""
 
     at: float = 0.0
     attempt: int = 0
@@ -31,7 +31,7 @@ def write(record: str, unit: str, due: Due) -> None:
 
 
 def read(record: str, unit: str) -> Due:
-    """What is noted for the next start of `unit`; a time long past if that cannot be read."""
+    """Return the note for the next start of `unit`; a time in the past if it cannot be read."""
     try:
         with trusted_files.opened_folder(_folder(record)) as folder:
             at, attempt, group = trusted_files.read_file(folder, _name(unit), SIZE_LIMIT).split()
@@ -41,7 +41,7 @@ def read(record: str, unit: str) -> Due:
 
 
 def is_noted(record: str, unit: str) -> bool:
-    """Whether something is noted still, as far as can be seen."""
+    """Return whether the note still exists; True if that cannot be determined."""
     try:
         with trusted_files.opened_folder(_folder(record)) as folder:
             os.stat(_name(unit), dir_fd=folder, follow_symlinks=False)
@@ -53,7 +53,7 @@ def is_noted(record: str, unit: str) -> bool:
 
 
 def remove(record: str, unit: str) -> None:
-    """Forget it."""
+    """Remove the note."""
     with trusted_files.opened_folder(_folder(record)) as folder:
         trusted_files.remove_file(folder, _name(unit))
 

@@ -1,13 +1,13 @@
-"""Files beside the crash record, each about one run of a unit: what `count_crash.sh` and `critical_check.sh` go by.
+"""Files beside the crash record, each about one run of a unit; read by `count_crash.sh` and `critical_check.sh`.
 
-The first line of each is the invocation id of the run that it is about. About another run it says nothing,
-so it may be left behind.
+The first line is the invocation id of the run. A note does not apply to other runs, so it need not be removed.
 
-`<unit>.stop`: this run is ended by the watcher, or was by an operator and has failed in it. A program that dies
-of the SIGTERM of a stop looks like one that somebody else has killed, and what fails then has not failed for good.
+`<unit>.stop`: the watcher stops this run, or an operator has stopped it and it failed meanwhile. A program that
+ends by the SIGTERM of a stop looks like a program that was killed by somebody else, and a failure during a stop is
+not permanent.
 
-`<unit>.crash`: this run has ended without a job, and when: the lines that systemd would answer. Asked while it
-stops the others of a group, it would answer only when it is done with them.
+`<unit>.crash`: this run has ended without a job. The other lines are the properties that systemd would print. A
+helper that asks systemd itself, while systemd stops the other members of a group, gets its answer only after that.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ SIZE_LIMIT = 4096  # bytes
 
 
 def stopped(folder: str, unit: str, run: str) -> None:
-    """Say that the run `run` of `unit` is stopped; `folder` is the one of its crash record."""
+    """Note that the run `run` of `unit` is stopped; `folder` is the folder of its crash record."""
     _write(folder, f"{unit}{STOP_SUFFIX}", run)
 
 
 def crashed(folder: str, unit: str, run: str, exited: int) -> None:
-    """Say that the run `run` of `unit` has ended without a job, its main process at `exited` (monotonic, µs)."""
+    """Note that the run `run` of `unit` has ended without a job, its main process at `exited` (monotonic, µs)."""
     _write(folder, f"{unit}{CRASH_SUFFIX}", run, "Job=", f"ExecMainExitTimestampMonotonic={exited}")
 
 
 def crash_lines(folder: str, unit: str, run: str) -> str | None:
-    """The lines about the crash that ended the run `run` of `unit`; None where the watcher has not told of it."""
+    """Return the lines about the crash that ended the run `run` of `unit`; None without a note of the watcher."""
     try:
         with trusted_files.opened_folder(folder) as opened:
             noted, lines = trusted_files.read_file(opened, f"{unit}{CRASH_SUFFIX}", SIZE_LIMIT).decode().split("\n", 1)

@@ -1,7 +1,7 @@
-"""Small files that root may trust: read, locked, and replaced as a whole.
+"""Small files that root can trust: read, locked, and replaced atomically.
 
-Root writes here what everybody may read, so every folder on the way is opened without following a
-symlink and must belong to root or to this user.
+Root writes files that all users can read. So each folder of a path is opened without following symbolic links, and
+must belong to root or to this user.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 LOCK_PATIENCE_S = 5.0
 _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# A FIFO put in a file's place must not stop the reader.
+# A FIFO in place of the file must not block the reader.
 _FILE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 @contextmanager
 def opened_folder(path: str, *, create: bool = False) -> Iterator[int]:
-    """A descriptor of the folder `path` (absolute), for use as `dir_fd`; missing ones are made, 0755.
+    """Open the folder `path` (absolute), for use as `dir_fd`; with `create`, missing folders are created (0755).
 
-    OSError when it is missing, when a component is a symlink, or when another user could change it.
+    OSError if it is missing, if a component is a symbolic link, or if another user could change it.
     """
     if not path.startswith("/"):
         raise OSError(errno.EINVAL, "not an absolute path", path)
@@ -44,7 +44,7 @@ def opened_folder(path: str, *, create: bool = False) -> Iterator[int]:
 
 
 def make_private(folder: int) -> None:
-    """Keep everybody else out of an opened folder."""
+    """Allow access to an opened folder only for its owner."""
     os.chmod(f"/proc/self/fd/{folder}", 0o700)  # noqa: PTH101 - a descriptor of O_PATH takes no fchmod
 
 
@@ -67,19 +67,19 @@ def _make(folder: int, name: str) -> None:
         return
     made = os.open(name, os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
     try:
-        os.fchmod(made, 0o755)  # the unit's UMask= may have taken bits away
+        os.fchmod(made, 0o755)  # the UMask= of the unit may have removed bits
     finally:
         os.close(made)
 
 
 def raise_exhausted(error: OSError) -> None:
-    """Raise an error that says nothing of a file: there is no descriptor, or no memory, left to look at it."""
+    """Raise the error again if it is not about the file: no descriptor or no memory is left."""
     if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
         raise error
 
 
 def read_file(folder: int, name: str, limit: int) -> bytes:
-    """What `name` in `folder` holds; OSError unless it is a trusted regular file of at most `limit` bytes."""
+    """Return the content of `name` in `folder`; OSError unless it is trusted and at most `limit` bytes long."""
     file = os.open(name, os.O_RDONLY | _FILE, dir_fd=folder)
     try:
         status = os.fstat(file)
@@ -94,9 +94,9 @@ def read_file(folder: int, name: str, limit: int) -> bytes:
 
 
 def replace_file(folder: int, name: str, data: bytes, *, private: bool = False, lasting: bool = False) -> None:
-    """Put `data` in the place of `name` in one step; call it under that name's lock.
+    """Replace `name` with `data` atomically; call it with the lock of that name held.
 
-    It is for everybody to read unless it is `private`; a `lasting` file is on the disk when this returns.
+    All users can read the file unless it is `private`; a `lasting` file is synced to disk.
     """
     mode = 0o600 if private else 0o644
     temporary = f"{name}.new"
@@ -118,17 +118,17 @@ def replace_file(folder: int, name: str, data: bytes, *, private: bool = False, 
 
 
 def remove_file(folder: int, name: str) -> None:
-    """Remove `name` from `folder` if it is there."""
+    """Remove `name` from `folder` if it exists."""
     try:
         os.unlink(name, dir_fd=folder)
     except FileNotFoundError:
-        return  # what `contextlib` has for this takes too long to import
+        return  # the import of `contextlib.suppress` takes too long
 
 
 @contextmanager
 def locked(folder: int, name: str) -> Iterator[None]:
-    """Hold the lock of `name`, a file of its own beside it; TimeoutError after LOCK_PATIENCE_S seconds."""
-    # 0600: whoever can open it could hold it, and keep every crash waiting.
+    """Hold the lock of `name`, a separate file beside it; TimeoutError after LOCK_PATIENCE_S seconds."""
+    # 0600: a user who can open the file could hold the lock and block every crash helper.
     lock = os.open(f"{name}.lock", os.O_RDWR | os.O_CREAT | _FILE, 0o600, dir_fd=folder)
     try:
         _acquire(lock, name)

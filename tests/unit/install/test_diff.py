@@ -27,13 +27,13 @@ def installed(text: str, run: str | None = "r1", since: int = 1) -> Manifest:
 CHANGES = [
     ("nothing is there", None, None, "create", "new"),
     ("it is as it should be", UNIT, UNIT, None, None),
-    ("somebody removed it", None, UNIT, "create", "somebody removed it"),
+    ("the file was deleted", None, UNIT, "create", "the file was deleted"),
     (
         "somebody edited it",
         UNIT + "#",
         UNIT,
         "change",
-        f"edited by hand, which is undone; `systemctl edit {PATH.name}` would last",
+        f"edited by hand; the edit is overwritten (use `systemctl edit {PATH.name}`)",
     ),
 ]
 
@@ -55,8 +55,8 @@ def test_one_file(story: str, present: str | None, known: str | None, kind: str 
         (UNIT.replace("Nice=1\n", "Nice=1\nUMask=0\n"), "UMask changed"),
         (UNIT.replace("After=x", "After=y").replace("/bin/a", "/bin/b"), "After, ExecStart changed"),
         (UNIT.replace("After=x\n", "").replace("Nice=1\n", "Nice=1\nAfter=x\n"), "After changed"),
-        (UNIT.replace("Made", "Forged"), "the text around its directives changed"),
-        (UNIT.replace("Digest=1", "Digest=2"), "the text around its directives changed"),
+        (UNIT.replace("Made", "Forged"), "only comments changed"),
+        (UNIT.replace("Digest=1", "Digest=2"), "only comments changed"),
     ],
 )
 def test_a_changed_unit_names_the_directives_that_differ(before: str, reason: str) -> None:
@@ -67,7 +67,7 @@ def test_a_changed_unit_names_the_directives_that_differ(before: str, reason: st
 def test_another_file_just_differs() -> None:
     path, file = Path("/etc/omnitron/omnitron-dev.json"), File("policy", "omnitron-dev.json", "{}")
     known = Manifest("shop", "", "omnitron", "dev", {str(path): Entry(digest("[]"))})
-    assert compare({path: file}, {path: "[]"}, known, EMPTY, frozenset()).changes[0].reason == "its contents differ"
+    assert compare({path: file}, {path: "[]"}, known, EMPTY, frozenset()).changes[0].reason == "the content changed"
 
 
 @pytest.mark.parametrize(

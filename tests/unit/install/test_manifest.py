@@ -33,7 +33,7 @@ def test_a_damaged_manifest_is_an_error_that_says_what_to_do(tmp_path: Path, tex
         load(path)
     assert caught.value.lines() == [
         f"cannot tell what is installed: {path} is damaged",
-        f"move it away; the next generate finds its files by what they say: mv {path} {path}.broken",
+        f"move it away; `omnitron generate` recognises the files by their first line: mv {path} {path}.broken",
     ]
 
 
@@ -60,7 +60,7 @@ def test_otherwise_it_belongs_to_another(tmp_path: Path, project: str, exists: b
         check_owner(owner, "shop", str(tmp_path / "mine.yaml"))
     assert caught.value.lines() == [
         f"cannot install the stack 'dev': its unit names belong to project '{project}' ({tmp_path}/theirs.yaml)",
-        "give this project a unitPrefix of its own",
+        "set a different unitPrefix for this project",
     ]
 
 

@@ -24,10 +24,10 @@ def test_only_what_waits_for_its_group_is_held(tmp_path: Path) -> None:
     assert not path.parent.exists()
     group_state.write(path, Memory(recovery=State(A, (B,), (C,))))
     hold(stack, (A, C), tmp_path)
-    assert operator_stop.held(folder, stack.stem) == {C}
-    assert operator_stop.held(folder, "omnitron-other") == frozenset()
+    assert operator_stop.stopped_units(folder, stack.stem) == {C}
+    assert operator_stop.stopped_units(folder, "omnitron-other") == frozenset()
     operator_stop.release(folder, [B, C])
-    assert operator_stop.held(folder, stack.stem) == frozenset()
+    assert operator_stop.stopped_units(folder, stack.stem) == frozenset()
 
 
 def test_a_group_that_comes_back_meanwhile_holds_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,7 +42,7 @@ def test_a_group_that_comes_back_meanwhile_holds_nobody(tmp_path: Path, monkeypa
 
     monkeypatch.setattr(operator_stop, "hold", slow)
     hold(stack, (B,), tmp_path)
-    assert operator_stop.held(str(path.parent), stack.stem) == frozenset()
+    assert operator_stop.stopped_units(str(path.parent), stack.stem) == frozenset()
 
 
 def test_what_cannot_be_written_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

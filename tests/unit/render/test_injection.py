@@ -177,5 +177,5 @@ def test_folders_of_a_project(tmp_path: Path, folder: str, kind: str) -> None:
 
 def test_a_bootstrap_in_a_folder_of_any_name(tmp_path: Path) -> None:
     file = bootstrap(tmp_path / "50% of 'it'", {"name": "a", "command": ["./x y"]})
-    with pytest.raises(OmnitronError, match="cannot hold a quote or a backslash"):
+    with pytest.raises(OmnitronError, match="cannot contain a quote or a backslash"):
         check_all(write(tmp_path, shop({"name": "a", "bootstrap": file, "cwd": "50% of 'it'"})))

@@ -25,7 +25,7 @@ def test_what_is_written_is_read_back() -> None:
 
 @pytest.mark.parametrize("text", ["${secret:", "${secret:}", "${secret:a", "${secret:a|quoted}", "${secret:|url}"])
 def test_what_is_no_reference_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is no reference"):
+    with pytest.raises(ValueError, match="is not a valid reference"):
         references.names_in(text)
 
 

@@ -150,7 +150,7 @@ def test_what_cannot_be_a_name(name: str) -> None:
 
 @pytest.mark.parametrize("value", [b"", b"\0", b"a\0b", b"\xff\xfe", b"x" * (LONGEST + 1)])
 def test_what_cannot_be_a_value(value: bytes) -> None:
-    with pytest.raises(UsageError, match="cannot keep"):
+    with pytest.raises(UsageError, match="cannot store"):
         check_value(value)
 
 

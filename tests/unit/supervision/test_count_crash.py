@@ -25,7 +25,7 @@ FOLDER = Path(count_crash.__file__).parent
 def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setattr(count_crash, "UNRECORDED_PAUSE_S", 0.0)
     with Path(os.devnull).open() as nothing:
-        monkeypatch.setattr(count_crash, "ANSWER", nothing.fileno())
+        monkeypatch.setattr(count_crash, "PROPERTIES_INPUT", nothing.fileno())
         yield str(tmp_path / "omnitron" / "dev.crashes")
 
 
@@ -52,7 +52,7 @@ def says(systemctl: Fake, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> It
     def set_answers(exited: float, job: str = "", kind: str = "start") -> Path:
         given.write(f"Job={job}\nExecMainExitTimestampMonotonic={exited * 1e6:.0f}\n")
         given.seek(0)
-        monkeypatch.setattr(count_crash, "ANSWER", given.fileno())
+        monkeypatch.setattr(count_crash, "PROPERTIES_INPUT", given.fileno())
         listed = f'[{{"unit":"{UNIT}","sub":"stop-post","job":"{kind}","description":""}}]'
         return systemctl(f"echo '{listed}'")
 
@@ -296,7 +296,7 @@ def reachable() -> Iterator[str]:
 def without_forks(folder: str, python: str, words: str) -> subprocess.CompletedProcess[str]:
     """Run the guard where it cannot ask systemd: for that it forks. `words` are as systemd tells of the end."""
     script = (FOLDER / "count_crash.sh").read_text()
-    environment = dict(zip(count_crash.TOLD, words.split(), strict=False))
+    environment = dict(zip(count_crash.EXIT_VARIABLES, words.split(), strict=False))
     argv = ["/bin/sh", "-c", script, "/x/count_crash.sh", python, *arguments(f"{folder}/dev.crashes")]
     return subprocess.run([*NO_FORKS, *argv], env=environment, capture_output=True, text=True, check=False)
 

@@ -53,7 +53,7 @@ def test_failures_in_a_row_are_those_of_one_run() -> None:
     assert (first, second) == (Result(1, "no answer", 1.0, "i1"), Result(2, "no answer", 2.0, "i1"))
     assert health_results.judged(second, "no answer", "i2", 3.0).failures == 1
     assert health_results.judged(second, None, "", 3.0) == Result(0, "", 3.0, "")
-    assert len(health_results.judged(None, "x" * 10_000, "i", 1.0).message) == health_results.MESSAGE_KEPT
+    assert len(health_results.judged(None, "x" * 10_000, "i", 1.0).message) == health_results.MESSAGE_LIMIT
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"a": 1}', '{"a": {"failures": "x"}}', "[" * 99999])

@@ -35,7 +35,7 @@ def test_cause(result: str, code: str, status: str, text: str) -> None:
 
 
 def test_given_up() -> None:
-    assert [messages.given_up(n) for n in (0, 1, 5)] == [
+    assert [messages.giving_up(n) for n in (0, 1, 5)] == [
         "given up without a restart",
         "given up after 1 restart",
         "given up after 5 restarts",

@@ -82,7 +82,7 @@ class Systemd:
     def stop_by_hand(self, unit: str) -> None:
         self.up[unit] = False
         self.coming.discard(unit)
-        self.state = strategy.given_back(self.group, self.state, unit)
+        self.state = strategy.excluded(self.group, self.state, unit)
 
     def come_back(self, unit: str) -> None:
         """What systemd does once the delay of a crashed unit is over."""
