@@ -1,1 +1,1 @@
-"""Over several units: what directives cannot say. Nothing depends on it for staying alive."""
+"""The watcher: supervision over several units, beyond the directives of systemd. No service needs it to run."""

@@ -1,4 +1,4 @@
-"""`python -m omnitron.watcher`: what `omnitron-watcher.service` runs."""
+"""`python -m omnitron.watcher`: the program of `omnitron-watcher.service`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""What the watcher knows, told on the bus as `dev.omnitron.Watcher1`: properties, signals, and methods for the rest."""
+"""The D-Bus service `dev.omnitron.Watcher1` of the watcher: properties, signals and methods."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from omnitron.watcher.metrics.exposition import values_of
 if TYPE_CHECKING:
     from omnitron.systemd.manager import Manager
     from omnitron.systemd.units import UnitState
-    from omnitron.watcher.metrics.collector import Metering
-    from omnitron.watcher.stack_supervisor import Sight
+    from omnitron.watcher.metrics.collector import Collector
+    from omnitron.watcher.stack_supervisor import StackSnapshot
 
 log = logging.getLogger(__name__)
 
@@ -35,108 +35,111 @@ PATH = "/dev/omnitron/Watcher1"
 XML = Path(__file__).with_name("dev.omnitron.Watcher1.xml")
 
 AGAIN_S = 10.0
-"""Pause before the next try to have the name, when it was refused."""
+"""Pause before the next request for the bus name, after a refusal."""
 RECONNECT_S = 0.5
 QUIET_S = 0.1
 LATEST_S = 1.0
-"""In a burst only what comes out of it is told, when nothing more has come for QUIET_S: a group that restarts
-needs the processor itself."""
+"""Changes in a burst are published together, QUIET_S after the last one and LATEST_S after the first at most: a
+group that restarts needs the processor itself."""
 
 
 class Publisher:
-    """Tells on the bus what was seen. Without its name there all else goes on.
+    """Publishes snapshots of stacks on the bus. Without the bus name, the rest of the watcher works as usual.
 
-    `manager` is the connection to act on, None while there is none.
+    `manager` is the connection for jobs, None while there is none.
     """
 
-    def __init__(self, records: Path, metering: Metering, *, is_user: bool) -> None:
+    def __init__(self, records: Path, collector: Collector, *, is_user: bool) -> None:
         self.manager: Manager | None = None
         self._records = records
         self._is_user = is_user
-        self._metering = metering
+        self._collector = collector
         methods = {"GetMetrics": self._get_metrics, "Reset": self._reset}
         service = Service(PATH, XML.read_text(), self._properties, methods)
         self._exported = Exported(NAME, service, is_user=is_user)
         self._rows: dict[str, Rows] = {}
         self._reports: dict[str, StackReport] = {}
         self._stacks: dict[str, StackPolicy] = {}
-        self._seen: dict[str, Sight] = {}
-        self._known: set[str] = set()
-        self._counted: dict[str, UnitRecord] = {}
-        self._said: dict[str, str] = {}
-        self._woken = asyncio.Event()
+        self._pending: dict[str, StackSnapshot] = {}
+        self._read_units: set[str] = set()
+        self._start_counts: dict[str, UnitRecord] = {}
+        self._notes: dict[str, str] = {}
+        self._wakeup = asyncio.Event()
 
     async def serve(self) -> None:
-        """Have the name on the bus, until cancelled; without it, try again now and then."""
-        said = ""
+        """Own the bus name until cancelled; after a refusal or a lost connection, try again."""
+        refusal = ""
         while True:
             try:
                 await self._exported.serve()
-                said = ""
+                refusal = ""
             except OmnitronError as error:
-                if error.brief != said:
-                    log.warning("%s: `omnitron generate` installs what allows it, except under --runtime", error.brief)
-                said = error.brief
-            except Exception:  # nothing that is told is worth the end of supervision
+                if error.brief != refusal:
+                    log.warning(
+                        "%s: `omnitron generate` installs the bus policy for it, except with --runtime", error.brief
+                    )
+                refusal = error.brief
+            except Exception:  # a failure on the bus must not end supervision
                 log.exception("cannot serve %s", NAME)
-            await asyncio.sleep(AGAIN_S if said else RECONNECT_S)
+            await asyncio.sleep(AGAIN_S if refusal else RECONNECT_S)
 
     def load(self, stacks: Iterable[StackPolicy]) -> None:
-        """Tell of these stacks from now on."""
+        """Publish these stacks from now on."""
         self._stacks = {stack.stem: stack for stack in stacks}
-        self._known.clear()
-        self._woken.set()
+        self._read_units.clear()
+        self._wakeup.set()
 
-    def saw(self, sight: Sight, changed: Collection[str]) -> None:
-        """Take in how a stack is, to be told of soon; `changed` are its units of which something new was heard."""
-        self._known.difference_update(changed)
-        self._seen[sight.stack.stem] = sight
-        self._woken.set()
+    def update(self, snapshot: StackSnapshot, changed: Collection[str]) -> None:
+        """Take a snapshot to publish soon; `changed` are the units of the stack with signals since the last one."""
+        self._read_units.difference_update(changed)
+        self._pending[snapshot.stack.stem] = snapshot
+        self._wakeup.set()
 
     async def run(self) -> None:
-        """Tell what is new, until cancelled."""
+        """Publish changes until cancelled."""
         while True:
-            await self._woken.wait()
-            await self._calm()
-            seen, self._seen = self._seen, {}
+            await self._wakeup.wait()
+            await self._wait_for_quiet()
+            pending, self._pending = self._pending, {}
             try:
-                await self._tell(seen)
+                await self._publish(pending)
             except OmnitronError as error:
-                log.debug("%s", error.brief)  # the connection has ended: what is new is read again on the next one
-            except OSError as error:  # no descriptor is left, as the watcher says too
-                log.debug("cannot read what is to be told: %s", error)
-                self._seen = {**seen, **self._seen}
-                self._known.clear()
-                self._woken.set()
+                log.debug("%s", error.brief)  # the connection has ended: changes are read again on the next one
+            except OSError as error:  # no descriptor is left; the watcher logs that as an error itself
+                log.debug("cannot read the state to publish: %s", error)
+                self._pending = {**pending, **self._pending}
+                self._read_units.clear()
+                self._wakeup.set()
                 await asyncio.sleep(LATEST_S)
-            except Exception:  # nothing that is told is worth the end of supervision
-                self._known.clear()
-                log.exception("cannot tell what has changed")
+            except Exception:  # a failure on the bus must not end supervision
+                self._read_units.clear()
+                log.exception("cannot publish changes")
 
-    async def _calm(self) -> None:
+    async def _wait_for_quiet(self) -> None:
         """Wait for the end of a burst, LATEST_S at most."""
         latest = time.monotonic() + LATEST_S
-        while self._woken.is_set() and time.monotonic() < latest:
-            self._woken.clear()
+        while self._wakeup.is_set() and time.monotonic() < latest:
+            self._wakeup.clear()
             await asyncio.sleep(QUIET_S)
-        self._woken.clear()
+        self._wakeup.clear()
 
-    async def _tell(self, seen: Mapping[str, Sight]) -> None:
+    async def _publish(self, pending: Mapping[str, StackSnapshot]) -> None:
         new: list[Signal] = []
         for stem in self._rows.keys() - self._stacks.keys():
             new += signals(stem, self._rows.pop(stem), GONE)
             self._reports.pop(stem, None)
-        for stem, sight in seen.items():
+        for stem, snapshot in pending.items():
             if stem in self._stacks:
-                await self._ask(sight)
-                counted = {unit: self._counted[unit] for unit in sight.units if unit in self._counted}
-                sight = replace(sight, records=[*sight.records, Record(units=counted)])
-                said = {unit: self._said[unit] for unit in sight.units if unit in self._said}
-                checks = checks_of(sight.stack, self._records)
+                await self._read_answers(snapshot)
+                counted = {unit: self._start_counts[unit] for unit in snapshot.units if unit in self._start_counts}
+                snapshot = replace(snapshot, records=[*snapshot.records, Record(units=counted)])
+                notes = {unit: self._notes[unit] for unit in snapshot.units if unit in self._notes}
+                checks = checks_of(snapshot.stack, self._records)
                 report = report_stack(
-                    sight.stack, of_stack(sight.stack, sight.units, sight.records, sight.memory, checks, said)
+                    snapshot.stack,
+                    of_stack(snapshot.stack, snapshot.units, snapshot.records, snapshot.memory, checks, notes),
                 )
-                before, after = self._rows.get(stem, GONE), rows_of(sight, report)
+                before, after = self._rows.get(stem, GONE), rows_of(snapshot, report)
                 new += signals(stem, before, after)
                 self._rows[stem], self._reports[stem] = after, report
         if new:
@@ -144,22 +147,23 @@ class Publisher:
                 await self._exported.emit(name, *values)
             await self._exported.invalidate("Stacks", "Apps", "Conditions", "LastExits")
 
-    async def _ask(self, sight: Sight) -> None:
-        """Ask what systemd alone counts, and what process hosts say of themselves, where it may have changed.
+    async def _read_answers(self, snapshot: StackSnapshot) -> None:
+        """Read the values that no signal reports, of units that may have changed.
 
-        That takes systemd some milliseconds for each, and a stack is looked at whenever one of its units changes.
+        These are the restarts that only systemd counts, and the notes of process hosts. Reading them takes some
+        milliseconds per unit, and a snapshot is taken whenever one unit of the stack changes.
         """
-        units = {unit: listed for unit, listed in sight.units.items() if unit not in self._known}
-        # Before they are asked: what is heard meanwhile is to be asked again.
-        self._known |= units.keys()
-        counted, said = await asyncio.to_thread(self._answers, sight.stack, units)
+        units = {unit: listed for unit, listed in snapshot.units.items() if unit not in self._read_units}
+        # Marked as read before reading: a unit that changes meanwhile is read again.
+        self._read_units |= units.keys()
+        counted, notes = await asyncio.to_thread(self._query, snapshot.stack, units)
         for unit in units:
-            self._counted.pop(unit, None)
-            self._said.pop(unit, None)
-        self._counted |= counted
-        self._said |= said
+            self._start_counts.pop(unit, None)
+            self._notes.pop(unit, None)
+        self._start_counts |= counted
+        self._notes |= notes
 
-    def _answers(
+    def _query(
         self, stack: StackPolicy, units: Mapping[str, UnitState]
     ) -> tuple[dict[str, UnitRecord], dict[str, str]]:
         counted = counted_by_systemd([stack], units, is_user=self._is_user)
@@ -177,28 +181,28 @@ class Publisher:
         }
 
     async def _get_metrics(self, address: str) -> list[Any]:
-        wanted = set(self._services(self._selections(address))) if address else None
-        figures = await self._metering.figures()
+        selected = set(self._services(self._selections(address))) if address else None
+        figures = await self._collector.figures()
         return [
             [
-                variants(values_of(stack, one))
-                for stack, of in figures
-                for one in of
-                if wanted is None or one.unit in wanted
+                variants(values_of(stack, service))
+                for stack, services in figures
+                for service in services
+                if selected is None or service.unit in selected
             ]
         ]
 
     async def _reset(self, address: str) -> list[Any]:
         manager = self.manager
         if manager is None:
-            raise OmnitronError("cannot reset anything: the watcher is losing the bus")
+            raise OmnitronError("cannot reset the budget: the watcher has lost its bus connection")
         units: dict[str, None] = {}
         for selection in self._selections(address):
             report = self._reports.get(selection.stack.stem)
             if report is None:
-                raise OmnitronError("cannot reset it yet: the watcher has only just started")
+                raise OmnitronError("cannot reset the budget yet: the watcher has just started; try again")
             units |= dict.fromkeys(await asyncio.to_thread(renew, selection, report, self._records))
-        log.info("a new budget for %s was asked for over the bus", address)
+        log.info("reset the budget of %s by a call on the bus", address)
         for unit in units:
             await manager.reset_failed(unit)
             await manager.start(unit)
@@ -208,7 +212,7 @@ class Publisher:
         return resolve(address, self._stacks.values(), None)
 
     def _services(self, selections: Iterable[Selection]) -> Iterator[str]:
-        """Yield the services that are meant, those that `scale` has added too."""
+        """Yield the selected services, including instances that `scale` has added."""
         for selection in selections:
             report = self._reports.get(selection.stack.stem)
             processes = (

@@ -1,4 +1,4 @@
-"""What is told of a stack on the bus, and which of it is news. Pure."""
+"""The published state of a stack on the bus, and the signals for its changes. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from omnitron.observe.status_json import health_of, worst_health
 
 if TYPE_CHECKING:
     from omnitron.observe.report import StackReport
-    from omnitron.watcher.stack_supervisor import Sight
+    from omnitron.watcher.stack_supervisor import StackSnapshot
 
 Row = tuple[Any, ...]
 Signal = tuple[str, Row]
@@ -19,7 +19,7 @@ Signal = tuple[str, Row]
 
 @dataclass(frozen=True)
 class Rows:
-    """One stack as it is told. Rows are those of the introspection data, without the stack's name."""
+    """The published state of one stack. Rows are those of the introspection data, without the name of the stack."""
 
     stack: Row = ()
     """Project, name, state of the target, health."""
@@ -28,14 +28,14 @@ class Rows:
     conditions: Mapping[str, Row] = field(default_factory=dict)
     """App, kind, what it comes from, sentence; by service, of those in a condition."""
     exits: Mapping[str, Row] = field(default_factory=dict)
-    """When, result, code, status, why it was given up; by service."""
+    """Time, result, code, status, reason of the final crash (empty for none); by service."""
 
 
 GONE = Rows()
 
 
-def rows_of(sight: Sight, report: StackReport) -> Rows:
-    """Return a stack as it is told."""
+def rows_of(snapshot: StackSnapshot, report: StackReport) -> Rows:
+    """Return the published state of a stack."""
     healths = {app.policy.name: health_of(app) for app in report.apps}
     whole = worst_health(healths[app.policy.name] for app in report.apps if app.policy.enabled)
     apps = {
@@ -55,19 +55,19 @@ def rows_of(sight: Sight, report: StackReport) -> Rows:
     }
     exits = {
         unit: (
-            round(known.last_exit.at * 1_000_000),
-            *map(_text, (known.last_exit.result, known.last_exit.code, known.last_exit.status)),
-            _text(known.final.reason) if known.final else "",
+            round(entry.last_exit.at * 1_000_000),
+            *map(_text, (entry.last_exit.result, entry.last_exit.code, entry.last_exit.status)),
+            _text(entry.final.reason) if entry.final else "",
         )
-        for record in sight.records
-        for unit, known in record.units.items()
-        if known.last_exit
+        for record in snapshot.records
+        for unit, entry in record.units.items()
+        if entry.last_exit
     }
-    return Rows((sight.stack.project, sight.stack.stack, report.active, whole), apps, conditions, exits)
+    return Rows((snapshot.stack.project, snapshot.stack.stack, report.active, whole), apps, conditions, exits)
 
 
 def signals(stem: str, before: Rows, after: Rows) -> Iterator[Signal]:
-    """Yield what is to be told of a stack that has become another; a note that changes alone is not."""
+    """Yield the signals for the changes of a stack; a change of only the note of an app yields none."""
     for unit, exit in after.exits.items():
         if before is not GONE and before.exits.get(unit, ())[:1] != exit[:1]:
             yield "Exited", (unit, *exit)
@@ -92,5 +92,5 @@ def _condition_signals(stem: str, before: Rows, after: Rows) -> Iterator[Signal]
 
 
 def _text(text: str) -> str:
-    """Return text that the bus takes: an app can have said anything."""
+    """Return text that D-Bus accepts: texts of apps can contain any character."""
     return text.encode(errors="replace").decode().replace("\0", "")

@@ -1,4 +1,10 @@
-"""What the crashes in a group come to, each taken in once: when systemd knows of it, or when it is on record. Pure."""
+"""The effect of crashes on the memory of a group. Pure.
+
+A crash becomes visible in two ways. Its helper writes it to the crash record, but only after ExecStopPost= has run.
+Systemd reports earlier that a service deactivates without a job; if its run has failed, the crash is "presumed" and
+the group is stopped at once. Both ways report the same crash, so the invocation id of the run is stored, and each
+crash is taken in only once.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +15,17 @@ from omnitron.policy.model import INFRA, StackPolicy
 from omnitron.supervision.rules import strategy
 from omnitron.supervision.rules.strategy import IDLE, Group
 from omnitron.supervision.state.group_state import GROUP_STOPPED, Awaited, Memory, Presumed, Reason
-from omnitron.watcher.stack_view import View
+from omnitron.watcher.stack_view import GroupView
 
 AFTERWARDS: dict[Awaited, Awaited] = {"awaited": "due", "due": "missing", "missing": "missing"}
-"""What becomes of the record of a crash with each look at a unit that is done with it."""
+"""The next state of the record of a presumed crash, at each look after the unit has finished deactivating."""
 
 
-def ended_alone(stack: StackPolicy, memory: Memory, view: View) -> list[str]:
-    """Return the services that go down untold, and whose failure is the group's: whether they failed is to be asked.
+def ended_without_job(stack: StackPolicy, memory: Memory, view: GroupView) -> list[str]:
+    """Return the services of the group that deactivate without a job; the caller reads if their runs have failed.
 
-    None whose crash was presumed: either it is known, or its last one never came on record, and what nobody can
-    count would restart the group without end.
+    Services with a presumed crash are left out. Either this is the same crash, or the record of the last one is
+    missing; then crashes are not counted, and further ones would restart the group without end.
     """
     if stack.strategy == "one_for_one":
         return []
@@ -32,20 +38,20 @@ def ended_alone(stack: StackPolicy, memory: Memory, view: View) -> list[str]:
     ]
 
 
-def first_memory(view: View) -> Memory:
-    """Return the memory of a watcher that comes to a stack anew: what crashed before is no concern of its."""
+def first_memory(view: GroupView) -> Memory:
+    """Return the memory of a watcher that is new to a stack: earlier crashes count as taken in."""
     return Memory(seen={unit: record.last_exit.at for unit, record in view.crashed.items() if record.last_exit})
 
 
-def take_in(stack: StackPolicy, group: Group, memory: Memory, view: View, now: float) -> Memory:
-    """Return the memory after all crashes that were not yet acted on; `now` is in unix seconds."""
+def take_in(stack: StackPolicy, group: Group, memory: Memory, view: GroupView, now: float) -> Memory:
+    """Return the memory after all new crashes; `now` is in unix seconds."""
     memory = _recorded(stack, group, memory, view, now)
     memory = _overdue(memory, view)
     return _presumed(stack, group, memory, view)
 
 
-def _recorded(stack: StackPolicy, group: Group, memory: Memory, view: View, now: float) -> Memory:
-    """Take in every crash that has come on record, oldest first."""
+def _recorded(stack: StackPolicy, group: Group, memory: Memory, view: GroupView, now: float) -> Memory:
+    """Take in all new crashes in the crash record, oldest first."""
 
     def is_gone(unit: str) -> bool:
         return view.unit(unit).is_down and unit not in memory.recovery.pending
@@ -55,26 +61,29 @@ def _recorded(stack: StackPolicy, group: Group, memory: Memory, view: View, now:
         if unit not in group.members or last is None or memory.seen.get(unit) == last.at:
             continue
         presumed = dict(memory.presumed)
-        known = presumed.pop(unit, None)
-        is_known = known is not None and known.run == last.run
-        if known and not is_known and known.record != "missing":
-            presumed[unit] = known
+        # The record of a presumed crash arrives: the group is stopped already. A presumed crash of another run stays
+        # until its own record arrives.
+        crash = presumed.pop(unit, None)
+        was_presumed = crash is not None and crash.run == last.run
+        if crash and not was_presumed and crash.record != "missing":
+            presumed[unit] = crash
         memory = replace(memory, seen={**memory.seen, unit: last.at}, presumed=presumed)
         if final and final.at == last.at:
             if view.unit(unit).is_to_be_up:
-                # Nobody was there to see it, and it has been mended since.
+                # It happened while no watcher ran, and somebody has started the unit again since.
                 continue
             state, ended = strategy.gave_up(group, memory.recovery, unit, is_gone)
             memory = _ended(stack, replace(memory, recovery=state), unit, ended, final.reason, now)
-        elif not is_known:
+        elif not was_presumed:
             memory = _crashed(stack, group, memory, view, unit)
     return memory
 
 
-def _overdue(memory: Memory, view: View) -> Memory:
-    """Give up waiting for what will not come on record: there was no space for it, or an operator's stop came first.
+def _overdue(memory: Memory, view: GroupView) -> Memory:
+    """Stop waiting for records that do not come: no space was left to write, or an operator's stop came first.
 
-    Records are read before states, so that the one of a unit that was seen to be done is there at the next look.
+    A look reads records before states. So the record of a unit that this look saw deactivated can be missing now,
+    but must be present at the next look: AFTERWARDS allows one more look before it counts as missing.
     """
     presumed = {
         unit: crash if view.unit(unit).active == "deactivating" else crash._replace(record=AFTERWARDS[crash.record])
@@ -83,8 +92,8 @@ def _overdue(memory: Memory, view: View) -> Memory:
     return replace(memory, presumed=presumed)
 
 
-def _presumed(stack: StackPolicy, group: Group, memory: Memory, view: View) -> Memory:
-    """Take in every crash that is not on record yet: whether it was the final one or not, the others go down."""
+def _presumed(stack: StackPolicy, group: Group, memory: Memory, view: GroupView) -> Memory:
+    """Take in the crashes that are not recorded yet. Final or not, the other members are stopped."""
     for unit, run in view.failing.items():
         if run != view.crashed_run(unit) and not memory.ending:
             memory = replace(memory, presumed={**memory.presumed, unit: Presumed(run)})
@@ -92,8 +101,8 @@ def _presumed(stack: StackPolicy, group: Group, memory: Memory, view: View) -> M
     return memory
 
 
-def _crashed(stack: StackPolicy, group: Group, memory: Memory, view: View, unit: str) -> Memory:
-    """Return the memory after a crash that systemd follows with a restart."""
+def _crashed(stack: StackPolicy, group: Group, memory: Memory, view: GroupView, unit: str) -> Memory:
+    """Return the memory after a crash that systemd restarts."""
     if memory.ending:
         return memory
     was_active = memory.was_active

@@ -1,7 +1,7 @@
-"""What is to be done in one stack now. Pure: policy, memory, states and crash record in; memory and jobs out.
+"""Decisions about one stack. Pure: policy, memory, states and crash record in; memory and jobs out.
 
-Looked at whenever something changed, and always as a whole. So nothing depends on having seen every
-change, and what is due is found again after the watcher, the bus or systemd itself was away.
+The decision is made after each change, and always from the complete state. So it does not depend on seeing every
+change, and a restart of the watcher, the bus or systemd loses no work.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from omnitron.supervision.rules import strategy
 from omnitron.supervision.rules.strategy import IDLE, Group, State
 from omnitron.supervision.state.group_state import Memory, Reason
 from omnitron.watcher import crash_events
-from omnitron.watcher.stack_view import View
+from omnitron.watcher.stack_view import GroupView
 
 
 @dataclass(frozen=True)
@@ -28,19 +28,19 @@ class Job:
     reason: str
 
 
-def group_of(stack: StackPolicy, view: View, pending: tuple[str, ...] = ()) -> Group | None:
-    """Return the group that a stack's services are, added instances of pools too; None under one_for_one.
+def group_of(stack: StackPolicy, view: GroupView, pending: tuple[str, ...] = ()) -> Group | None:
+    """Return the group of the services of a stack, including added instances of pools; None under one_for_one.
 
-    `pending` are those that a recovery will start: systemd forgets an added instance that is down. The servers
-    of a stack are nobody's siblings: a database that is back is no reason to restart apps.
+    `pending` are the units that a recovery will start: systemd unloads an added instance that is down.
+    Infrastructure services are no members: a restart of the database is no reason to restart apps.
     """
     if stack.strategy not in ("one_for_all", "rest_for_one"):
         return None
-    known = (*view.units, *pending)
+    names = (*view.units, *pending)
     members: list[str] = []
     pools = []
     for process in (process for app in stack.apps if app.mode != INFRA for process in app.processes):
-        services = tuple(services_of(process, known))
+        services = tuple(services_of(process, names))
         members += services
         if process.instances is not None:
             pools.append(services)
@@ -48,45 +48,44 @@ def group_of(stack: StackPolicy, view: View, pending: tuple[str, ...] = ()) -> G
 
 
 def judge(
-    stack: StackPolicy, memory: Memory, view: View, asked: frozenset[str], now: float
+    stack: StackPolicy, memory: Memory, view: GroupView, queued: frozenset[str], now: float
 ) -> tuple[Memory, tuple[Job, ...]]:
-    """Return what is to be remembered before anything is done, and what is to be done.
+    """Return the new memory, to be stored before the jobs are queued, and the jobs.
 
-    `asked` are the units for which the start that the recovery waits for was queued already; `now` is in
-    unix seconds.
+    `queued` are the units whose start by the recovery is queued already; `now` is in unix seconds.
     """
     group = group_of(stack, view, memory.recovery.pending)
     if group:
         memory = crash_events.take_in(stack, group, memory, view, now)
-        memory = _progress(stack, group, memory, view, asked)
+        memory = _progress(stack, group, memory, view, queued)
     else:
-        # The strategy has changed: nothing of what was begun under the other one is to be finished. And should it
-        # change again, what crashes until then is no concern of the group.
+        # The strategy may have changed to one_for_one: an unfinished recovery is dropped. Crashes count as taken in, so
+        # that they do not restart the group if the strategy changes back.
         seen = {**memory.seen, **crash_events.first_memory(view).seen}
         memory = replace(memory, seen=seen, presumed={}, recovery=IDLE, ending=())
     memory = replace(memory, reasons=_reasons(memory, view))
     return memory, tuple(_jobs(stack, group, memory, view))
 
 
-def _progress(stack: StackPolicy, group: Group, memory: Memory, view: View, asked: frozenset[str]) -> Memory:
-    """Take in how far a recovery has come."""
+def _progress(stack: StackPolicy, group: Group, memory: Memory, view: GroupView, queued: frozenset[str]) -> Memory:
+    """Return the memory after the progress of a recovery."""
     state = memory.recovery
     if state == IDLE:
         return memory
     is_active = view.unit(stack.target).is_to_be_up
     if memory.was_active and not is_active:
-        # Somebody stopped the whole stack meanwhile.
+        # An operator stopped the whole stack meanwhile.
         return replace(memory, recovery=IDLE)
-    # A stack that was not complete yet when the recovery began can be stopped, too.
+    # If the target was not active when the recovery began, it may have become active since.
     memory = replace(memory, was_active=is_active)
     trigger = state.trigger
     stopped = trigger is not None and view.unit(trigger).active == "inactive" and not view.unit(trigger).job
     if stopped and not memory.was_active:
-        # Without the stack's target nothing tells its end from that of the crashed one alone: better too little.
+        # Without an active target, a stop of the stack and a stop of only the trigger look the same. Assume the former.
         return replace(memory, recovery=IDLE)
     if trigger is not None:
         state = _trigger(group, state, trigger, view)
-    for unit in view.held:
+    for unit in view.operator_stops:
         state = strategy.excluded(group, state, unit)
     for unit in state.stopping:
         if view.unit(unit).is_down:
@@ -94,22 +93,22 @@ def _progress(stack: StackPolicy, group: Group, memory: Memory, view: View, aske
     for unit in strategy.to_start(group, state):
         if view.unit(unit).is_online:
             state = strategy.online(group, state, unit)
-        elif unit in asked and view.unit(unit).is_down:
-            # Stopped by somebody, or kept from starting by a dependency, which starts it when it can.
+        elif unit in queued and view.unit(unit).is_down:
+            # An operator stopped it, or a failed dependency prevents the start; then `unblocked` starts it later.
             state = strategy.excluded(group, state, unit)
     return replace(memory, recovery=state)
 
 
-def _trigger(group: Group, state: State, trigger: str, view: View) -> State:
+def _trigger(group: Group, state: State, trigger: str, view: GroupView) -> State:
     unit = view.unit(trigger)
     if unit.is_online:
         return strategy.online(group, state, trigger)
-    # An operator stopped it, or it has failed in a way that nobody counted: the others need not wait.
+    # An operator stopped it, or it failed without a counted crash: the others do not wait for it.
     return strategy.down(group, state, trigger) if unit.is_down else state
 
 
-def _reasons(memory: Memory, view: View) -> dict[str, Reason]:
-    """Keep the reasons of what is still down."""
+def _reasons(memory: Memory, view: GroupView) -> dict[str, Reason]:
+    """Return the reasons of units that are still down."""
     return {
         unit: reason
         for unit, reason in memory.reasons.items()
@@ -117,7 +116,7 @@ def _reasons(memory: Memory, view: View) -> dict[str, Reason]:
     }
 
 
-def _jobs(stack: StackPolicy, group: Group | None, memory: Memory, view: View) -> Iterator[Job]:
+def _jobs(stack: StackPolicy, group: Group | None, memory: Memory, view: GroupView) -> Iterator[Job]:
     yield from (Job("stop", unit, "its group has failed") for unit in memory.ending)
     state = memory.recovery
     for unit in strategy.to_stop(state):
@@ -134,17 +133,17 @@ def _jobs(stack: StackPolicy, group: Group | None, memory: Memory, view: View) -
 
 
 def _free(stack: StackPolicy, waiting: tuple[str, ...], due: tuple[str, ...]) -> list[str]:
-    """Return those that are due and need none of those that still wait: gates stay open in a recovery."""
+    """Return the due units that depend on no waiting one. Gates stay active in a recovery, so they do not order it."""
     needs = {service: app.depends_on for app in stack.apps for service in app.services}
     absent = {app.name for app in stack.apps if set(app.services) & set(waiting)}
     return [unit for unit in due if not absent.intersection(needs.get(unit, ()))]
 
 
-def unblocked(stack: StackPolicy, view: View) -> list[str]:
-    """Return the services that a failed dependency kept from starting, and that nothing keeps any more.
+def unblocked(stack: StackPolicy, view: GroupView) -> list[str]:
+    """Return the services whose start a failed dependency prevented, and whose dependencies are all up now.
 
-    A gate that has failed has let nobody pass since the stack started. What depends on it, directly or not,
-    is started in one go: the gates keep the order.
+    A failed gate was never open since the start of the stack. All units that depend on it, directly or not, are
+    started together: the gates ensure the order.
     """
     if not view.unit(stack.target).is_online:
         return []
@@ -155,10 +154,10 @@ def unblocked(stack: StackPolicy, view: View) -> list[str]:
     by_name = {app.name: app for app in stack.apps}
     coming: set[str] = set()
     units: list[str] = []
-    for app in stack.apps:  # in start order: what an app depends on was judged before it
+    for app in stack.apps:  # in start order: dependencies come first
         needs = [by_name[name] for name in app.depends_on if name in by_name]
         shut = [need for need in needs if need.gate and view.unit(need.gate).active == "failed"]
-        # A dependent of one that is coming was blocked with it: its gate cannot have opened.
+        # An app that depends on a blocked one was blocked too: the gate between them cannot have opened.
         was_blocked = bool(shut) or any(need.name in coming for need in needs)
         is_free = all(need.name in coming or is_up(need) for need in needs)
         if app.enabled and was_blocked and is_free and _is_down(app, view):
@@ -167,5 +166,5 @@ def unblocked(stack: StackPolicy, view: View) -> list[str]:
     return units
 
 
-def _is_down(app: AppPolicy, view: View) -> bool:
+def _is_down(app: AppPolicy, view: GroupView) -> bool:
     return all(view.unit(service).active == "inactive" and view.unit(service).is_down for service in app.services)

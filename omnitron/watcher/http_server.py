@@ -1,4 +1,4 @@
-"""Answers questions over HTTP, on a Unix socket or a TCP port: one request to a connection, nothing but GET."""
+"""A small HTTP server on a Unix socket or a TCP port: one GET request per connection."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ log = logging.getLogger(__name__)
 PATIENCE_S = 5.0
 REQUEST_LIMIT = 8192  # bytes
 AT_ONCE = 4
-"""Questions that are answered at the same time; the others wait."""
+"""Requests that are answered at the same time; others wait."""
 MOST_CONNECTIONS = 100
-"""More than these are closed at once: descriptors are for supervision."""
+"""More connections are closed immediately: supervision needs the descriptors."""
 
 Answer = Callable[[], Awaitable[tuple[str, bytes]]]
-"""Returns a content type and a body."""
+"""Returns content type and body."""
 Gate = Callable[[str], Mapping[str, Answer] | None]
-"""Takes a bearer token, empty without one, and returns what its bearer may ask, by path; None refuses."""
+"""Takes a bearer token (empty for none) and returns the allowed answers by path; None refuses the request."""
 
 
-class Desk:
-    """Serves whoever comes, as `gate` lets them."""
+class HttpServer:
+    """Serves the answers that `gate` allows."""
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
@@ -33,7 +33,7 @@ class Desk:
         self._connections = 0
 
     async def open_socket(self, path: Path) -> asyncio.Server | None:
-        """Listen on a Unix socket that everybody may use; None where that cannot be, which is logged."""
+        """Listen on a Unix socket for all users; log a failure and return None."""
         try:
             with contextlib.suppress(FileNotFoundError):
                 if stat.S_ISSOCK(path.lstat().st_mode):
@@ -64,9 +64,9 @@ class Desk:
                 writer.close()
                 await writer.wait_closed()
         except (TimeoutError, OSError, EOFError, asyncio.LimitOverrunError):
-            pass  # a client that does not ask, or does not listen
+            pass  # a client that sends no request, or does not read
         finally:
-            # Nothing of what it did not take is kept.
+            # Drop data that the client did not read.
             writer.transport.abort()
             self._connections -= 1
 
@@ -75,10 +75,10 @@ class Desk:
         answers = self._gate(_token(lines[1:]))
         if answers is None:
             return _response(
-                "401 Unauthorized", "text/plain", b"a bearer token is needed\n", "WWW-Authenticate: Bearer"
+                "401 Unauthorized", "text/plain", b"a bearer token is required\n", "WWW-Authenticate: Bearer"
             )
         if method != "GET":
-            return _response("405 Method Not Allowed", "text/plain", b"only GET\n")
+            return _response("405 Method Not Allowed", "text/plain", b"only GET is allowed\n")
         answer = answers.get(rest.partition(" ")[0].partition("?")[0])
         if answer is None:
             return _response("404 Not Found", "text/plain", "".join(f"{name}\n" for name in answers).encode())

@@ -1,4 +1,4 @@
-"""One stack: look at it, decide, remember, act."""
+"""The supervisor of one stack: take a snapshot, decide, store the memory, queue jobs."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from omnitron.supervision.state import group_state, operator_stop
 from omnitron.supervision.state.group_state import Memory
 from omnitron.systemd.manager import BusError
 from omnitron.watcher import unrecorded_exits
-from omnitron.watcher.crash_events import ended_alone, first_memory
+from omnitron.watcher.crash_events import ended_without_job, first_memory
 from omnitron.watcher.decisions import Job, judge
-from omnitron.watcher.stack_view import View, view_of
+from omnitron.watcher.stack_view import GroupView, view_of
 
 if TYPE_CHECKING:
     from omnitron.policy.model import InstalledPolicy
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 REFUSED_FOR_GOOD = ("NoSuchUnit", "UnitMasked", "OnlyByDependency", "LoadFailed", "BadUnitSetting", "NotReferenced")
-"""Errors of systemd that will be the same the next time."""
+"""Errors of systemd that a repeated call would get again."""
 AGAIN_S = 10.0
-"""How soon the same unit is started again when the start of it changed nothing."""
+"""Pause before the same unit is started again, if the last start had no effect."""
 
 
 @dataclass(frozen=True)
-class Sight:
-    """One stack at one moment: its units, its crash records, and what the watcher has in mind."""
+class StackSnapshot:
+    """One stack at one moment: its units, its crash records, and the memory of the watcher."""
 
     stack: InstalledPolicy
     units: dict[str, UnitState]
@@ -45,8 +45,8 @@ class Sight:
     memory: Memory
 
 
-class Keeper:
-    """Keeps one stack as its strategy says. Whatever ends it, the next one goes on from its memory."""
+class StackSupervisor:
+    """Supervises one stack by its strategy. After a restart of the watcher, it continues from its stored memory."""
 
     def __init__(self, stack: InstalledPolicy, records: Path, clock: Callable[[], float] = time.time) -> None:
         self.stack = stack
@@ -56,67 +56,72 @@ class Keeper:
         self._folder = str(self._path.parent)
         self._memory: Memory | None = group_state.read(self._path)
         self._written = self._memory
-        self._asked: set[str] = set()
-        self._unblocked: dict[str, float] = {}
-        self._said = ""
+        self._queued: set[str] = set()
+        self._started_at: dict[str, float] = {}
+        self._last_error = ""
 
     @property
-    def keeps_group(self) -> bool:
-        """Whether the crash of one process is a matter of others."""
+    def has_group_strategy(self) -> bool:
+        """True if the crash of one process affects others."""
         return self.stack.strategy != "one_for_one"
 
     @property
     def is_busy(self) -> bool:
-        """Whether something was begun that is not finished."""
+        """True if a recovery or a stop is not finished."""
         memory = self._memory
         return memory is not None and (memory.recovery != IDLE or bool(memory.ending) or memory.is_undecided)
 
-    async def look(self, manager: Manager) -> Sight:
-        """See how the stack is now, do what follows from it, and return what was seen."""
-        # Records first: whoever is active in what is read after them has come back since.
+    async def look(self, manager: Manager) -> StackSnapshot:
+        """Read the state of the stack, queue the jobs that follow from it, and return the snapshot."""
+        # Records before states: a unit that is recorded as crashed and active in the states has restarted since.
         records = records_of(self.stack, self._records)
         states = await manager.list_units(*unit_patterns(self.stack))
-        held = operator_stop.stopped_units(self._folder, self.stack.stem)
-        # What is left from an earlier recovery says nothing of the next one.
-        meant = held if self._memory and self._memory.recovery != IDLE else frozenset()
+        operator_stops = operator_stop.stopped_units(self._folder, self.stack.stem)
+        # Notes that are left from an earlier recovery do not apply to the next one: outside of a recovery they are
+        # ignored, and removed below.
+        valid_stops = operator_stops if self._memory and self._memory.recovery != IDLE else frozenset()
         units = {unit.name: unit for unit in states}
-        view = view_of(units, records, meant)
+        view = view_of(units, records, valid_stops)
         before = self._memory or first_memory(view)
-        untold = {*ended_alone(self.stack, before, view)}
+        # Services that deactivate without a job may have crashed, and their helpers have recorded nothing yet. A helper
+        # that asks systemd now gets its answer only after all other members have stopped. So the watcher reads the
+        # result of the run itself, and notes it for the helper.
+        crashing = {*ended_without_job(self.stack, before, view)}
         failing = await unrecorded_exits.failed_runs(
-            manager, self._folder, [unit for unit in states if unit.name in untold]
+            manager, self._folder, [unit for unit in states if unit.name in crashing]
         )
         memory, jobs = self._judge(before, replace(view, failing=failing))
         if not self._remember(memory) and failing:
-            # The crash may come on record no more than this; a group that is not remembered is not taken down.
+            # The memory cannot be written, and perhaps the crash record cannot either. Then the presumed crash does not
+            # stop the group: a restarted watcher could not finish a recovery that is not stored.
             memory, jobs = self._judge(before, view)
             self._remember(memory)
-        self._asked &= set(memory.recovery.waiting)
-        self._release(held)
-        self._tell(before, memory)
+        self._queued &= set(memory.recovery.waiting)
+        self._forget(operator_stops)
+        self._log_changes(before, memory)
         stops = {job.unit for job in jobs if job.verb == "stop"}
         services = [unit for unit in states if unit.name in stops and unit.name.endswith(".service")]
         await unrecorded_exits.note_stops(manager, self._folder, services, view)
-        # All at once: the bus keeps their order, and systemd need not be waited for between two.
+        # All calls at once: the bus preserves their order, and no call waits for the answer to another.
         done = await asyncio.gather(*(self._queue(manager, job) for job in jobs))
         queued = {job.unit for job, is_queued in zip(jobs, done, strict=True) if is_queued}
         if memory.ending:
-            # Stops that are queued are remembered by systemd.
+            # Queued stops are not lost: systemd has them. Only the others stay in the memory.
             left = tuple(unit for unit in memory.ending if unit not in queued)
             self._remember(replace(memory, ending=left))
-        return Sight(self.stack, units, records, self._memory or memory)
+        return StackSnapshot(self.stack, units, records, self._memory or memory)
 
-    def _release(self, held: frozenset[str]) -> None:
-        """Forget what is remembered otherwise by now, or was said too late."""
-        if held:
+    def _forget(self, operator_stops: frozenset[str]) -> None:
+        """Remove the notes of operators: they are in the memory now, or came too late."""
+        if operator_stops:
             with contextlib.suppress(OSError):
-                operator_stop.release(self._folder, held)
+                operator_stop.release(self._folder, operator_stops)
 
-    def _judge(self, before: Memory, view: View) -> tuple[Memory, tuple[Job, ...]]:
-        return judge(self.stack, before, view, frozenset(self._asked), self._clock())
+    def _judge(self, before: Memory, view: GroupView) -> tuple[Memory, tuple[Job, ...]]:
+        return judge(self.stack, before, view, frozenset(self._queued), self._clock())
 
     def _remember(self, memory: Memory) -> bool:
-        """Whether it is written down. What is in this process holds in any case, until the watcher restarts."""
+        """Store the memory; return False if it cannot be written. This process uses it in any case."""
         self._memory = memory
         if memory == self._written:
             return True
@@ -128,14 +133,14 @@ class Keeper:
         self._written = memory
         return True
 
-    def _tell(self, before: Memory, after: Memory) -> None:
+    def _log_changes(self, before: Memory, after: Memory) -> None:
         name = f"{self.stack.stack} of {self.stack.project}"
         was, now = before.recovery, after.recovery
         if now.trigger and now.trigger != was.trigger:
             others = ", ".join(self._name(unit) for unit in now.pending)
-            log.warning("%s: %s crashed; %s: %s go down", name, self._name(now.trigger), self.stack.strategy, others)
+            log.warning("%s: %s crashed; %s: stopping %s", name, self._name(now.trigger), self.stack.strategy, others)
         if was != IDLE and now == IDLE and not after.ending:
-            log.info("%s: the group runs again", name)
+            log.info("%s: the group is running again", name)
         for unit, reason in after.reasons.items():
             if unit not in before.reasons:
                 log.error("%s: %s %s", name, self._name(unit), reason.text)
@@ -144,22 +149,22 @@ class Keeper:
         return str(self.stack.address_of(unit) or unit)
 
     async def _queue(self, manager: Manager, job: Job) -> bool:
-        """Whether the job is queued, or will never be; else it is tried again."""
+        """Queue a job; return False if it has to be tried again."""
         is_waiting = self._memory is not None and job.unit in self._memory.recovery.waiting
         if job.verb == "start" and not is_waiting:
             now = time.monotonic()
-            if now - self._unblocked.get(job.unit, -AGAIN_S) < AGAIN_S:
+            if now - self._started_at.get(job.unit, -AGAIN_S) < AGAIN_S:
                 return True
-            self._unblocked[job.unit] = now
+            self._started_at[job.unit] = now
             log.info("%s of %s: start %s: %s", self.stack.stack, self.stack.project, job.unit, job.reason)
         try:
             await (manager.start if job.verb == "start" else manager.stop)(job.unit)
         except BusError as error:
-            if error.brief != self._said:
+            if error.brief != self._last_error:
                 log.error("%s", error.brief)
-            self._said = error.brief
+            self._last_error = error.brief
             if error.name.rpartition(".")[2] not in REFUSED_FOR_GOOD:
                 return False
         if job.verb == "start" and is_waiting:
-            self._asked.add(job.unit)
+            self._queued.add(job.unit)
         return True

@@ -1,4 +1,4 @@
-"""A stack at one moment, as what is to be done is judged by: its units, and what has crashed."""
+"""The view of a stack for decisions: the states of its units, and its recorded crashes."""
 
 from __future__ import annotations
 
@@ -10,33 +10,35 @@ from omnitron.systemd.units import UnitState, absent
 
 
 @dataclass(frozen=True)
-class View:
-    """A stack at one moment: its units, and what has crashed."""
+class GroupView:
+    """A stack at one moment: its units and its recorded crashes."""
 
     units: Mapping[str, UnitState]
     crashed: Mapping[str, UnitRecord]
-    """What is on record, by unit."""
+    """Crash records by unit."""
     order: tuple[str, ...] = ()
     """Units by the time of their last crash."""
-    held: frozenset[str] = frozenset()
-    """Units that an operator has stopped while they waited for their group."""
+    operator_stops: frozenset[str] = frozenset()
+    """Units that an operator stopped while they waited for their group."""
     failing: Mapping[str, str] = field(default_factory=dict)
-    """Runs of those that ended alone which have failed, by unit: invocation ids."""
+    """Invocation ids of failed runs that ended without a job, by unit."""
 
     def unit(self, name: str) -> UnitState:
         """Return the state of a unit; one that is not loaded is inactive."""
         return self.units.get(name) or absent(name)
 
     def crashed_run(self, name: str) -> str:
-        """Return the invocation id of the last run on record that crashed; empty where none has."""
+        """Return the invocation id of the last recorded crash; empty if there is none."""
         record = self.crashed.get(name)
         return record.last_exit.run if record and record.last_exit else ""
 
 
-def view_of(units: Mapping[str, UnitState], records: Iterable[Record], held: frozenset[str] = frozenset()) -> View:
-    """Return what is known of a stack at one moment."""
+def view_of(
+    units: Mapping[str, UnitState], records: Iterable[Record], operator_stops: frozenset[str] = frozenset()
+) -> GroupView:
+    """Return the view of a stack from the states of its units and its crash records."""
     crashed: dict[str, UnitRecord] = {}
     for record in records:
         crashed |= record.units
     order = sorted(crashed, key=lambda unit: crashed[unit].last_exit or (0.0,))
-    return View(units, crashed, tuple(order), held)
+    return GroupView(units, crashed, tuple(order), operator_stops)

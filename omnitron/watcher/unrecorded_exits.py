@@ -1,4 +1,4 @@
-"""How the runs of a group end: what systemd is asked of them, and what the crash helpers are told."""
+"""Exits in a group that are not recorded yet: reads them from systemd, and leaves notes for the crash helpers."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from omnitron.systemd.manager import BusError
 if TYPE_CHECKING:
     from omnitron.systemd.manager import Manager
     from omnitron.systemd.units import UnitState
-    from omnitron.watcher.stack_view import View
+    from omnitron.watcher.stack_view import GroupView
 
 NOT_FAILED = ("success", "exec-condition")
-"""Results that say nothing yet: what is a success for systemd may be a crash, which the helper finds out."""
+"""Results without a failure. A success may still be a crash; the helper decides that."""
 NO_JOB = 0
 
 
 async def failed_runs(manager: Manager, folder: str, states: Iterable[UnitState]) -> dict[str, str]:
-    """Return which of these units, which go down untold, have failed: the invocation ids of their runs, by unit.
+    """Return the invocation ids of the failed runs of units that deactivate without a job, by unit.
 
-    Their crash helpers are spared the question to systemd: it would answer only when it has stopped all others of
-    the group. `folder` is that of their crash records.
+    A note for each spares its crash helper the question to systemd, which would answer only after it has stopped all
+    other members of the group. `folder` is the folder of the crash records.
     """
     states = list(states)
     runs = await asyncio.gather(*(_failed_run(manager, folder, state) for state in states))
@@ -33,34 +33,34 @@ async def failed_runs(manager: Manager, folder: str, states: Iterable[UnitState]
 
 
 async def _failed_run(manager: Manager, folder: str, state: UnitState) -> str | None:
-    # In this order: should the next run have begun meanwhile, what is said of it is not said of the earlier one.
-    asked = (
+    # The run is read first: if the next run begins meanwhile, the failure of this one is not attributed to it.
+    reads = (
         manager.run_of(state),
         manager.property(state, "Result"),
         manager.property(state, "ExecMainExitTimestampMonotonic"),
         manager.property(state, "Job", "Unit"),
     )
     try:
-        run, result, exited, (job, _) = await asyncio.gather(*asked)
+        run, result, exited, (job, _) = await asyncio.gather(*reads)
     except BusError:
-        return None  # there is no such unit any more
+        return None  # the unit does not exist any more
     if result in NOT_FAILED or job != NO_JOB:
         return None
-    # One that hangs has failed before its process has ended.
+    # A service that hangs (timeout, watchdog) has failed before its process has ended.
     if exited:
         with contextlib.suppress(OSError):
             run_notes.crashed(folder, state.name, run, exited)
     return str(run)
 
 
-async def note_stops(manager: Manager, folder: str, states: Iterable[UnitState], view: View) -> None:
-    """Spare the crash helpers of these units, which are about to be stopped, the question who ended them."""
+async def note_stops(manager: Manager, folder: str, states: Iterable[UnitState], view: GroupView) -> None:
+    """Note for the crash helpers of these units that their runs are stopped, not crashed."""
     await asyncio.gather(*(_note_stop(manager, folder, state, view) for state in states))
 
 
-async def _note_stop(manager: Manager, folder: str, state: UnitState, view: View) -> None:
+async def _note_stop(manager: Manager, folder: str, state: UnitState, view: GroupView) -> None:
     with contextlib.suppress(BusError, OSError):
-        # Of a unit that systemd has restarted itself there is no link to the run.
+        # After a restart by systemd itself the link may name an earlier run; then the run is read over the bus.
         has_crashed = view.crashed_run(state.name)
         run = await manager.run_of(state) if has_crashed else run_of(state.name, is_user=manager.is_user)
         if run:

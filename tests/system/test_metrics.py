@@ -88,7 +88,7 @@ def test_prometheus_reads_a_port_with_a_token(machine: Machine, make: Make) -> N
     machine.run("chmod", "644", f"{project.folder}/token")
     assert text("s3cret").strip() == "401"
     lines = [entry["MESSAGE"] for entry in machine.journal("omnitron-watcher.service")]
-    assert any("others can read it: chmod 600" in line for line in lines)
+    assert any("other users can read it: chmod 600" in line for line in lines)
 
 
 def test_two_projects_may_have_an_app_of_one_name(machine: Machine, make: Make) -> None:

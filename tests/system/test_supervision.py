@@ -448,7 +448,7 @@ def test_apps_do_without_our_files(machine: Machine, make: Make) -> None:
         machine.systemctl("stop", project.unit(name))
         assert project.state(name) == "inactive"
     said = [entry["MESSAGE"] for entry in machine.journal(project.unit("asked"))]
-    assert "it runs, and nobody asks whether it is healthy: no /nowhere/probe.py" in said
+    assert "it runs, and nobody asks whether it is healthy: no /nowhere/helpers/run.py" in said
 
 
 def test_loader_variables_reach_the_program_and_no_helper(machine: Machine, make: Make) -> None:

@@ -1,1 +1,1 @@
-"""Pools that follow their load."""
+"""Automatic scaling of pools by their load."""

@@ -1,4 +1,4 @@
-"""Grows and shrinks the pools of one stack that follow the load."""
+"""Scales the pools of one stack by their load."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from omnitron.policy.model import ProcessPolicy, StackPolicy
     from omnitron.systemd.manager import Manager
     from omnitron.systemd.units import UnitState
-    from omnitron.watcher.metrics.sampler import Meter
+    from omnitron.watcher.metrics.sampler import Sampler
 
 log = logging.getLogger(__name__)
 
 START_PATIENCE_S = 120.0
-"""How long a new instance may take before it counts as failed."""
+"""Time limit for the start of a new instance, after which it counts as failed."""
 
 
-class Scaler:
-    """The pools of one stack. What it did is seen in what runs; only the times are kept here."""
+class Autoscaler:
+    """The pools of one stack. Only times of changes are stored here; the units show the number of instances."""
 
     def __init__(self, stack: StackPolicy, runtime: Path) -> None:
         self.stack = stack
@@ -37,26 +37,28 @@ class Scaler:
         self._pools = [process for app in stack.apps for process in app.processes if process.scaling]
         self._past: dict[str, Past] = {}
 
-    async def look(self, manager: Manager, meter: Meter) -> None:
-        """Decide for each pool, and do it; nothing while the stack is not up."""
+    async def look(self, manager: Manager, sampler: Sampler) -> None:
+        """Scale each pool by its load; do nothing while the stack is not up."""
         if not self._pools:
             return
         for pool in self._pools:
             units = await self._units(manager)
             if units:
-                await self._scale(manager, pool, units, meter)
+                await self._scale(manager, pool, units, sampler)
 
     async def _units(self, manager: Manager) -> dict[str, UnitState]:
-        """Return the units of the stack; none while it is not up, or about to stop."""
+        """Return the units of the stack; none if it is not up or about to stop."""
         units = {unit.name: unit for unit in await manager.list_units(*unit_patterns(self.stack))}
         target = units.get(self.stack.target)
         return units if target and target.active == "active" and not target.job else {}
 
-    async def _scale(self, manager: Manager, pool: ProcessPolicy, units: dict[str, UnitState], meter: Meter) -> None:
+    async def _scale(
+        self, manager: Manager, pool: ProcessPolicy, units: dict[str, UnitState], sampler: Sampler
+    ) -> None:
         running = [name for name in services_of(pool, units) if name in units and units[name].active == "active"]
         busy = [name for name in services_of(pool, units) if name in units and units[name].job]
         if busy or pool.scaling is None or pool.instances is None:
-            return  # something of it starts or stops: look again when it has
+            return  # an instance starts or stops: decide at the next look
         scaling = pool.scaling
         rules = Rules(
             pool.instances,
@@ -66,27 +68,28 @@ class Scaler:
             scaling.queue_threshold,
             scaling.cooldown / 1000,
         )
-        load = await asyncio.to_thread(self._load, pool, running, meter)
+        load = await asyncio.to_thread(self._load, pool, running, sampler)
         past = self._past.get(pool.unit, Past())
         decision = decide(rules, load, past, time.monotonic())
         if decision is None:
             return
         name = f"{self.stack.stack} of {self.stack.project}: {pool.unit.partition('@')[0]}"
         log.info("%s: from %d to %d instances: %s", name, len(running), decision.instances, decision.reason)
-        given_up = {name for name in services_of(pool, units) if name in units and units[name].active == "failed"}
-        failed = await self._change(manager, pool, running, given_up, decision.instances)
-        for unit, why in failed:
+        states = {name: units[name].active for name in services_of(pool, units) if name in units}
+        failed = {name for name, state in states.items() if state == "failed"}
+        problems = await self._change(manager, pool, running, failed, decision.instances)
+        for unit, why in problems:
             log.error("%s: %s: %s", name, unit, why)
-        self._past[pool.unit] = Past(time.monotonic(), past.failures + 1 if failed else 0)
+        self._past[pool.unit] = Past(time.monotonic(), past.failures + 1 if problems else 0)
 
-    def _load(self, pool: ProcessPolicy, running: list[str], meter: Meter) -> Load:
-        histories = meter.histories()
-        known = [name for name in running if name in histories and histories[name].cpu]
-        cpu = _mean(histories[name].cpu[-1] for name in known)
+    def _load(self, pool: ProcessPolicy, running: list[str], sampler: Sampler) -> Load:
+        histories = sampler.histories()
+        sampled = [name for name in running if name in histories and histories[name].cpu]
+        cpu = _mean(histories[name].cpu[-1] for name in sampled)
         memory = None
         if pool.scaling and pool.scaling.memory_max:
-            share = _mean(held for name in known if (held := meter.working_set(pool, name)) is not None)
-            memory = 100 * share / pool.scaling.memory_max if share is not None else None
+            used = _mean(size for name in sampled if (size := sampler.working_set(pool, name)) is not None)
+            memory = 100 * used / pool.scaling.memory_max if used is not None else None
         pending = None
         if pool.control:
             answers = pending_of({name: control_socket(self._runtime, pool, name) for name in running})
@@ -94,43 +97,43 @@ class Scaler:
         return Load(len(running), cpu, memory, pending)
 
     async def _change(
-        self, manager: Manager, pool: ProcessPolicy, running: list[str], given_up: set[str], count: int
+        self, manager: Manager, pool: ProcessPolicy, running: list[str], failed: set[str], count: int
     ) -> list[tuple[str, str]]:
-        """Start the first free numbers, or stop the highest, one after the other; return what did not work.
+        """Start the lowest free numbers, or stop the highest, one after the other; return the failures.
 
-        What was given up is not started again: that is for whoever removes the cause.
+        Failed instances are not started again: an operator has to remove the cause first.
         """
         if count < len(running):
-            # It drains before it ends: its own stop timeout is its time for that.
+            # No timeout for a stop: an instance finishes its calls within its own stop timeout.
             by_number = sorted(running, key=lambda name: instance_of(name) or 0)
             jobs = [(manager.stop, name) for name in by_number[count:]]
         else:
-            free = free_numbers(pool, running, given_up)[: count - len(running)]
+            free = free_numbers(pool, running, failed)[: count - len(running)]
             jobs = [(manager.start, pool.service(number)) for number in free]
-        failed: list[tuple[str, str]] = []
+        problems: list[tuple[str, str]] = []
         if not jobs:
-            failed.append((pool.unit, f"no instance is left to start: {len(given_up)} were given up (omnitron why)"))
+            problems.append((pool.unit, f"no instance is left to start: {len(failed)} have failed (see omnitron why)"))
         for queue, unit in jobs:
-            if failed or not await self._units(manager):
+            if problems or not await self._units(manager):
                 break
             try:
                 end = await asyncio.wait_for(await queue(unit), START_PATIENCE_S)
                 if end.result not in ("done", "skipped"):
-                    failed.append((unit, end.result))
+                    problems.append((unit, end.result))
             except TimeoutError:
-                failed.append((unit, "it takes too long"))
+                problems.append((unit, f"it did not start or stop within {START_PATIENCE_S:g} s"))
             except BusError as error:
-                failed.append((unit, error.brief))
-        return failed
+                problems.append((unit, error.brief))
+        return problems
 
 
-def free_numbers(pool: ProcessPolicy, running: Iterable[str], given_up: Iterable[str]) -> list[int]:
+def free_numbers(pool: ProcessPolicy, running: Iterable[str], failed: Iterable[str]) -> list[int]:
     """Return the numbers of the instances that may be started, the lowest first."""
     most = pool.scaling.max_instances if pool.scaling else 0
-    taken = {instance_of(name) for name in (*running, *given_up)}
-    return [number for number in range(1, max(most, pool.instances or 0) + 1) if number not in taken]
+    used = {instance_of(name) for name in (*running, *failed)}
+    return [number for number in range(1, max(most, pool.instances or 0) + 1) if number not in used]
 
 
 def _mean(values: Iterable[float]) -> float | None:
-    found = list(values)
-    return sum(found) / len(found) if found else None
+    numbers = list(values)
+    return sum(numbers) / len(numbers) if numbers else None

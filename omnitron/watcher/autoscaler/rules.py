@@ -1,4 +1,4 @@
-"""How many instances of a pool the load asks for. Pure."""
+"""Rules for the number of instances of a pool by its load. Pure."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import math
 from typing import NamedTuple
 
 FULL = 0.8
-"""Share of calls that a pool is made for, from which on it is too small: two at a time for each instance."""
+"""A pool is too small above this share of its capacity, which is two calls at a time for each instance."""
 CALLS_EACH = 2
 IDLE_CPU, IDLE_MEMORY, IDLE_CALLS = 0.4, 0.5, 0.3
-"""Shares of the targets below which one instance fewer would do."""
+"""Shares of the targets below which one instance is stopped."""
 LONGEST_PAUSE_S = 300.0
 
 
 class Rules(NamedTuple):
-    """The bounds of a pool, and what each instance should stay below: per cent, per cent of its limit, calls."""
+    """The limits of a pool: number of instances, and targets for CPU (per cent), memory (per cent), pending calls."""
 
     least: int
     most: int
@@ -25,8 +25,8 @@ class Rules(NamedTuple):
 
 
 class Load(NamedTuple):
-    """What the instances do: how many are online, CPU (per cent of one) and memory (per cent of the limit) of each
-    on average, and calls that are pending in all. None for what is not known.
+    """The load of a pool: number of online instances, average CPU (per cent of one CPU) and memory (per cent of the
+    limit) of an instance, pending calls in all. None for values that are not available.
     """
 
     instances: int
@@ -36,24 +36,23 @@ class Load(NamedTuple):
 
 
 class Past(NamedTuple):
-    """When the number last changed (monotonic seconds), and how often in a row a change has failed since."""
+    """The time of the last change (monotonic seconds), and the number of failed changes in a row."""
 
     changed_at: float = -math.inf
     failures: int = 0
 
 
 class Decision(NamedTuple):
-    """How many instances there should be, and why."""
+    """The new number of instances, and the reason."""
 
     instances: int
     reason: str
 
 
 def decide(rules: Rules, load: Load, past: Past, now: float) -> Decision | None:
-    """Return what to change, None for nothing. `now` in monotonic seconds.
+    """Return the change to make, None for no change. `now` is in monotonic seconds.
 
-    One step at a time: after a change the load of before says little. A change that failed is tried again later
-    and later.
+    After a change there is a pause, because the earlier load does not apply any more. Each failed change doubles it.
     """
     pause = max(rules.cooldown_s, min(LONGEST_PAUSE_S, rules.cooldown_s * 2 ** min(past.failures, 10)))
     if load.instances == 0 or now - past.changed_at < pause:
@@ -61,15 +60,15 @@ def decide(rules: Rules, load: Load, past: Past, now: float) -> Decision | None:
     more = _too_much(rules, load)
     if more:
         step, reason = more
-        wanted = min(rules.most, load.instances + step)
-        return Decision(wanted, reason) if wanted > load.instances else None
+        instances = min(rules.most, load.instances + step)
+        return Decision(instances, reason) if instances > load.instances else None
     if load.instances > rules.least and _is_idle(rules, load):
         return Decision(load.instances - 1, f"little to do for {load.instances} instances")
     return None
 
 
 def _too_much(rules: Rules, load: Load) -> tuple[int, str] | None:
-    """Return by how many instances the load is too much, and what of it."""
+    """Return the number of instances to add, and the reason; None if the load is not too high."""
     if load.pending is not None and load.pending > rules.queue_threshold:
         step = max(1, math.ceil(load.pending / rules.queue_threshold))
         return step, f"{load.pending} calls are pending, more than {rules.queue_threshold}"

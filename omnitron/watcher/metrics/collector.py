@@ -1,4 +1,4 @@
-"""Figures of all stacks: taken in time, told to whoever asks, and acted on where a pool follows its load."""
+"""Metrics of all stacks: sampled at intervals, served on request, and used to scale pools."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omnitron.errors import OmnitronError
-from omnitron.watcher.autoscaler.autoscaler import Scaler
+from omnitron.watcher.autoscaler.autoscaler import Autoscaler
 from omnitron.watcher.metrics import exposition
-from omnitron.watcher.metrics.sampler import Meter
+from omnitron.watcher.metrics.sampler import Sampler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -28,14 +28,14 @@ log = logging.getLogger(__name__)
 
 PROMETHEUS = "text/plain; version=0.0.4"
 SHORTEST_SAMPLE_S = 0.2
-"""Least time between two rounds of samples, whatever a definition says."""
+"""Shortest time between two rounds of samples, for any definition."""
 
 
-class Metering:
-    """The meters and scalers of all stacks.
+class Collector:
+    """The samplers and autoscalers of all stacks.
 
-    `manager` is the connection to act on, None while there is none; `is_busy` tells, by its stem, whether a stack
-    is in a recovery, in which it is not scaled.
+    `manager` is the connection for jobs, None while there is none; `is_busy` returns whether a stack, by its stem,
+    is in a recovery: then it is not scaled.
     """
 
     def __init__(self, records: Path, is_busy: Callable[[str], bool], *, is_user: bool) -> None:
@@ -43,29 +43,29 @@ class Metering:
         self._records = records
         self._is_busy = is_busy
         self._is_user = is_user
-        self._meters: dict[str, Meter] = {}
-        self._scalers: dict[str, Scaler] = {}
+        self._samplers: dict[str, Sampler] = {}
+        self._autoscalers: dict[str, Autoscaler] = {}
         self._scaling: dict[str, asyncio.Task[None]] = {}
         self._loaded = asyncio.Event()
 
     @property
     def answers(self) -> Mapping[str, Answer]:
-        """What can be asked, by path."""
+        """Answers by path."""
         return {"/metrics": self.prometheus, "/metrics.json": self._aggregated, "/history.json": self._histories}
 
     def load(self, stacks: Sequence[StackPolicy]) -> None:
-        """Take figures of these stacks; one whose policy is as before keeps what it has."""
-        meters, scalers = {}, {}
+        """Sample these stacks from now on; a stack with an unchanged policy keeps its samples."""
+        samplers, autoscalers = {}, {}
         for stack in stacks:
-            meter, scaler = self._meters.get(stack.stem), self._scalers.get(stack.stem)
-            same = meter is not None and scaler is not None and meter.stack == stack
-            meters[stack.stem] = meter if same and meter else Meter(stack, self._records, is_user=self._is_user)
-            scalers[stack.stem] = scaler if same and scaler else Scaler(stack, self._records.parent)
-        self._meters, self._scalers = meters, scalers
+            sampler, autoscaler = self._samplers.get(stack.stem), self._autoscalers.get(stack.stem)
+            same = sampler is not None and autoscaler is not None and sampler.stack == stack
+            samplers[stack.stem] = sampler if same and sampler else Sampler(stack, self._records, is_user=self._is_user)
+            autoscalers[stack.stem] = autoscaler if same and autoscaler else Autoscaler(stack, self._records.parent)
+        self._samplers, self._autoscalers = samplers, autoscalers
         self._loaded.set()
 
     def disconnected(self) -> None:
-        """Give up what waits for an answer: it was said on the connection that is gone, or never will be."""
+        """Cancel pending changes of pools: their answers would come on the closed connection."""
         self.manager = None
         for task in self._scaling.values():
             task.cancel()
@@ -73,55 +73,55 @@ class Metering:
     async def run(self) -> None:
         """Take samples when they are due, until cancelled."""
         while True:
-            for stem, meter in [*self._meters.items()]:
-                if meter.due <= time.monotonic():
-                    await _sample(meter)
-                    self._scale(stem, meter)
-            due = min((meter.due for meter in self._meters.values()), default=math.inf)
+            for stem, sampler in [*self._samplers.items()]:
+                if sampler.due <= time.monotonic():
+                    await _sample(sampler)
+                    self._scale(stem, sampler)
+            due = min((sampler.due for sampler in self._samplers.values()), default=math.inf)
             pause = max(SHORTEST_SAMPLE_S, due - time.monotonic())
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(None if math.isinf(pause) else pause):
                     await self._loaded.wait()
             self._loaded.clear()
 
-    def _scale(self, stem: str, meter: Meter) -> None:
-        """Let the scaler of a stack look, beside everything else; one look at a time."""
-        scaler, under_way = self._scalers.get(stem), self._scaling.get(stem)
-        if self.manager is None or scaler is None or self._is_busy(stem):
+    def _scale(self, stem: str, sampler: Sampler) -> None:
+        """Start a look of the autoscaler in a task of its own; one at a time for each stack."""
+        autoscaler, under_way = self._autoscalers.get(stem), self._scaling.get(stem)
+        if self.manager is None or autoscaler is None or self._is_busy(stem):
             return
         if under_way is None or under_way.done():
-            self._scaling[stem] = asyncio.create_task(_look_at_load(scaler, self.manager, meter))
+            self._scaling[stem] = asyncio.create_task(_look_at_load(autoscaler, self.manager, sampler))
 
     async def figures(self) -> Stacks:
-        """Return the present figures of what runs."""
-        meters = [*self._meters.values()]
-        return [(meter.stack, await asyncio.to_thread(meter.figures)) for meter in meters]
+        """Return the present figures of all services."""
+        samplers = [*self._samplers.values()]
+        return [(sampler.stack, await asyncio.to_thread(sampler.figures)) for sampler in samplers]
 
     async def prometheus(self, stems: Collection[str] | None = None) -> tuple[str, bytes]:
-        """Return the figures of some stacks, of all without `stems`, in Prometheus' text format, and its name."""
-        found = [(stack, of) for stack, of in await self.figures() if stems is None or stack.stem in stems]
-        return PROMETHEUS, exposition.prometheus(found).encode()
+        """Return content type and text for Prometheus, of the stacks with these stems, of all for None."""
+        stacks = [(stack, figures) for stack, figures in await self.figures() if stems is None or stack.stem in stems]
+        return PROMETHEUS, exposition.prometheus(stacks).encode()
 
     async def _aggregated(self) -> tuple[str, bytes]:
         data = exposition.aggregated(await self.figures(), timestamp=round(time.time() * 1000))
         return "application/json", json.dumps(data).encode()
 
     async def _histories(self) -> tuple[str, bytes]:
-        kept = [(meter.stack, meter.histories()) for meter in self._meters.values()]
-        return "application/json", await asyncio.to_thread(lambda: json.dumps(exposition.histories(kept)).encode())
+        histories = [(sampler.stack, sampler.histories()) for sampler in self._samplers.values()]
+        return "application/json", await asyncio.to_thread(lambda: json.dumps(exposition.histories(histories)).encode())
 
 
-async def _sample(meter: Meter) -> None:
+async def _sample(sampler: Sampler) -> None:
     try:
-        await asyncio.to_thread(meter.sample)
-    except Exception:  # one stack's figures must not be the end of all others'
-        log.exception("cannot take figures of %s", meter.stack.stem)
+        await asyncio.to_thread(sampler.sample)
+    except Exception:  # a failure in one stack must not affect the others
+        log.exception("cannot sample %s", sampler.stack.stem)
 
 
-async def _look_at_load(scaler: Scaler, manager: Manager, meter: Meter) -> None:
+async def _look_at_load(autoscaler: Autoscaler, manager: Manager, sampler: Sampler) -> None:
     try:
-        await scaler.look(manager, meter)
+        await autoscaler.look(manager, sampler)
     except OmnitronError as error:
         log.error("%s", error.brief)
-    except Exception:  # the next look may go better
-        log.exception("cannot scale %s", scaler.stack.stem)
+    except Exception:  # the next look may succeed
+        log.exception("cannot scale %s", autoscaler.stack.stem)

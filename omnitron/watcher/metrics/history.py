@@ -1,4 +1,4 @@
-"""The figures of one service over time: rings of float32, so that a day of a thousand services fits."""
+"""The history of one service: ring buffers of float32, so that a day of a thousand services fits in memory."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class History:
         self._last: tuple[float, float] | None = None
 
     def add(self, now: float, cpu_s: float, memory: int) -> None:
-        """Take a reading: `cpu_s` is the CPU time used so far, `now` monotonic seconds.
+        """Add a reading: `cpu_s` is the CPU time used so far, `now` is in monotonic seconds.
 
-        The first one of a run is only the base of the next; CPU time that went down is a new run.
+        The first reading of a run yields no sample. A CPU time that has decreased means a new run.
         """
         last, self._last = self._last, (now, cpu_s)
         if last is None or cpu_s < last[1] or now <= last[0]:

@@ -1,4 +1,4 @@
-"""How many calls a process host is serving, asked on its own socket."""
+"""The number of pending calls of a process host, read from its control socket."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from pathlib import Path
 from omnitron.names import instance_of
 from omnitron.policy.model import ProcessPolicy
 
-ASKED_AT_ONCE = 16
+PARALLEL_REQUESTS = 16
 PATIENCE_S = 0.5
 LIMIT = 1 << 20  # bytes
 PENDING = re.compile(rb"^omnitron_rpc_pending (\d{1,9})\b", re.MULTILINE)
 
 
 def control_socket(runtime: Path, process: ProcessPolicy, service: str) -> Path:
-    """Return the socket of a process host; `runtime` is the folder that systemd calls `%t`."""
+    """Return the control socket of a process host; `runtime` is the folder `%t` of systemd."""
     number = instance_of(service)
     folder = f"{process.control}@{number}" if number is not None else str(process.control)
     return runtime / folder / "control.sock"
 
 
 def pending_of(sockets: Mapping[str, Path]) -> dict[str, int]:
-    """Return the number for each service that answers, by service: all are asked at once, within a bound."""
+    """Return the numbers of the services that answer; up to PARALLEL_REQUESTS are asked at once."""
     if not sockets:
         return {}
-    with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
+    with ThreadPoolExecutor(PARALLEL_REQUESTS) as pool:
         answers = pool.map(lambda path: pending_calls(str(path)), sockets.values())
         return {unit: count for unit, count in zip(sockets, answers, strict=True) if count is not None}
 
 
 def pending_calls(path: str) -> int | None:
-    """Return the number; None where nobody answers in time."""
+    """Return the number of pending calls; None without an answer in time."""
     give_up = time.monotonic() + PATIENCE_S
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
@@ -47,5 +47,5 @@ def pending_calls(path: str) -> int | None:
                 answer += part
     except OSError:
         return None
-    found = PENDING.search(answer)
-    return int(found[1]) if found else None
+    match = PENDING.search(answer)
+    return int(match[1]) if match else None

@@ -1,4 +1,4 @@
-"""TCP ports on which Prometheus reads the figures of a project, for whoever has its token."""
+"""TCP ports where Prometheus reads the figures of a project with its token."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import stat
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from omnitron.watcher.http_server import Desk
+from omnitron.watcher.http_server import HttpServer
 
 if TYPE_CHECKING:
     from omnitron.policy.model import StackPolicy
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 AGAIN_S = 10.0
-"""How soon a port that is taken is tried again."""
+"""Pause before the next try to listen on a port that is in use."""
 TOKEN_LIMIT = 4096  # bytes
 
 Address = tuple[str, int]
@@ -28,25 +28,25 @@ Text = Callable[[Collection[str]], Awaitable[tuple[str, bytes]]]
 
 
 def why(error: OSError) -> str:
-    """Return the reason alone: asyncio says the address again."""
+    """Return the reason without the address, which the message of asyncio repeats."""
     return os.strerror(error.errno).lower() if error.errno else str(error)
 
 
 class BadTokenFileError(Exception):
-    """A token that is not to be used: the text says why."""
+    """A token file that cannot be used; the text is the reason."""
 
 
-class Ports:
-    """The ports that the installed stacks ask for. Two may share one: the token tells which is meant."""
+class PrometheusEndpoints:
+    """The ports of all installed stacks. Stacks may share a port: the token selects the stack."""
 
     def __init__(self, text: Text) -> None:
         self._text = text
         self._stacks: dict[Address, list[StackPolicy]] = {}
         self._open: dict[Address, asyncio.Task[None]] = {}
-        self._said: dict[str, str] = {}
+        self._last_errors: dict[str, str] = {}
 
     def load(self, stacks: Iterable[StackPolicy]) -> None:
-        """Listen where these stacks say, and nowhere else."""
+        """Listen on the ports of these stacks, and close all others."""
         self._stacks = {}
         for stack in stacks:
             if stack.prometheus:
@@ -57,25 +57,25 @@ class Ports:
             self._open[address] = asyncio.ensure_future(self._listen(address))
 
     def close(self) -> None:
-        """Listen nowhere."""
+        """Close all ports."""
         for task in self._open.values():
             task.cancel()
 
     async def _listen(self, address: Address) -> None:
-        desk = Desk(lambda token: self._permitted(address, token))
-        said = ""
+        server = HttpServer(lambda token: self._permitted(address, token))
+        last_error = ""
         while True:
             try:
-                server = await desk.open_port(*address)
+                port = await server.open_port(*address)
                 break
             except OSError as error:
                 text = f"cannot listen on {address[0]} port {address[1]} for Prometheus: {why(error)}"
-                if text != said:
+                if text != last_error:
                     log.error("%s; trying again", text)
-                said = text
+                last_error = text
                 await asyncio.sleep(AGAIN_S)
-        async with server:
-            await server.serve_forever()
+        async with port:
+            await port.serve_forever()
 
     def _permitted(self, address: Address, token: str) -> Mapping[str, Answer] | None:
         stems = [stack.stem for stack in self._stacks.get(address, ()) if token and self._is_token_of(stack, token)]
@@ -84,29 +84,29 @@ class Ports:
     def _is_token_of(self, stack: StackPolicy, token: str) -> bool:
         path = stack.prometheus.token_file if stack.prometheus else ""
         try:
-            wanted = read_token(path)
+            expected = read_token(path)
         except BadTokenFileError as error:
-            if self._said.get(path) != str(error):
-                self._said[path] = str(error)
+            if self._last_errors.get(path) != str(error):
+                self._last_errors[path] = str(error)
                 log.error("cannot use the token file %s: %s", path, error)
             return False
-        self._said.pop(path, None)
-        return hmac.compare_digest(token.encode(), wanted)
+        self._last_errors.pop(path, None)
+        return hmac.compare_digest(token.encode(), expected)
 
 
 def read_token(path: str) -> bytes:
-    """Return the token in a file; BadTokenFileError when it is empty, or others can read it."""
+    """Return the token in a file; BadTokenFileError if it is empty, or if other users can read it."""
     try:
-        # Whatever its owner has put there: neither a FIFO nor a device is waited for.
+        # O_NONBLOCK: a FIFO or a device at this path must not block the watcher.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except (OSError, ValueError) as error:
         raise BadTokenFileError((getattr(error, "strerror", None) or str(error)).lower()) from error
     try:
         mode = os.fstat(descriptor).st_mode
         if not stat.S_ISREG(mode):
-            raise BadTokenFileError("it is no file")
+            raise BadTokenFileError("it is not a regular file")
         if mode & 0o077:
-            raise BadTokenFileError(f"others can read it: chmod 600 {path}")
+            raise BadTokenFileError(f"other users can read it: chmod 600 {path}")
         token = os.read(descriptor, TOKEN_LIMIT).strip()
     except OSError as error:
         raise BadTokenFileError((error.strerror or str(error)).lower()) from error

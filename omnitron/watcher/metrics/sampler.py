@@ -1,4 +1,4 @@
-"""Reads the figures of one stack's services every interval, and keeps them for a while."""
+"""Samples the services of one stack at intervals, and stores the samples for the retention time."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class Figures:
     restarts: int
     details: Details
     pending: int | None = None
-    """Calls that are being served; None where that is not known, as of a program that is no process host."""
+    """Pending calls; None if the program is not a process host, or does not answer."""
     is_up: bool = True
 
 
-class Meter:
-    """The figures of one stack."""
+class Sampler:
+    """The sampler of one stack."""
 
     def __init__(self, stack: StackPolicy, records: Path, *, is_user: bool) -> None:
         self.stack = stack
@@ -47,10 +47,10 @@ class Meter:
         self._size = stack.retention // max(1, stack.sample_interval)
         self._histories: dict[str, History] = {}
         self.due = 0.0
-        """When the next sample is to be taken, in monotonic seconds."""
+        """Time of the next sample, in monotonic seconds."""
 
     def sample(self) -> None:
-        """Take one sample of every service that runs."""
+        """Take one sample of all running services."""
         now = time.monotonic()
         self.due = now + self.stack.sample_interval / 1000
         present = set()
@@ -60,42 +60,43 @@ class Meter:
                 present.add(unit)
                 self._histories.setdefault(unit, History(self._size)).add(now, *load)
         for unit in self._histories.keys() - present:
-            # Its figures stay until it runs again: what led to its end is in them.
-            if not any(unit == known for _, _, known in self._services()):
+            # The history of a service that is down stays: it shows the time before its exit.
+            if not any(unit == name for _, _, name in self._services()):
                 del self._histories[unit]
 
     def histories(self) -> dict[str, History]:
-        """Return what is kept, by service."""
+        """Return the histories by service."""
         return dict(self._histories)
 
     def working_set(self, process: ProcessPolicy, unit: str) -> int | None:
-        """Return the memory that a service cannot do without, in bytes; None where it does not run."""
+        """Return the working set of a service in bytes: its memory without reclaimable cache; None if it is down."""
         return read_working_set(folder_of(process.slice, unit, is_user=self._is_user))
 
     def figures(self) -> list[Figures]:
-        """Return the present figures of what runs: the rarer ones are read now."""
+        """Return the present figures of all services. Details are read now, not sampled."""
         restarts = {
-            unit: known.restarts
+            unit: entry.restarts
             for record in records_of(self.stack, self._records)
-            for unit, known in record.units.items()
+            for unit, entry in record.units.items()
         }
         running = {unit: UnitState(unit, "active") for _, _, unit in self._services()}
         counted = counted_by_systemd([self.stack], running, is_user=self._is_user)
-        restarts |= {unit: known.restarts for unit, known in counted.items()}
-        found, asked = [], {}
+        restarts |= {unit: entry.restarts for unit, entry in counted.items()}
+        services, sockets = [], {}
         for app, process, unit in self._services():
             folder, number = folder_of(process.slice, unit, is_user=self._is_user), instance_of(unit)
-            one = Figures(app.name, process.name, number, unit, 0.0, 0, restarts.get(unit, 0), NO_DETAILS, is_up=False)
+            count = restarts.get(unit, 0)
+            service = Figures(app.name, process.name, number, unit, 0.0, 0, count, NO_DETAILS, is_up=False)
             if load := read_load(folder):
                 history = self._histories.get(unit)
                 cpu = history.cpu[-1] if history and history.cpu else 0.0
-                one = replace(one, cpu=cpu, memory=load[1], details=read_details(folder), is_up=True)
+                service = replace(service, cpu=cpu, memory=load[1], details=read_details(folder), is_up=True)
                 if process.control:
-                    asked[unit] = control_socket(self._records.parent, process, unit)
-            if one.is_up or app.enabled:
-                found.append(one)
-        pending = pending_of(asked)
-        return [replace(one, pending=pending.get(one.unit)) for one in found]
+                    sockets[unit] = control_socket(self._records.parent, process, unit)
+            if service.is_up or app.enabled:
+                services.append(service)
+        pending = pending_of(sockets)
+        return [replace(service, pending=pending.get(service.unit)) for service in services]
 
     def _services(self) -> Iterator[tuple[AppPolicy, ProcessPolicy, str]]:
         for app in self.stack.apps:
@@ -104,7 +105,7 @@ class Meter:
                     yield app, process, unit
 
     def _units(self, process: ProcessPolicy) -> list[str]:
-        """Return the services of a process; of a pool those that have a cgroup too, for `scale` may have added some."""
+        """Return the services of a process; for a pool also those with a cgroup, which `scale` may have added."""
         if process.instances is None:
             return [process.unit]
         folder = folder_of(process.slice, "", is_user=self._is_user)

@@ -1,4 +1,4 @@
-"""Which apps' files have changed: inotify on whole trees, folders that appear later too."""
+"""Notifications about changed files of apps: inotify on whole trees, including new folders."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ LIMITS = {
 }
 
 AGAIN_S = 2.0
-"""How often a folder that a definition names, and that is not there, is looked for."""
-PATHS_KEPT = 100
-"""Of a burst; that there were more is enough to know."""
+"""Interval of looks for a folder of a definition that does not exist."""
+MAX_PATHS = 100
+"""Paths of a burst that are stored for the message; more do not matter."""
 
 Key = tuple[str, str]
 """Stem of a stack, and name of an app."""
 Changed = Callable[[Key, list[str]], None]
-"""Takes the app, and the paths that changed since it was last told."""
+"""Takes the app, and the paths that changed since its last call."""
 
 
 @dataclass
 class Waiting:
-    """Changes of one app that wait for more: until the timer, and no longer than `until` (the loop's time)."""
+    """Changes of one app that wait for further ones: until the timer ends, at most until `until` (time of the loop)."""
 
     timer: asyncio.TimerHandle
     until: float
@@ -57,7 +57,7 @@ class Waiting:
 
 
 class Files:
-    """Watches the trees of many apps with one descriptor. Must be made inside a running loop."""
+    """Watches the trees of all apps with one descriptor. Create it inside a running loop."""
 
     def __init__(self, changed: Changed) -> None:
         self._changed = changed
@@ -67,15 +67,15 @@ class Files:
         self._apps: dict[Key, tuple[WatchPolicy, Patterns]] = {}
         self._folders: dict[int, tuple[str, set[Key]]] = {}
         self._waiting: dict[Key, Waiting] = {}
-        self._said: set[str] = set()
-        self._gone: set[tuple[str, Key]] = set()
-        self._missed: set[tuple[str, Key]] = set()
-        """Roots that are to be found again, and those of them of which it was said."""
+        self._logged: set[str] = set()
+        self._missing: set[tuple[str, Key]] = set()
+        self._logged_missing: set[tuple[str, Key]] = set()
+        """Root folders that are missing, and those of them that were logged."""
         self._timer: asyncio.TimerHandle | None = None
         self._is_closed = False
 
     def close(self) -> None:
-        """Hear of nothing more."""
+        """Stop watching."""
         self._loop.remove_reader(self._inotify.fileno())
         self._inotify.close()
         self._is_closed = True
@@ -95,16 +95,16 @@ class Files:
             self._apps[key] = policy, patterns
             for folder in policy.folders:
                 if not Path(folder).is_dir():
-                    self._gone.add((folder, key))
+                    self._missing.add((folder, key))
                 self._add(folder, {key})
-        # From here on in the loop: this may be a thread of its own.
-        with contextlib.suppress(RuntimeError):  # which may have ended
+        # This may run in another thread; the rest belongs to the loop.
+        with contextlib.suppress(RuntimeError):  # the loop may have ended
             self._loop.call_soon_threadsafe(self._look_later)
 
     def _lost(self, folder: str, keys: set[Key]) -> bool:
-        """Whether a folder that is there no more is one that a definition names: then it is looked for."""
+        """Look for a removed folder again if a definition names it; return whether one does."""
         roots = {(folder, key) for key in keys if key in self._apps and folder in self._apps[key][0].folders}
-        self._gone |= roots
+        self._missing |= roots
         return bool(roots)
 
     def _look_later(self) -> None:
@@ -112,36 +112,36 @@ class Files:
             self._timer = self._loop.call_later(AGAIN_S, self._look_for_roots)
 
     def _look_for_roots(self) -> None:
-        """Watch what a definition names and what was not there, or has been removed: a branch may be switched."""
+        """Watch root folders that were missing or removed, for example while a branch was switched."""
         watched = {(path, key) for path, keys in self._folders.values() for key in keys}
         for root in ((folder, key) for key, (policy, _) in self._apps.items() for folder in policy.folders):
             folder, key = root
             if root in watched:
-                self._gone.discard(root)
-                self._missed.discard(root)
+                self._missing.discard(root)
+                self._logged_missing.discard(root)
             elif not Path(folder).is_dir():
-                if root not in self._missed:
-                    self._missed.add(root)
-                    log.warning("%s is not there: %s is watched again once it is", folder, key[1])
-            elif root in self._gone:
-                self._gone.discard(root)
-                log.info("%s is there: %s is watched again", folder, key[1])
+                if root not in self._logged_missing:
+                    self._logged_missing.add(root)
+                    log.warning("cannot find %s: %s is watched again as soon as it exists", folder, key[1])
+            elif root in self._missing:
+                self._missing.discard(root)
+                log.info("%s exists again: %s is watched", folder, key[1])
                 for file, allowed in self._add(folder, {key}):
                     self._note(file, allowed)
         self._look_later()
 
     def _add(self, folder: str, keys: set[Key]) -> list[tuple[str, set[Key]]]:
-        """Watch a tree; return the files that are in it already, each with the apps that may know of it."""
+        """Watch a tree; return the files in it, each with the apps that are allowed to see it."""
         files: list[tuple[str, set[Key]]] = []
         left = [(folder, keys)]
         while left:
             path, wanting = left.pop()
             try:
-                allowed, entries = self._add_one(path, wanting)
+                allowed, entries = self._add_folder(path, wanting)
             except ValueError:
-                return files  # closed meanwhile
+                return files  # closed by another thread
             except OSError as error:
-                self._complain(path, error)
+                self._log_failure(path, error)
                 if error.errno in LIMITS:
                     return files
                 continue
@@ -152,18 +152,18 @@ class Files:
                     left.append((f"{path}/{name}", inside))
         return files
 
-    def _add_one(self, path: str, keys: set[Key]) -> tuple[set[Key], list[tuple[str, bool]]]:
-        """Watch one folder for those of `keys` that may know of it; return them, and what is in it.
+    def _add_folder(self, path: str, keys: set[Key]) -> tuple[set[Key], list[tuple[str, bool]]]:
+        """Watch one folder for those of `keys` that are allowed to see it; return them and the entries of the folder.
 
-        Names of what is inside, and whether each is a folder; links are not followed. OSError where none may know.
+        Entries are names, and whether each is a folder; links are not followed. OSError if no app is allowed.
         """
         opened = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             owner = os.fstat(opened).st_uid
             allowed = {key for key in keys if key in self._apps and self._apps[key][0].owner in (None, owner)}
             if not allowed:
-                raise PermissionError(errno.EPERM, "it belongs to somebody else than the definition")
-            # The very folder whose owner this is, whatever has its name by now.
+                raise PermissionError(errno.EPERM, "it does not belong to the owner of the definition")
+            # The opened folder itself, whose owner was checked: the path may name another one by now.
             pinned = f"/proc/self/fd/{opened}"
             number = self._inotify.add_watch(pinned, MASK)
             self._folders[number] = path, self._folders.get(number, (path, set[Key]()))[1] | allowed
@@ -196,15 +196,15 @@ class Files:
                 for key in self._wanting(path, keys, is_folder=True):
                     self._wait(key, path)
             if mask & (flags.CREATE | flags.MOVED_TO) and (wanting := self._wanting(path, keys, is_folder=True)):
-                # What was written before the watch was there has no event of its own.
+                # Files that were written before the watch existed cause no event.
                 for file, allowed in self._add(path, wanting):
                     self._note(file, allowed)
             return
-        if not mask & flags.CREATE:  # it is still empty; its end of writing follows
+        if not mask & flags.CREATE:  # the file is still empty; CLOSE_WRITE follows
             self._note(path, keys)
 
     def _leave(self, path: str) -> None:
-        """Watch a tree no longer that was moved away; where it is now, it is new."""
+        """Stop watching a tree that was moved away; its new path counts as a new tree."""
         gone = [n for n, (folder, _) in [*self._folders.items()] if folder == path or folder.startswith(f"{path}/")]
         for number in gone:
             del self._folders[number]
@@ -216,35 +216,35 @@ class Files:
             self._wait(key, path)
 
     def _wait(self, key: Key, path: str) -> None:
-        """Wait for more changes of an app, and then tell of all of them."""
+        """Wait for further changes of an app, then report all of them."""
         delay, now = self._apps[key][0].debounce / 1000, self._loop.time()
         waiting = self._waiting.get(key)
         if waiting is None:
-            waiting = self._waiting[key] = Waiting(self._loop.call_later(delay, self._tell, key), now + 10 * delay)
+            waiting = self._waiting[key] = Waiting(self._loop.call_later(delay, self._report, key), now + 10 * delay)
         elif now < waiting.until:
             waiting.timer.cancel()
-            waiting.timer = self._loop.call_later(min(delay, waiting.until - now), self._tell, key)
-        if len(waiting.paths) < PATHS_KEPT:
+            waiting.timer = self._loop.call_later(min(delay, waiting.until - now), self._report, key)
+        if len(waiting.paths) < MAX_PATHS:
             waiting.paths[path] = None
 
-    def _tell(self, key: Key) -> None:
+    def _report(self, key: Key) -> None:
         self._changed(key, list(self._waiting.pop(key).paths))
 
     def _restart_all(self) -> None:
-        """After an overflow: whatever changed is not known, so everything may have."""
-        log.warning("so many files changed that some were missed: all watched apps restart")
+        """Report all apps as changed, after an overflow: events were lost."""
+        log.warning("too many files changed at once, and some events were lost: all watched apps restart")
         for key, (policy, _) in self._apps.items():
             for folder in policy.folders:
                 self._add(folder, {key})
             self._changed(key, [*policy.folders])
 
-    def _complain(self, path: str, error: OSError) -> None:
+    def _log_failure(self, path: str, error: OSError) -> None:
         why = LIMITS.get(error.errno or 0) or (error.strerror or str(error)).lower()
-        # What goes away meanwhile, and a folder of somebody else inside, are nothing to tell of.
+        # Inside a tree, a folder that was removed meanwhile or belongs to somebody else is no problem to log.
         if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EPERM) or path in {
             folder for policy, _ in self._apps.values() for folder in policy.folders
         }:
             text = f"cannot watch {path}: {why}"
-            if text not in self._said:
-                self._said.add(text)
+            if text not in self._logged:
+                self._logged.add(text)
                 log.error("%s", text)

@@ -1,4 +1,4 @@
-"""Which paths of a watched tree count: patterns as in a .gitignore. Pure."""
+"""Selection of files in a watched tree: patterns as in .gitignore. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ IGNORED = (
     "__pycache__/",
     "venv/",
 )
-"""Passed over in every tree; what a definition adds comes after, and can take back with `!`."""
+"""Ignored in every tree. Patterns of a definition come after these, and can include files again with `!`."""
 
 EXTENSIONS = frozenset(
     f".{name}"
@@ -30,11 +30,11 @@ EXTENSIONS = frozenset(
     )
     for name in names.split()
 )
-"""Of the files whose change restarts an app: what programs read, not what they write."""
+"""Extensions of files whose change restarts an app: files that programs read, not those that they write."""
 
 
 class Patterns:
-    """What one app wants to hear of."""
+    """The watched files of one app."""
 
     def __init__(self, policy: WatchPolicy) -> None:
         self._folders = [PurePath(folder) for folder in policy.folders]
@@ -42,7 +42,7 @@ class Patterns:
         self._spec = GitIgnoreSpec.from_lines([*IGNORED, *policy.ignore])
 
     def wants(self, path: str, *, is_folder: bool) -> bool:
-        """Whether a change of `path` (absolute) matters; of a folder, whether to look inside."""
+        """Return whether a change of `path` (absolute) restarts the app; for a folder, whether to watch it."""
         pure = PurePath(path)
         root = next((folder for folder in self._folders if pure.is_relative_to(folder)), None)
         if root is None or path in self._except:

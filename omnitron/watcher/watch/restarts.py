@@ -1,4 +1,4 @@
-"""Restarts what runs of an app when its files change."""
+"""Restarts the running services of an app when its files change."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 COOLDOWN_S = 3.0
-"""Least time between two restarts of an app: one that writes what it watches must not be all that a host does."""
+"""Shortest time between two restarts of an app, in case it writes files that it watches."""
 UP = ("active", "reloading", "activating")
 
 
 class Reloader:
-    """Watches the files of all stacks. `manager` is the connection to act on, None while there is none."""
+    """Watches the files of all stacks. `manager` is the connection for jobs, None while there is none."""
 
     def __init__(self) -> None:
         self.manager: Manager | None = None
@@ -38,7 +38,7 @@ class Reloader:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def watch(self, stacks: Sequence[StackPolicy]) -> None:
-        """Watch what these stacks name; anew only when that has changed, for what changes meanwhile is not seen."""
+        """Watch the folders of these stacks. Unchanged watches stay: a new setup would miss changes."""
         self._apps = {(stack.stem, app.name): (stack, app) for stack in stacks for app in stack.apps if app.watch}
         watched = {key: app.watch for key, (_, app) in self._apps.items() if app.watch}
         if watched == self._watched:
@@ -47,7 +47,7 @@ class Reloader:
         self.close()
         if not watched:
             return
-        # 14 ms: a host without development stacks does not pay for it.
+        # Imported here: only hosts with development stacks need it.
         from omnitron.watcher.watch.inotify import LIMITS, Files
 
         try:
@@ -56,17 +56,17 @@ class Reloader:
             log.error("cannot watch files: %s", LIMITS.get(error.errno or 0) or error.strerror or error)
             self._watched = {}
             return
-        # Large trees take a while, in which supervision must go on.
-        self._keep(asyncio.create_task(asyncio.to_thread(self._files.watch, watched)))
+        # In a thread: large trees take a while, and supervision must continue.
+        self._start(asyncio.create_task(asyncio.to_thread(self._files.watch, watched)))
 
     def close(self) -> None:
-        """Watch nothing any more."""
+        """Stop watching."""
         if self._files:
             self._files.close()
             self._files = None
 
     def changed(self, key: Key, paths: list[str]) -> None:
-        """Restart an app for `paths`, now or when its last restart is long enough ago; then once for all of them."""
+        """Restart an app because `paths` changed: now, or once for all changes at the end of its cooldown."""
         waiting = self._waiting.get(key)
         if waiting is not None:
             waiting += paths
@@ -80,23 +80,23 @@ class Reloader:
         paths = self._waiting.pop(key)
         self._last[key] = asyncio.get_running_loop().time()
         if self.manager and key in self._apps:
-            self._keep(asyncio.create_task(_restart(self.manager, *self._apps[key], paths)))
+            self._start(asyncio.create_task(_restart(self.manager, *self._apps[key], paths)))
 
-    def _keep(self, task: asyncio.Task[None]) -> None:
-        """Hold on to a task until it is done: the loop itself does not."""
+    def _start(self, task: asyncio.Task[None]) -> None:
+        """Reference a task until it is done: the loop itself does not."""
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
 
 async def _restart(manager: Manager, stack: StackPolicy, app: AppPolicy, paths: list[str]) -> None:
-    """Restart the services of `app` that run; one that has failed, or was or is being stopped, is left alone."""
+    """Restart the running services of `app`; failed, stopped and stopping ones are not changed."""
     try:
         units = await manager.list_units(*(pool_pattern(process.unit) for process in app.processes))
         running = [unit.name for unit in units if unit.active in UP and unit.job != "stop"]
         if running:
             log.info("%s of %s: %s restarts: %s changed", stack.stack, stack.project, app.name, _shown(paths, app))
         for name in running:
-            # Saving often must not use up the number of starts that systemd allows.
+            # Frequent saving of files must not reach the start limit of systemd.
             await manager.reset_failed(name)
             await manager.restart(name)
     except BusError as error:
@@ -106,7 +106,7 @@ async def _restart(manager: Manager, stack: StackPolicy, app: AppPolicy, paths: 
 
 
 def _shown(paths: list[str], app: AppPolicy) -> str:
-    """Return what changed, for people: `app.py and 3 more`."""
+    """Return the changed paths as text for people: `app.py and 3 more`."""
     first, count = PurePath(paths[0]), len(dict.fromkeys(paths))
     folders = app.watch.folders if app.watch else ()
     inside = next((folder for folder in folders if first.is_relative_to(folder) and first != PurePath(folder)), None)

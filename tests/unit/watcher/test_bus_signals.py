@@ -12,7 +12,7 @@ from omnitron.supervision.state.crash_record import Exit, Final, Record, UnitRec
 from omnitron.supervision.state.group_state import Memory
 from omnitron.systemd.units import UnitState
 from omnitron.watcher.bus_signals import GONE, Rows, rows_of, signals
-from omnitron.watcher.stack_supervisor import Sight
+from omnitron.watcher.stack_supervisor import StackSnapshot
 from tests.support.policies import policy
 
 A, B = ("omnitron-dev-a-main.service", "omnitron-dev-b-main.service")
@@ -30,7 +30,7 @@ def rows(folder: Path, state: str = "active", **records: UnitRecord) -> Rows:
         stack.target: UnitState(stack.target, "active"),
     }
     crashed = [Record([], {A: record}) for record in records.values()]
-    sight = Sight(stack, units, crashed, Memory())
+    sight = StackSnapshot(stack, units, crashed, Memory())
     return rows_of(sight, report_stack(stack, of_stack(stack, units, crashed, Memory(), {}, {})))
 
 

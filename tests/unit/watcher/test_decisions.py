@@ -15,9 +15,9 @@ from omnitron.supervision.rules.strategy import IDLE, State
 from omnitron.supervision.state.crash_record import Exit, Final, Record, UnitRecord
 from omnitron.supervision.state.group_state import GROUP_STOPPED, Memory, Presumed
 from omnitron.systemd.units import UnitState
-from omnitron.watcher.crash_events import ended_alone, first_memory
+from omnitron.watcher.crash_events import ended_without_job, first_memory
 from omnitron.watcher.decisions import judge, unblocked
-from omnitron.watcher.stack_view import View, view_of
+from omnitron.watcher.stack_view import GroupView, view_of
 from tests.support.policies import policy
 
 TARGET = "omnitron-dev.target"
@@ -45,7 +45,7 @@ def stack(folder: Path, strategy: str = "one_for_all", **needs: list[str]) -> St
     return replace(policy(folder, *apps), strategy=strategy)
 
 
-def seen(crashed: dict[str, UnitRecord] | None = None, held: tuple[str, ...] = (), **units: UnitState) -> View:
+def seen(crashed: dict[str, UnitRecord] | None = None, held: tuple[str, ...] = (), **units: UnitState) -> GroupView:
     """All up, but for what is said otherwise."""
     states = {TARGET: UP, **{service(name): UP for name in "abcd"}}
     states |= {TARGET if name == "target" else service(name): state for name, state in units.items()}
@@ -53,7 +53,7 @@ def seen(crashed: dict[str, UnitRecord] | None = None, held: tuple[str, ...] = (
     return view_of(states, records, frozenset(map(service, held)))
 
 
-def failing(view: View, **runs: str) -> View:
+def failing(view: GroupView, **runs: str) -> GroupView:
     return replace(view, failing={service(name): run for name, run in runs.items()})
 
 
@@ -62,7 +62,7 @@ def crash(at: float = 5.0, *, final: bool = False, run: str = "") -> UnitRecord:
     return UnitRecord(1, None, last, Final(at, "crashed: given up") if final else None)
 
 
-def decide(of: StackPolicy, memory: Memory, view: View, *asked: str) -> tuple[Memory, list[tuple[str, str]]]:
+def decide(of: StackPolicy, memory: Memory, view: GroupView, *asked: str) -> tuple[Memory, list[tuple[str, str]]]:
     memory, jobs = judge(of, memory, view, frozenset(map(service, asked)), 9.0)
     return memory, [(job.verb, job.unit) for job in jobs]
 
@@ -140,7 +140,7 @@ def test_a_crash_that_never_comes_on_record_restarts_the_others_too(tmp_path: Pa
     # But once: nobody counts, and that might go on for ever.
     memory, _ = decide(of, memory, seen(), "b", "c", "d")
     assert memory.recovery == IDLE
-    assert ended_alone(of, memory, seen(a=CRASHING)) == []
+    assert ended_without_job(of, memory, seen(a=CRASHING)) == []
     # The next one that is on record says that there is somebody who counts.
     memory, jobs = decide(of, memory, seen({"a": crash(run="r2")}, a=COMING))
     assert (memory.presumed, jobs) == ({}, stops("d", "c", "b"))
@@ -183,12 +183,12 @@ def test_the_next_crash_is_another_one(tmp_path: Path) -> None:
 def test_who_is_asked_whether_it_has_failed(tmp_path: Path) -> None:
     of = stack(tmp_path)
     view = seen(a=CRASHING, b=state_of("deactivating", "stop"), c=CRASHING, d=GONE)
-    assert ended_alone(of, Memory(), view) == [service("a"), service("c")]
-    assert ended_alone(replace(of, strategy="one_for_one"), Memory(), view) == []
+    assert ended_without_job(of, Memory(), view) == [service("a"), service("c")]
+    assert ended_without_job(replace(of, strategy="one_for_one"), Memory(), view) == []
     # Of servers and pools it is nobody's concern, and what nobody counts restarts nobody.
     a, *others = of.apps
     for app in (replace(a, mode="infra"), with_process(a, instances=2), with_process(a, restarts=UNCOUNTED)):
-        assert ended_alone(replace(of, apps=(app, *others)), Memory(), view) == [service("c")]
+        assert ended_without_job(replace(of, apps=(app, *others)), Memory(), view) == [service("c")]
 
 
 UNCOUNTED = RestartsPolicy(False, "no", 0, 0, "fixed:0:0:1", None)
@@ -209,7 +209,7 @@ def test_a_crash_is_one_crash_whatever_is_seen_of_it(
     memory, done = Memory(), []
     for record_at, state_at in [*zip(times[::2], times[1::2], strict=False), *[(4, 4)] * 4]:
         view = seen({"a": crash(final=final, run="r1")} if record_at >= 2 else {}, a=states[state_at], **others)
-        view = failing(view, a="r1") if fails and ended_alone(of, memory, view) else view
+        view = failing(view, a="r1") if fails and ended_without_job(of, memory, view) else view
         memory, jobs = decide(of, memory, view, *(name for name in others if ("start", service(name)) in done))
         done += [job for job in jobs if job[1] != TARGET]
         for verb, unit in jobs:
@@ -359,7 +359,9 @@ def test_one_for_one_is_none_of_its_business(tmp_path: Path) -> None:
 
 def blocked(of: StackPolicy, gates: dict[str, str], **units: UnitState) -> list[str]:
     view = seen(None, **units)
-    return unblocked(of, View({**view.units, **{gate(name): state_of(state) for name, state in gates.items()}}, {}))
+    return unblocked(
+        of, GroupView({**view.units, **{gate(name): state_of(state) for name, state in gates.items()}}, {})
+    )
 
 
 def test_a_chain_starts_when_its_root_is_back(tmp_path: Path) -> None:

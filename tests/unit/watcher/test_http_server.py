@@ -14,7 +14,7 @@ import pytest
 from omnitron.errors import OmnitronError
 from omnitron.operations.watcher_client import ask
 from omnitron.watcher import http_server
-from omnitron.watcher.http_server import Desk
+from omnitron.watcher.http_server import HttpServer
 
 
 async def _answer() -> tuple[str, bytes]:
@@ -24,7 +24,7 @@ async def _answer() -> tuple[str, bytes]:
 def serving(folder: Path, test: Callable[[Path], object]) -> object:
     async def run() -> object:
         path = folder / "watcher.sock"
-        server = await Desk(lambda _: {"/x.json": _answer}).open_socket(path)
+        server = await HttpServer(lambda _: {"/x.json": _answer}).open_socket(path)
         assert server is not None
         async with server:
             return await asyncio.to_thread(test, path)
@@ -93,7 +93,7 @@ def test_who_asks_and_does_not_listen_is_sent_away(tmp_path: Path, monkeypatch: 
 
     async def run() -> None:
         path = tmp_path / "watcher.sock"
-        server = await Desk(lambda _: {"/x": large}).open_socket(path)
+        server = await HttpServer(lambda _: {"/x": large}).open_socket(path)
         assert server is not None
         async with server:
             clients = []
@@ -160,7 +160,7 @@ def test_a_socket_left_behind_is_replaced_and_a_file_is_not(tmp_path: Path) -> N
     assert serving(tmp_path, lambda path: ask(path.parent, "/x.json", is_user=False)) == {"x": 1}
     path.unlink(missing_ok=True)
     path.write_text("mine")
-    assert asyncio.run(Desk(lambda _: {}).open_socket(path)) is None
+    assert asyncio.run(HttpServer(lambda _: {}).open_socket(path)) is None
     assert path.read_text() == "mine"
 
 

@@ -263,7 +263,9 @@ def test_the_folders_of_others_are_not_watched_for_somebody(tmp_path: Path, capl
         (A, f"{tmp_path}/his/a.py"),
         (A, f"{tmp_path}/his/deep/b.py"),
     }
-    assert f"cannot watch {tmp_path}/link/inner-others: it belongs to somebody else than the definition" in caplog.text
+    assert (
+        f"cannot watch {tmp_path}/link/inner-others: it does not belong to the owner of the definition" in caplog.text
+    )
     assert "his/others" not in caplog.text
     told = heard({A: policy(tmp_path / "his")}, act)
     assert f"{tmp_path}/his/others/c.py" in {path for _, paths in told for path in paths}

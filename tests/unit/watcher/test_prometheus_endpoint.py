@@ -15,7 +15,7 @@ import pytest
 
 from omnitron.policy.model import StackPolicy
 from omnitron.watcher.metrics import prometheus_endpoint
-from omnitron.watcher.metrics.prometheus_endpoint import BadTokenFileError, Ports, read_token
+from omnitron.watcher.metrics.prometheus_endpoint import BadTokenFileError, PrometheusEndpoints, read_token
 from tests.support.policies import policy
 
 
@@ -63,7 +63,7 @@ def serving(stacks: list[StackPolicy], test: Callable[[], None]) -> None:
     """Run `test` in a thread beside the ports that these stacks ask for."""
 
     async def run() -> None:
-        held = Ports(text)
+        held = PrometheusEndpoints(text)
         held.load(stacks)
         await open_ports([one.prometheus.port for one in stacks if one.prometheus])
         try:
@@ -123,7 +123,7 @@ def test_a_port_that_nobody_asks_for_any_more_is_closed(tmp_path: Path) -> None:
     port = free_port()
 
     async def run() -> None:
-        held = Ports(text)
+        held = PrometheusEndpoints(text)
         held.load([stack(tmp_path / "one", port, "t")])
         await open_ports([port])
         assert (await asyncio.to_thread(asked, port, "t"))[0] == 200
@@ -140,11 +140,11 @@ def test_a_port_that_nobody_asks_for_any_more_is_closed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("fifo", "no file"),
+        ("fifo", "not a regular file"),
         ("empty", "empty"),
-        ("open", "others can read it"),
+        ("open", "other users can read it"),
         ("none", "no such file"),
-        (".", "no file"),
+        (".", "not a regular file"),
         ("a\0b", "null byte"),
     ],
 )
