@@ -13,6 +13,7 @@ from omnitron.definition.app import Auth, ConfigSource, MetricsExport, Process, 
 from omnitron.definition.fields import Model
 from omnitron.definition.loader import App, Ecosystem, absolute
 from omnitron.definition.service_scan import find_module, services_in
+from omnitron.planner.credentials import can_be_loaded
 from omnitron.planner.resolve import health as checks
 from omnitron.planner.spec_files import Told
 
@@ -98,7 +99,7 @@ def hosted(
     auth = chosen if chosen and chosen.jwt and chosen.jwt.enabled else None
     key = absolute(ecosystem.folder, auth.jwt.key_file) if auth and auth.jwt and auth.jwt.key_file else None
     # systemd reads what it hands on as root: only root's own definitions may say what that is.
-    manager_reads_key = key is not None and app.is_roots_own
+    manager_reads_key = key is not None and app.is_roots_own and can_be_loaded(key)
     exposes = bool(process.topology and process.topology.expose)
     spec = {
         "version": VERSION,
