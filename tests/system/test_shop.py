@@ -10,7 +10,8 @@ import pytest
 
 from tests.support.machines import Machine
 
-SHOP = "/srv/shop"
+# Hidden from units, and neither plain ASCII nor one word.
+SHOP = "/var/tmp/ü x/shop"
 PAGE = "http://127.0.0.1:8480/"
 GATEWAY = "http://127.0.0.1:8488/api/web/"
 LISTEN = """\
@@ -26,6 +27,7 @@ with connect("ws://127.0.0.1:8484/feed") as feed:
 
 @pytest.fixture
 def shop(machine: Machine) -> Iterator[Machine]:
+    machine.run("mkdir", "-p", str(Path(SHOP).parent))
     machine.run("cp", "-r", str(machine.code / "examples/shop"), SHOP)
     yield machine
     machine.omnitron("down", "--remove", cwd=SHOP, check=False)

@@ -13,6 +13,7 @@ from omnitron.definition.app import ConfigSource, MetricsExport, Process, System
 from omnitron.definition.fields import Model
 from omnitron.definition.paths import absolute
 from omnitron.definition.project import App, Ecosystem
+from omnitron.planner.credentials import can_be_loaded
 from omnitron.planner.facts import HostFacts, Module
 from omnitron.planner.resolve import health
 from omnitron.planner.spec_files import RuntimeSpec
@@ -106,7 +107,7 @@ def hosted(
     auth = chosen if chosen and chosen.jwt and chosen.jwt.enabled else None
     key = absolute(ecosystem.folder, auth.jwt.key_file) if auth and auth.jwt and auth.jwt.key_file else None
     # systemd reads what it hands on as root: only root's own definitions may say what that is.
-    manager_reads_key = key is not None and app.is_roots_own
+    manager_reads_key = key is not None and app.is_roots_own and can_be_loaded(key)
     exposes = bool(process.topology and process.topology.expose)
     spec = HostSpec(
         project=ecosystem.config.project,

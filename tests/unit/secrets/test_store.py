@@ -19,6 +19,7 @@ from omnitron.errors import UsageError
 from omnitron.secrets.credential_store import CredentialStore
 from omnitron.secrets.sealed_store import SealedStore
 from omnitron.secrets.store import LONGEST, SecretStore, SecretStoreError, check_name, check_value, random_value
+from omnitron.supervision.state import trusted_files
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="systemd's key is root's")
 
@@ -69,7 +70,9 @@ def test_nobody_else_may_read_them_and_none_is_there_in_plain(opened: Open, fold
         assert b"plain-text" not in path.read_bytes()
 
 
-def test_two_at_once_lose_nothing(opened: Open) -> None:
+def test_two_at_once_lose_nothing(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Eight in turn, each with a key that is slow to derive.
+    monkeypatch.setattr(trusted_files, "LOCK_PATIENCE_S", 60.0)
     threads = [threading.Thread(target=lambda n=n: opened().set(f"n{n}", str(n))) for n in range(8)]
     for thread in threads:
         thread.start()
