@@ -18,8 +18,8 @@ from tests.support.checkout import CHECKOUT, PREFIX, copy_checkout, is_open_to_o
 TESTS = Path(__file__).parent
 VIRTUAL = TESTS / "system/virtual"
 NOT_COPIED = {".git", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".venv"}
-LONG = {"test_long_load.py", "test_many_faults.py", "test_vm_faults.py"}
-"""What takes so long that `make test` does without it: `make test-all`."""
+LONG = {"test_long_load.py", "test_many_faults.py"}
+"""What takes so long that `make test` does without it, beside the virtual machines: `make test-all`."""
 LONG_TIMEOUT_S = 7200
 
 
@@ -57,7 +57,7 @@ def _run_in_a_copy(config: pytest.Config) -> NoReturn:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark each test with its tier. What takes longest begins first: one worker would else be alone with it."""
     for item in items:
-        is_long = item.path.name in LONG
+        is_long = item.path.name in LONG or VIRTUAL in item.path.parents
         if is_long:
             item.add_marker(pytest.mark.timeout(LONG_TIMEOUT_S))
         item.add_marker("long" if is_long else item.path.relative_to(TESTS).parts[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +15,7 @@ _STATE = "/run/reader"
 _SHELL = """\
 exec 2>&1
 cd "$(cat {state}/folder)" && . {state}/variables
+PATH={state}/bin:$PATH
 {command}
 status=$?
 pwd >{state}/folder; export -p >{state}/variables
@@ -37,7 +39,12 @@ class Reader:
 
     def read(self, path: Path, name: str, folder: str) -> list[tuple[Command, list[str]]]:
         """Follow a document, beginning in `folder`; return the commands whose output is not what it shows."""
-        self.machine.run("mkdir", "-p", _STATE, folder)
+        self.machine.run("mkdir", "-p", f"{_STATE}/bin", folder)
+        # The installation of the machine, under the name that a reader types.
+        self.machine.write(
+            f"{_STATE}/bin/omnitron", f'#!/bin/sh\nexec {shlex.join(self.machine.python)} -m omnitron "$@"\n'
+        )
+        self.machine.run("chmod", "755", f"{_STATE}/bin/omnitron")
         self.machine.write(f"{_STATE}/folder", folder)
         self.machine.write(f"{_STATE}/variables", "")
         self._numbers.clear()
