@@ -23,7 +23,7 @@ EXIT_MESSAGE_ID = "b6d7c5a0f8c14ec9a8f5d9d1f2a4c7e3"
 """Marks the journal entry in which a process host says why it ends."""
 
 TEMPLATE_MARK = "@."
-"""Where the name of a template takes the number of an instance."""
+"""The place where the name of a template takes the number of an instance."""
 
 CRASH_RECORD = ".crashes"
 """Ends the names of the files that crashes are noted in."""
@@ -57,7 +57,7 @@ def app_parts(app: str) -> tuple[str, ...]:
 
 
 def is_own(app: str) -> bool:
-    """Whether an app is one of ours: a server of the stack, or its gateway."""
+    """Return whether an app is one of ours: a server of the stack, or its gateway."""
     return app == GATEWAY or app.startswith(INFRA_PREFIX)
 
 
@@ -107,7 +107,7 @@ def transient_user(prefix: str, stack: str, app: str) -> str:
 
 @dataclass(frozen=True, order=True)
 class Address:
-    """Which app, process or instance is meant: `dev/api:worker@2`, or a shorter form of it.
+    """An app, process or instance: `dev/api:worker@2`, or a shorter form of it.
 
     A part that was not given is None.
     """
@@ -124,7 +124,7 @@ class Address:
         return f"{stack}{self.app}{process}{instance}"
 
     def matches(self, other: Address) -> bool:
-        """Whether every part that this address names is the same in `other`."""
+        """Return whether every part that this address names is the same in `other`."""
         mine = (self.stack, self.app, self.process, self.instance)
         theirs = (other.stack, other.app, other.process, other.instance)
         return all(part is None or part == their for part, their in zip(mine, theirs, strict=True))
@@ -156,5 +156,5 @@ SECRET = re.compile(r"secret|passw|token|key|credential|auth", re.IGNORECASE)
 
 
 def is_secret(variable: str) -> bool:
-    """Whether the name of an environment variable says that its value is a secret."""
+    """Return whether the name of an environment variable says that its value is a secret."""
     return bool(SECRET.search(variable))

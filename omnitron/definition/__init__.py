@@ -1,1 +1,1 @@
-"""What the user wrote: models of the definition, and the way from its files to a checked whole."""
+"""Definitions as users write them: models, and the way from files to a checked whole."""

@@ -30,7 +30,7 @@ class Jwt(Model):
     """Checks of JSON Web Tokens."""
 
     enabled: bool = False
-    """Whether each request must have a valid token."""
+    """True if each request must have a valid token."""
     token_cache_ttl: Seconds = 60
     """Time for which a verified token is remembered, in seconds or as `"1min"`."""
     key_file: Text | None = None
@@ -49,7 +49,7 @@ class Jwt(Model):
 
 
 class Auth(Model):
-    """Who may call."""
+    """Authentication of callers."""
 
     manager: Function | None = hosted()
     """A function that makes what tells whose a token is: an object with `verify(token)`, or that function itself."""
@@ -92,10 +92,10 @@ class CustomRoute(Model):
 
 
 class Topology(Model):
-    """What a process offers to its siblings and needs of them."""
+    """Services that a process offers to its siblings, and needs of them."""
 
     expose: bool = False
-    """Whether other processes of the stack may call its services."""
+    """True if other processes of the stack may call its services."""
     access: list[Text] = []
     """Services of others that this process calls."""
 
@@ -108,10 +108,10 @@ class ProcessLogging(Model):
 
 
 class ProcessObservability(Model):
-    """What is recorded of one process."""
+    """Logs, metrics and traces of one process."""
 
     metrics: bool | None = hosted()
-    """Whether the process host collects metrics of calls."""
+    """True if the process host collects metrics of calls."""
     logging: ProcessLogging | None = None
     """Log level of this process alone."""
 
@@ -193,15 +193,15 @@ class Requirements(Model):
     s3: S3Requirement | bool | None = None
     """Buckets for the app; `s3` in `omnitronConfig` replaces it."""
     discovery: bool | None = None
-    """Whether the app uses the ecosystem's service discovery."""
+    """True if the app uses the ecosystem's service discovery."""
     notifications: bool | None = None
-    """Whether the app uses the ecosystem's notifications."""
+    """True if the app uses the ecosystem's notifications."""
     custom: dict[Name, CustomRequirement] = {}
     """Other containers that the app needs, by name."""
 
 
 class ConfigSource(Model):
-    """Where configuration comes from."""
+    """One source of configuration."""
 
     type: Literal["file", "env"]
     """Place of the values: `file` or `env`, the environment."""
@@ -210,7 +210,7 @@ class ConfigSource(Model):
     prefix: Text | None = None
     """Prefix of the variables that count, such as `STOCK_`."""
     optional: bool = False
-    """Whether the file may be missing."""
+    """True if the file may be missing."""
 
 
 class AppSettings(Model):
@@ -230,13 +230,13 @@ class Dev(Model):
     log_level: LogLevel | None = None
     """Least severe level that is logged in development."""
     source_maps: bool | None = later()
-    """Whether programs that have source maps use them."""
+    """True if programs that have source maps use them."""
     env: Environment = {}
     """Environment variables that are added in development."""
 
 
 class MetricsExport(Model):
-    """How metrics leave a process."""
+    """The export of a process's metrics."""
 
     export: Literal["prometheus", "statsd"] = "prometheus"
     """To be asked for, or sent to STATSD_HOST and STATSD_PORT."""
@@ -279,16 +279,16 @@ Sampler = Annotated[
         }
     ),
 ]
-"""What decides which traces are kept."""
+"""The sampler of traces."""
 
 
 class Tracing(Model):
     """Distributed tracing."""
 
     sampler: Sampler | None = None
-    """Which traces are kept: a ratio from 0 to 1, or a name as in OTEL_TRACES_SAMPLER; all of them if omitted."""
+    """Share of traces that are recorded: a ratio from 0 to 1, or a name as in OTEL_TRACES_SAMPLER; all of them if omitted."""
     propagator: Literal["w3c", "jaeger"] = "w3c"
-    """How a trace is carried on in HTTP headers: `traceparent` or `uber-trace-id`."""
+    """Format of a trace in HTTP headers: `traceparent` or `uber-trace-id`."""
 
 
 class AppLogging(Model):
@@ -301,14 +301,14 @@ class AppLogging(Model):
     max_files: Annotated[int, Field(ge=1)] | None = later()
     """Number of log files; only a stack has one."""
     compress: bool | None = later()
-    """Whether old logs are compressed; only a stack has this."""
+    """True if old logs are compressed; only a stack has this."""
 
 
 class Observability(Model):
-    """What is recorded of an app."""
+    """Logs, metrics and traces of an app."""
 
     metrics: bool | MetricsExport | None = hosted()
-    """Whether metrics of calls are collected, and how they are exported."""
+    """True if metrics of calls are collected, and how they are exported."""
     tracing: bool | Tracing | None = hosted()
     """Traces, sent by OTLP; needs `omnitron[tracing]`."""
     logging: AppLogging | None = None
@@ -334,7 +334,7 @@ class Database(Model):
     extensions: list[Text] = []
     """Extensions to create in the database, such as `pg_trgm`."""
     dedicated: bool = False
-    """Whether the app gets a server of its own."""
+    """True if the app gets a server of its own."""
 
 
 class RedisDatabase(Model):
@@ -343,7 +343,7 @@ class RedisDatabase(Model):
     prefix: Text | None = None
     """Text that the app puts before its keys, in REDIS_PREFIX."""
     dedicated: bool = False
-    """Whether the app gets a server of its own."""
+    """True if the app gets a server of its own."""
 
 
 class Bucket(Model):

@@ -1,4 +1,4 @@
-"""What a definition written in Python calls: it takes down what was said and where, and judges little.
+"""Functions that a definition written in Python calls: they record its values and their places, and judges little.
 
 The models are not imported here: a definition is evaluated in a process of its own, and checked by
 the one that asked for it.

@@ -1,4 +1,4 @@
-"""What may be written into a unit as it is: the `systemd` escape hatch."""
+"""Raw directives of a unit: the `systemd` escape hatch."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from omnitron.definition.process import Backoff, ProcessSettings, Shutdown
 
 
 class Watch(Model):
-    """Which files restart an app in development (`IWatchConfig`)."""
+    """Files that restart an app in development (`IWatchConfig`)."""
 
     directory: Text
     """Directory whose files are watched: relative to the app's folder, or absolute."""
@@ -49,7 +49,7 @@ class AppEntry(ProcessSettings):
     command: Argv | None = None
     """A single program of any kind and its arguments."""
     enabled: bool = True
-    """Whether it starts with its stack; with `false` only `omnitron start APP` starts it."""
+    """True if it starts with its stack; with `false` only `omnitron start APP` starts it."""
     depends_on: list[Name] = []
     """Apps that must be healthy before this one starts."""
     cwd: Text | None = None
@@ -61,7 +61,7 @@ class AppEntry(ProcessSettings):
 
 
 class SshAccess(Model):
-    """How a node is reached."""
+    """The connection to a node."""
 
     user: Text | None = None
     """Account to log in as on the node."""
@@ -117,7 +117,7 @@ class StackSettings(Model):
     port_offsets: PortOffsets | None = None
     """Numbers that are added to the ports of its services and apps."""
     allow_degraded_infra: bool | None = None
-    """Whether apps start although a service that they need is not healthy."""
+    """True if apps start although a service that they need is not healthy."""
 
 
 class PortRange(Model):
@@ -160,7 +160,7 @@ class Tls(Model):
 
 
 class RateLimit(Model):
-    """How much one client may ask. What is beyond that is answered with 429."""
+    """The request rate of one client. More is answered with 429."""
 
     rate: Annotated[int, Field(ge=1, le=1_000_000)]
     """Requests per second for each IP address."""
@@ -169,7 +169,7 @@ class RateLimit(Model):
 
 
 class Maintenance(Model):
-    """What is answered while `omnitron maintenance on` holds: 503."""
+    """The answer in maintenance mode (`omnitron maintenance on`): 503."""
 
     page: Text | None = None
     """HTML file that is shown; `maintenance.html` of `configDir` if it is there and this is omitted."""
@@ -201,16 +201,16 @@ class Gateway(Model):
     cors: bool | list[Text] = False
     """Origins that browsers may call from, `true` for all; the apps decide if false."""
     access_log: bool = False
-    """Whether each request is a line of the journal."""
+    """True if each request is a line of the journal."""
     maintenance: Maintenance = Maintenance()
     """Page, exceptions and header of the answers during `omnitron maintenance on`."""
 
 
 class Supervision(Model):
-    """Who restarts when something crashes, and how often."""
+    """The restart strategy and budget of a stack."""
 
     strategy: Literal["one_for_one", "one_for_all", "rest_for_one"] = "one_for_one"
-    """Who restarts: the crashed process, every app of the stack, or the crashed app and the later ones."""
+    """The processes that restart after a crash: the crashed process, every app of the stack, or the crashed app and the later ones."""
     max_restarts: Annotated[int, Field(ge=0, le=1_000_000)] = 5
     """Restarts inside the window; one more crash is final."""
     window: Duration = 60_000
@@ -220,7 +220,7 @@ class Supervision(Model):
 
 
 class HealthCheck(Model):
-    """How often health is checked."""
+    """The schedule of health checks."""
 
     interval: Duration = 15_000
     """Time between two checks of a process, in milliseconds or as `"15s"`."""
@@ -240,7 +240,7 @@ class Prometheus(Model):
 
 
 class Metrics(Model):
-    """How often figures are taken and how long they are kept."""
+    """The sampling of figures, and the time for which they are stored."""
 
     interval: Duration = 5_000
     """Time between two samples of the figures, in milliseconds or as `"5s"`."""
@@ -260,7 +260,7 @@ class Monitoring(Model):
 
 
 class Logging(Model):
-    """What of the logs is kept, and how much."""
+    """The level and the limits of logs."""
 
     level: LogLevel = "info"
     """Least severe level that is stored; lines below it are dropped."""
@@ -271,7 +271,7 @@ class Logging(Model):
     max_files: Annotated[int, Field(ge=1, le=10_000)] = 10
     """Number of journal files before the oldest is removed; gives the stack a journal of its own."""
     compress: bool = True
-    """Whether large entries are compressed; gives the stack a journal of its own."""
+    """True if large entries are compressed; gives the stack a journal of its own."""
 
 
 class EcosystemConfig(Model):

@@ -46,7 +46,7 @@ class JsonRpcCheck(Model):
 
 
 class ServiceHealthCheck(Model):
-    """How the health of a service is found out."""
+    """The health check of a service."""
 
     type: Literal["http", "tcp", "command", "jsonrpc"]
     """Kind of check: an HTTP request, a TCP connection, a command, or a JSON-RPC call."""
@@ -93,7 +93,7 @@ class ResourceLimits(Model):
 
 
 class DockerBuild(Model):
-    """How an image is built."""
+    """The build of an image."""
 
     context: Text
     """Folder that the image is built from, relative to the definition."""
@@ -201,7 +201,7 @@ class ServiceRequirement(Model):
     network_mode: Text | None = None
     """Name of the entry of `variants` that applies."""
     critical: bool = True
-    """Whether apps wait until it is healthy."""
+    """True if apps wait until it is healthy."""
     startup_timeout: Duration = 120_000
     """Longest time until it is healthy, in milliseconds or as `"2min"`."""
 
@@ -214,7 +214,7 @@ class LegacyDatabase(Model):
     password: Secret | None = None
     """Password of that role, best as `{secret: NAME}`."""
     migrate: bool | None = later()
-    """Whether migrations run before apps start."""
+    """True if migrations run before apps start."""
     migration_dir: Text | None = later()
     """Folder with the migrations of this database."""
 
@@ -370,4 +370,4 @@ class ServiceOverride(Model):
     bare_metal: BareMetalService | None = None
     """Settings on the host in this stack, merged over the declared ones."""
     disabled: bool = False
-    """Whether this stack does without the service."""
+    """True if this stack does without the service."""

@@ -47,7 +47,7 @@ def load(path: Path) -> Ecosystem:
 
 
 def _follows(problem: Problem, known: list[Problem]) -> bool:
-    """Whether `problem` is one of something in which another is known already."""
+    """Return whether `problem` is one of something in which another is known already."""
     return any(other.file == problem.file and f"{other.path}.".startswith(f"{problem.path}.") for other in known)
 
 

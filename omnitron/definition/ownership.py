@@ -1,4 +1,4 @@
-"""Whose file a definition is, and whether root may act on it."""
+"""The owner of a definition's file, and whether root may act on it."""
 
 from __future__ import annotations
 

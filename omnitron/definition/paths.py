@@ -16,10 +16,10 @@ def absolute(base: Path, path: str) -> Path:
 
 
 def is_file(path: Path) -> bool:
-    """Whether a file can be reached at `path`; one with an impossible name, or out of sight, cannot."""
+    """Return whether a file can be reached at `path`; one with an impossible name, or out of sight, cannot."""
     return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises for those
 
 
 def is_folder(path: Path) -> bool:
-    """Whether a folder can be reached at `path`."""
+    """Return whether a folder can be reached at `path`."""
     return os.path.isdir(path)  # noqa: PTH112 - as above

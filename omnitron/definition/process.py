@@ -1,4 +1,4 @@
-"""What a process may declare about itself, wherever it is declared: the fields that apps and processes share."""
+"""The settings that a process may declare, wherever it is declared: the fields that apps and processes share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from omnitron.definition.fields import Argv, Duration, Environment, Folder, Mode
 
 
 class Backoff(Model):
-    """How the delay before a restart grows with the number of crashes inside the window."""
+    """The growth of the delay before a restart with the number of crashes inside the window."""
 
     type: Literal["exponential", "linear", "fixed"] = "exponential"
     """`exponential`: initial·factor^(n-1); `linear`: initial + factor·(n-1)·initial; `fixed`: initial."""
@@ -26,7 +26,7 @@ class RestartPolicy(Model):
     """Overrides the ecosystem's `supervision` for one app or process, field by field."""
 
     enabled: bool | None = None
-    """Whether it is restarted at all; `false` leaves it down after any end."""
+    """True if it is restarted at all; `false` leaves it down after any end."""
     restart: Literal["on-failure", "always"] | None = None
     """`always` restarts after a clean exit too; the default is `on-failure`."""
     max_restarts: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
@@ -55,12 +55,12 @@ class HealthProbe(Model):
 
 
 class Health(Model):
-    """Whether and how the health of a process is watched."""
+    """True if and how the health of a process is watched."""
 
     enabled: bool = True
-    """Whether health is checked; `false` switches the probe off."""
+    """True if health is checked; `false` switches the probe off."""
     probe: HealthProbe | None = None
-    """What to ask a program that does not speak sd_notify; decides when it counts as started."""
+    """The probe of a program that does not speak sd_notify; decides when it counts as started."""
     interval: Duration = hosted(15_000)
     """Time between two checks, in milliseconds or as `"15s"`; with a probe, of any program."""
     timeout: Duration = 5_000
@@ -117,7 +117,7 @@ class WebSocketTransport(Model):
 
 
 class Transports(Model):
-    """What a process listens on."""
+    """The listeners of a process."""
 
     http: HttpTransport | None = None
     """HTTP listener: port, address, timeouts."""
@@ -126,7 +126,7 @@ class Transports(Model):
 
 
 class Scaling(Model):
-    """How a pool grows and shrinks."""
+    """The limits and targets of a pool that follows its load."""
 
     strategy: Literal["auto", "fixed"] = "fixed"
     """`auto` follows the load, `fixed` keeps `instances`."""
@@ -143,7 +143,7 @@ class Scaling(Model):
 
 
 class Paths(Model):
-    """What a process may write; everything else is read-only under `hardening: strict`."""
+    """Folders that a process may write; everything else is read-only under `hardening: strict`."""
 
     state: Folder = False
     """A directory that stays: true for `/var/lib/<prefix>/<stack>/<app>` (in $STATE_DIRECTORY), or a name."""
@@ -154,7 +154,7 @@ class Paths(Model):
 
 
 LEAST_TASKS = 2
-"""What notes a crash are two programs at once, and they are tasks of the process too."""
+"""The fewest tasks: a crash is recorded by two programs at once, and they are tasks of the process too."""
 
 
 def _enough_tasks(value: int) -> int:
@@ -200,7 +200,7 @@ class RawUnit(Model):
 
 
 class ProcessSettings(Model):
-    """What can be said of a single process, on an app's entry or on a process of its definition."""
+    """The settings of a single process, on an app's entry or on a process of its definition."""
 
     critical: bool = False
     """Its final failure stops the whole stack."""
@@ -227,13 +227,13 @@ class ProcessSettings(Model):
     limits: Limits | None = None
     """Bounds on its memory, CPU, tasks and IO."""
     hardening: Literal["strict", "standard", "off"] | None = None
-    """How far it is shut in: `strict` unless said otherwise."""
+    """Level of the sandbox: `strict`, `standard` or `off`; `strict` by default."""
     systemd: RawUnit | None = None
     """Directives of systemd that have no field here, as they are."""
 
 
 class Shutdown(Model):
-    """How a process is asked to end."""
+    """The stop of a process."""
 
     timeout: Duration = 10_000
     """Time after SIGTERM until the whole cgroup is killed, in milliseconds or as `"10s"`."""

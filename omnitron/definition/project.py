@@ -25,20 +25,20 @@ class App:
     folder: Path
     """Base of its relative paths."""
     system: System | None = None
-    """What its bootstrap defines; None for a script or command."""
+    """The system that its bootstrap defines; None for a script or command."""
     system_source: Source | None = None
     needs: AppConfig | None = None
-    """What its `config/default.json` asks for."""
+    """The needs in its `config/default.json`."""
     needs_source: Source | None = None
 
     @property
     def is_roots_own(self) -> bool:
-        """Whether every file that says what runs belongs to root."""
+        """Return whether every file that says what runs belongs to root."""
         return self.owner == 0
 
     @property
     def owner(self) -> int:
-        """Whose the files are that say what runs: uid of the first that is not root's, 0 when all are."""
+        """Owner of the files that define the app: uid of the first that is not root's, 0 when all are."""
         sources = (self.source, self.system_source, self.needs_source)
         return next((source.owner for source in sources if source and source.owner), 0)
 
@@ -67,7 +67,7 @@ class Ecosystem:
     """User name of the file's owner."""
     owner_is_root: bool
     has_older_gateway_folder: bool = False
-    """Whether there is the folder that the older form of a gateway names."""
+    """True if there is the folder that the older form of a gateway names."""
 
     @property
     def folder(self) -> Path:
@@ -92,7 +92,7 @@ class Ecosystem:
 
     @property
     def gateway_at(self) -> KeyPath:
-        """Where that is said."""
+        """Its place in the definition."""
         return ("gateway",) if self.config.gateway else ("infrastructure", "gateway")
 
     def apps_of(self, stack: str) -> tuple[App, ...]:
@@ -102,5 +102,5 @@ class Ecosystem:
 
 
 def is_roots_own(source: Source) -> bool:
-    """Whether a part of a definition belongs to root: whoever may write it could else be root with it."""
+    """Return whether a part of a definition belongs to root: whoever may write it could else be root with it."""
     return source.owner == 0

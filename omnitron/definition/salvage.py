@@ -1,4 +1,4 @@
-"""What is left of a definition in which something is wrong: the parts that can be judged all the same.
+"""The rest of a definition in which something is wrong: the parts that can be judged all the same.
 
 A part is a field of the whole, one entry of a mapping in it (a stack), or a field of an app or process.
 """

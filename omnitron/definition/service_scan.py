@@ -33,7 +33,7 @@ MAKE_NAMES = ("exec", "globals")
 
 
 def is_path(module: str) -> bool:
-    """Whether a process's `module` is the path of a file, not an import path."""
+    """Return whether a process's `module` is the path of a file, not an import path."""
     return module.endswith(".py") or "/" in module
 
 
@@ -66,7 +66,7 @@ def services_in(path: Path, folders: Sequence[Path]) -> frozenset[str] | None:
 
 
 class _UnclearError(Exception):
-    """What cannot be known without running the module."""
+    """A result that depends on running the module."""
 
 
 # One file
@@ -79,7 +79,7 @@ class _Mark:
     name: str
     attribute: str
     service: str | None
-    """What the class is called if this is the decorator for services; None when that is not written out."""
+    """Return the name of the service if this is the decorator for services; None when that is not written out."""
 
 
 @dataclass(frozen=True)
@@ -113,16 +113,16 @@ class _Names:
     bound: dict[str, list[_Class | _Same | _Import]] = field(default_factory=dict)
     stars: list[_Import] = field(default_factory=list)
     listed: set[str] | None = None
-    """What `__all__` was set to, if that is written out."""
+    """Return the value of `__all__`, if it is a literal."""
     uses: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """How often `name.attribute` is read, and with an empty attribute `name` itself (`__all__`: or written)."""
+    """Return the number of times that `name.attribute` is read, and with an empty attribute `name` itself (`__all__`: or written)."""
 
     def add(self, name: str, *values: _Class | _Same | _Import) -> None:
         self.bound.setdefault(name, []).extend(values)
 
     @cached_property
     def may_have_more(self) -> bool:
-        """Whether the file can make services that are not seen here: its decorator has uses other than on a class."""
+        """Return whether the file can make services that are not seen here: its decorator has uses other than on a class."""
         seen: Counter[tuple[str, str]] = Counter()
         telling = {(name, "") for name in MAKE_NAMES}
         for name, value in ((name, value) for name, values in self.bound.items() for value in values):

@@ -91,7 +91,7 @@ def own_key(data: Any, key: Any) -> Any:
 
 
 def same_key(left: object, right: object) -> bool:
-    """Whether two keys are one in camelCase and snake_case."""
+    """Return whether two keys are one in camelCase and snake_case."""
     return _folded(left) == _folded(right)
 
 
@@ -100,7 +100,7 @@ def _folded(key: object) -> str:
 
 
 class Text(NamedTuple):
-    """What a file held, and the uid of whose it was."""
+    """The text of a file, and the uid of its owner."""
 
     text: str
     owner: int

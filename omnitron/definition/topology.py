@@ -1,4 +1,4 @@
-"""What processes offer to each other and want of each other: whether it fits together in every stack."""
+"""Services that processes offer to each other and need of each other: checks that they fit together in every stack."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class _Member:
     at: KeyPath
     process: Process
     folders: tuple[Path, ...]
-    """Where its module is looked for."""
+    """Folders in which its module is searched."""
     exposed: frozenset[str] | None
     """Services that it offers; None when they cannot be known."""
 
@@ -79,7 +79,7 @@ def _module(member: _Member) -> Iterator[Problem]:
 
 
 def _lies_in_a_folder(module: str, folders: tuple[Path, ...]) -> bool:
-    """Whether a module's path names a folder, and there is one: what is not in such a folder may not be there yet."""
+    """Return whether a module's path names a folder, and there is one: what is not in such a folder may not be there yet."""
     inner = Path(module).parent
     return bool(inner.parts) and any(is_folder(folder / inner) for folder in folders)
 
@@ -134,7 +134,7 @@ def _wanted(member: _Member) -> Iterator[tuple[int, str]]:
 
 
 def _is_whole(ecosystem: Ecosystem, stack: str) -> bool:
-    """Whether all apps of a stack could be read; one that could not might expose anything."""
+    """Return whether all apps of a stack could be read; one that could not might expose anything."""
     apps = ecosystem.apps_of(stack)
     chosen = ecosystem.config.stacks[stack].apps
     if chosen != "all" and len({app.name for app in apps}) < len(set(chosen)):

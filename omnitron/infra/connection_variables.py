@@ -1,4 +1,4 @@
-"""What apps and containers are told of the services of a stack, and which secrets have to be there for it."""
+"""The connection variables of apps and containers for the services of a stack, and the secrets have to be there for it."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ NANO = 1_000_000
 
 @dataclass(frozen=True)
 class Place:
-    """Whose container it is."""
+    """The owner of the container."""
 
     project: str
     stack: str
@@ -25,7 +25,7 @@ class Place:
     """Begins the names of its container, network and volumes."""
     slice: str
     folder: Path
-    """What relative paths start from."""
+    """Base of relative paths."""
 
 
 def recipe(placed: Placed, environment: dict[str, str], place: Place, stop_timeout: int) -> ContainerSpec:

@@ -1,4 +1,4 @@
-"""What each app needs: its `config/default.json`, its system's `omnitronConfig`, and the older `requires`."""
+"""The needs of each app: its `config/default.json`, its system's `omnitronConfig`, and the older `requires`."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from omnitron.errors import Problem
 
 M = TypeVar("M", bound=Model)
 OLDER: KeyPath = ("requires",)
-"""Where the older form of an app's needs is, in its system."""
+"""Place of the older form of an app's needs, in its system."""
 
 
 @dataclass(frozen=True)
 class Needs:
-    """What one app needs."""
+    """The needs of one app."""
 
     database: Database | None
     redis: RedisDatabase | None
@@ -40,9 +40,9 @@ class Needs:
     own: Mapping[str, ServiceRequirement]
     """Services of the app's own, by name."""
     places: Mapping[str, tuple[Source, KeyPath]]
-    """Where each of these is said, by its name in a definition: `database`, `infrastructure`."""
+    """Place of each of these, by its name in a definition: `database`, `infrastructure`."""
     elsewhere: tuple[Source, KeyPath]
-    """Where the app is, for what nothing is said of."""
+    """Place of the app, for needs without a place of their own."""
     buckets: tuple[str, ...] = ()
     """Buckets beside the one that the app is told."""
 

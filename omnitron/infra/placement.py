@@ -30,10 +30,10 @@ class Placed:
 
     @property
     def is_waited_for(self) -> bool:
-        """Whether apps start only when it is healthy."""
+        """Return whether apps start only when it is healthy."""
         return self.service.requirement.critical and self.provider.name != "external"
 
     @property
     def is_ours(self) -> bool:
-        """Whether a unit of the stack runs it."""
+        """Return whether a unit of the stack runs it."""
         return self.provider.name in ("native", "docker")

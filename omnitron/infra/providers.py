@@ -1,4 +1,4 @@
-"""What runs a service: a server of the distribution's, a unit of the host, a container, or somebody else."""
+"""The provider of a service: a server of the distribution's, a unit of the host, a container, or somebody else."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class NoProviderError(Exception):
 
 @dataclass(frozen=True)
 class Provider:
-    """Who runs a service, and why it is that one."""
+    """The provider of a service, and the reason for it."""
 
     name: ProviderName
     why: str

@@ -1,4 +1,4 @@
-"""Which of the numbered databases of a Redis server each app of a stack uses."""
+"""The numbered databases of a Redis server that the apps of a stack use."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class Infra:
     containers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """The environment of each container, by service; values may refer to secrets."""
     redis_databases: Mapping[str, int] = field(default_factory=dict)
-    """How many each Redis server of ours has."""
+    """Number of databases of each Redis server that omnitron runs."""
     buckets: Mapping[str, tuple[BucketSpec, ...]] = field(default_factory=dict)
     """By S3 server of ours."""
     passwords: Mapping[str, str] = field(default_factory=dict)
@@ -55,14 +55,14 @@ class Infra:
 
 @dataclass(frozen=True)
 class GivenOut:
-    """What a stack was given before, and keeps."""
+    """Ports, numbers and providers that a stack had before, and still has."""
 
     ports: Mapping[str, int] = field(default_factory=dict)
     """By `service.port`."""
     numbers: Mapping[str, int] = field(default_factory=dict)
     """Redis databases, by `app/purpose`."""
     providers: Mapping[str, str] = field(default_factory=dict)
-    """Who runs it, by service."""
+    """Provider, by service."""
 
 
 def resolve(ecosystem: Ecosystem, stack: str, programs: frozenset[str] | None, before: GivenOut) -> Infra:

@@ -1,4 +1,4 @@
-"""Which services a stack has: declared ones, those that an app's needs imply, and what the stack changes of them."""
+"""The services of a stack: declared ones, those that an app's needs imply, and what the stack changes of them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from omnitron.infra.needs import Needs, needs_of
 Kind = Literal["postgres", "redis", "minio", "openresty", "tor", "custom"]
 
 KINDS_OF_NEEDS: tuple[Kind, ...] = ("postgres", "redis", "minio")
-"""What `database`, `redis` and `s3` of an app ask for."""
+"""Kinds of services that `database`, `redis` and `s3` of an app need."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,11 @@ class Service:
     requirement: ServiceRequirement
     source: Source
     at: KeyPath
-    """Where it is declared, or what implies it."""
+    """Place of its declaration, or of the need that implies it."""
     owner: str | None = None
     """The one app that it is for; None for all."""
     external: ExternalService | None = None
-    """Where it runs, when that is elsewhere."""
+    """Host that it runs on, when that is another one."""
     users: tuple[str, ...] = ()
     """Apps that use it."""
     databases: Mapping[str, LegacyDatabase] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class Service:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a stack wants."""
+    """The services that a stack needs."""
 
     services: tuple[Service, ...]
     needs: Mapping[str, Needs]

@@ -1,1 +1,1 @@
-"""What is: readings of units and cgroups, and the reports made of them."""
+"""The present state: snapshots of units and cgroups, and the reports made of them."""

@@ -1,4 +1,4 @@
-"""What a service uses, read from its cgroup: a handful of small files, no bus.
+"""The resources of a service, read from its cgroup: a handful of small files, no bus.
 
 Where the memory controller is not on (cgroup v1 beside v2, containers), memory is the sum of what the
 processes hold, and says so.
@@ -22,13 +22,13 @@ class Usage:
     pid: int | None
     """The oldest process: the main one."""
     started: float | None
-    """When that started: seconds since boot."""
+    """Start of the process: seconds since boot."""
     cpu: float
     """CPU time used so far, in seconds."""
     memory: int
     """Bytes."""
     memory_is_sum: bool
-    """Whether memory was summed over the processes, for want of a controller."""
+    """True if memory was summed over the processes, for want of a controller."""
 
 
 NOTHING = Usage(None, None, 0.0, 0, False)
@@ -46,7 +46,7 @@ def hierarchy(is_user: bool) -> Path:
 
 
 def _manager_root() -> str:
-    """Where PID 1 keeps its units: `/` but for a container without a cgroup namespace."""
+    """The cgroup in which PID 1 has its units: `/` but for a container without a cgroup namespace."""
     lines = Path("/proc/1/cgroup").read_text().splitlines()
     own = next((line.split(":", 2)[2] for line in lines if line.startswith("0::")), "/")
     return own.removesuffix("/init.scope").strip("/")
@@ -73,11 +73,11 @@ def read_usage(folder: str) -> Usage:
 
 @dataclass(frozen=True)
 class Details:
-    """What a service's cgroup tells beside CPU and memory; None where a controller is not on."""
+    """The figures of a service's cgroup beside CPU and memory; None where a controller is not on."""
 
     tasks: int
     memory_is_sum: bool
-    """Whether memory is summed over the processes, for want of a controller."""
+    """True if memory is summed over the processes, for want of a controller."""
     memory_peak: int | None
     """Bytes."""
     io_read: int | None

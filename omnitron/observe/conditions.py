@@ -44,7 +44,7 @@ class ConditionKind(StrEnum):
     NOT_ENABLED = "notEnabled"
     """Its app starts only when it is started by name."""
     OTHER = "other"
-    """What another version has left behind, and this one has no code for; `detail` is its sentence."""
+    """A condition of another version, for which this one has no code; `detail` is its sentence."""
 
 
 @dataclass(frozen=True)

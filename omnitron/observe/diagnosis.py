@@ -1,4 +1,4 @@
-"""What is not as it should be, down to its first cause, and what follows from it. Pure over reports."""
+"""Trouble: its first cause, and the apps that it affects. Pure over reports."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from omnitron.supervision.state.group_state import Memory
 Status = Literal["stopped", "starting", "online", "stopping", "errored", "crashed"]
 
 WORST_FIRST: tuple[Status, ...] = ("crashed", "errored", "starting", "stopping", "online", "stopped")
-"""What an operator stopped does not make the rest look stopped."""
+"""Last comes stopped: one stopped service does not make the others look stopped."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,13 @@ class ServiceReport:
     condition: Condition | None
     """Why it is not online, or what it waits for; None when there is nothing to report."""
     follows: str | None
-    """What keeps it down: the app that blocks it, or the service whose crash it shares."""
+    """The cause that keeps it down: the app that blocks it, or the service whose crash it shares."""
     budget_left: int | None
     """Crashes that it may still have now before it is given up; None where systemd alone counts."""
     next_start: float | None
     """Seconds until it is started again after a crash; None where it waits for none."""
     last_exit: Exit | None
-    """How it last crashed; None where it has not, since boot."""
+    """Its last crash; None where it has not, since boot."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class AppReport:
         return next((service.condition for service in self.services if service.condition), None)
 
     def is_blocked(self, by: str | None = None) -> bool:
-        """Whether a dependency keeps any of it from starting: any dependency, or the app named `by`."""
+        """Return whether a dependency keeps any of it from starting: any dependency, or the app named `by`."""
         root = str(Address(self.stack.stack, by)) if by else None
         blocked = (s.condition for s in self.services if s.condition and s.condition.kind == ConditionKind.BLOCKED)
         return any(root in (None, condition.by) for condition in blocked)

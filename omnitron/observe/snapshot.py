@@ -53,11 +53,11 @@ class Readings:
     recent: dict[str, int]
     """Crashes inside the window, by service name (of the whole stack under a group strategy)."""
     memories: dict[str, Memory]
-    """What the watcher remembers, by the target of the stack; only where it has looked."""
+    """The memory of the watcher, by the target of the stack; only where it has looked."""
     checks: dict[str, Result]
     """The last health check from outside, by service name; only of those that are asked."""
     said: dict[str, str]
-    """What process hosts say of themselves (`degraded: …`), by service name; only where that was asked for."""
+    """Status texts of process hosts (`degraded: …`), by service name; only where that was asked for."""
 
     def unit(self, name: str) -> UnitState:
         """Return the state of a unit; one that is not loaded is inactive."""

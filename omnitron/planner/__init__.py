@@ -1,1 +1,1 @@
-"""What should be: pure functions from a definition and facts about the host to a plan of units."""
+"""The planner: pure functions from a definition and facts about the host to a plan of units."""

@@ -1,4 +1,4 @@
-"""What the planner must know about the host that the units are for."""
+"""Facts about the host that the units are for."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ServerSettings = tuple[Kind, tuple[tuple[str, str], ...]]
 
 @dataclass(frozen=True)
 class Identity:
-    """Who a user of the target is: what may stand for the user, and for the user's groups; names and numbers."""
+    """A user of the target: the values that name the user, and the user's groups; names and numbers."""
 
     name: str
     users: frozenset[str]
@@ -46,7 +46,7 @@ class VirtualEnvironment:
     prefix: Path
     """Folder of the installation that its interpreter belongs to."""
     has_omnitron: bool
-    """Whether omnitron is installed in it."""
+    """True if omnitron is installed in it."""
 
 
 ScopeName = Literal["system", "user"]
@@ -54,11 +54,11 @@ ScopeName = Literal["system", "user"]
 
 @dataclass(frozen=True)
 class SecretPlaces:
-    """Where the secrets of stacks are kept, and which there are."""
+    """The stores of the stacks' secrets, and the names in them."""
 
     folder: Path = Path("/etc/omnitron/secrets")
     sealed: bool = False
-    """Whether they are in a sealed file of ours, opened below `%t` when the stack starts; else systemd's own."""
+    """True if they are in a sealed file of ours, opened below `%t` when the stack starts; else systemd's own."""
     names: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
     """Names of the stored secrets by stem of the stack; None, or no entry, where they are not known."""
     variables: frozenset[str] = frozenset()
@@ -69,7 +69,7 @@ class SecretPlaces:
 
 @dataclass(frozen=True)
 class Taken:
-    """What stacks were given before, and which TCP ports are taken on the host.
+    """Assignments of installed stacks, and the TCP ports that are in use on the host.
 
     Nobody is asked for a plan that only looks at the definition.
     """
@@ -79,7 +79,7 @@ class Taken:
     numbers: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Redis databases that stacks were given before, by stem and `app/purpose`."""
     providers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """Who runs the services of stacks that are installed, by stem and service."""
+    """Providers of the services of installed stacks, by stem and service."""
     listening: frozenset[int] = frozenset()
     """Ports that somebody listens on."""
 
@@ -91,7 +91,7 @@ class HostFacts:
     systemd_version: int
     """Major version: 252."""
     scope: ScopeName
-    """Whose manager runs the units."""
+    """The manager that runs the units: the system's or a user's."""
     helpers: Path
     """Folder of the helpers that systemd runs (`omnitron/supervision/helpers`)."""
     helper_python: Path
@@ -117,17 +117,17 @@ class HostFacts:
     host_python_prefix: Path = Path("/usr")
     """Folder of the installation that this interpreter belongs to."""
     development: bool = False
-    """Whether `dev` blocks are applied."""
+    """True if `dev` blocks are applied."""
     specs: Path = Path("/etc/omnitron")
     """Folder of the compiled policies, where what a process host reads is kept too."""
     has_packaged_watcher: bool = False
-    """Whether the distribution's package has brought the watcher's unit."""
+    """True if the distribution's package has brought the watcher's unit."""
     helpers_owner: str | None = None
-    """Who, other than root, could change the helpers; None when nobody can."""
+    """User other than root who could change the helpers; None without one."""
     secrets: SecretPlaces = SecretPlaces()
-    """Where secrets are."""
+    """The stores of secrets."""
     taken: Taken = Taken()
-    """What is given out already."""
+    """Assignments that exist already."""
     programs: frozenset[str] | None = None
     """Servers that the host has (`postgres`, `redis-server`, `docker`), None when they are not known."""
     refusals: Mapping[ServerSettings, str | None] = field(default_factory=dict)
@@ -158,9 +158,9 @@ class HostFacts:
 
     @property
     def is_user(self) -> bool:
-        """Whether the units are for a user's own manager."""
+        """Return whether the units are for a user's own manager."""
         return self.scope == "user"
 
     def has(self, version: int) -> bool:
-        """Whether the target has what came with systemd `version`."""
+        """Return whether the target has what came with systemd `version`."""
         return self.systemd_version >= version

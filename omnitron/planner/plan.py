@@ -35,7 +35,7 @@ class StackPlan:
     """Those that run here, servers of the stack among them."""
     infra: Infra
     site: Site | None
-    """What its gateway serves, None without one."""
+    """The site of its gateway, None without one."""
     claims: tuple[ports.Claim, ...]
     """The ports of its servers and its gateway."""
     app_claims: tuple[ports.Claim, ...]
@@ -45,12 +45,12 @@ class StackPlan:
     journal_settings: tuple[tuple[str, str], ...]
     """Settings of the stack's journal namespace, empty without one."""
     brings_bus: bool = False
-    """Whether what gives the watcher its place on the system's bus comes with it."""
+    """True if what gives the watcher its place on the system's bus comes with it."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a definition means on a host."""
+    """The plan of a definition on a host."""
 
     ecosystem: Ecosystem
     facts: HostFacts

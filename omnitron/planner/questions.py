@@ -41,7 +41,7 @@ class HostQuestions:
     """Questions that follow from a definition on a host, its programs and virtual environments being known."""
 
     reachable: frozenset[tuple[int, Path]]
-    """Whether the user with a uid can get to a path."""
+    """True if the user with a uid can get to a path."""
     changeable: frozenset[Path]
     """Paths which, with all that is below them, nobody but root may be able to change."""
     secrets: frozenset[str]

@@ -1,4 +1,4 @@
-"""How the process host runs one process of a bootstrap app: the file that `generate` writes for it.
+"""The specification of one process for the process host: the file that `generate` writes for it.
 
 The planner and the host share these types. Times are in milliseconds where nothing else is said.
 """
@@ -27,7 +27,7 @@ class Hooks:
 
 @dataclass(frozen=True)
 class Health:
-    """When and how the process asks itself how it is."""
+    """The schedule of the health checks that the process runs itself."""
 
     enabled: bool = True
     interval: int = 15_000
@@ -76,7 +76,7 @@ class Route:
 
 @dataclass(frozen=True)
 class Jwt:
-    """How tokens are checked. The key is a file: a path, or `$CREDENTIALS_DIRECTORY/NAME` as `credential`."""
+    """The check of tokens. The key is a file: a path, or `$CREDENTIALS_DIRECTORY/NAME` as `credential`."""
 
     token_cache_ttl: float = 60
     """Seconds."""
@@ -99,7 +99,7 @@ class Auth:
 
 @dataclass(frozen=True)
 class Tracing:
-    """How calls are traced."""
+    """The tracing of calls."""
 
     sampler: str | None = None
     """The sampler of traces: a name as in OTEL_TRACES_SAMPLER, with `:ratio` where it has one."""
@@ -108,7 +108,7 @@ class Tracing:
 
 @dataclass(frozen=True)
 class Source:
-    """Where configuration comes from."""
+    """One source of configuration."""
 
     type: Literal["file", "env"]
     path: str | None = None

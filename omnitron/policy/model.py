@@ -22,7 +22,7 @@ INFRA = "infra"
 
 @dataclass(frozen=True)
 class RestartsPolicy:
-    """When, how often and how soon a crashed process starts again."""
+    """The restart policy of a process."""
 
     enabled: bool
     restart: str
@@ -36,7 +36,7 @@ class RestartsPolicy:
 
 @dataclass(frozen=True)
 class ScalingPolicy:
-    """How a pool follows the load. Times in milliseconds, memory in bytes."""
+    """Limits and targets of a pool that follows the load. Times in milliseconds, memory in bytes."""
 
     max_instances: int
     target_cpu: float
@@ -94,7 +94,7 @@ class ProcessPolicy:
 
 @dataclass(frozen=True)
 class WatchPolicy:
-    """Which files restart an app when they change."""
+    """The files that restart an app when they change."""
 
     folders: tuple[str, ...]
     ignore: tuple[str, ...]
@@ -210,7 +210,7 @@ class StackPolicy(Document):
     sample_interval: int
     """Time between two samples of figures."""
     retention: int
-    """How long they are kept."""
+    """Time for which figures are stored."""
     prometheus: PortPolicy | None
     """None where the watcher's own socket is enough."""
     apps: tuple[AppPolicy, ...]
@@ -221,7 +221,7 @@ class StackPolicy(Document):
     redis_numbers: Mapping[str, int]
     """The Redis databases of its apps, by `app/purpose`."""
     maintenance: MaintenancePolicy | None
-    """Where its gateway reads whether it is in maintenance; None without a gateway, or a Redis for it."""
+    """The place of the maintenance switch of its gateway; None without a gateway, or a Redis for it."""
 
     @property
     def prefix_part(self) -> str:
@@ -235,7 +235,7 @@ class StackPolicy(Document):
 
     @property
     def stem(self) -> str:
-        """What the names of its units begin with: `omnitron-dev`."""
+        """First part of the names of its units: `omnitron-dev`."""
         return self.target.removesuffix(".target")
 
     @property
@@ -273,7 +273,7 @@ def _check_count(instances: int) -> None:
 
 
 class Selection(NamedTuple):
-    """What an address means: an app, one process of it, or one instance of that."""
+    """The selection that an address makes: an app, one process of it, or one instance of that."""
 
     stack: StackPolicy
     app: AppPolicy

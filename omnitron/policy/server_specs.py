@@ -1,4 +1,4 @@
-"""How the programs of omnitron run a server: the files that `generate` writes for `omnitron.programs` to read.
+"""Specifications of servers for the programs that run them: the files that `generate` writes for `omnitron.programs` to read.
 
 The planner and the programs share these types. Times are in milliseconds, sizes in bytes.
 """
@@ -30,7 +30,7 @@ class PostgresSpec(Document):
     VERSION: ClassVar[int] = 1
 
     address: str
-    """Where it listens."""
+    """Address that it listens on."""
     port: int
     config: Mapping[str, str]
     """Settings of `postgresql.conf`."""
@@ -44,7 +44,7 @@ class RedisSpec(Document):
     VERSION: ClassVar[int] = 1
 
     address: str
-    """Where it listens."""
+    """Address that it listens on."""
     port: int
     config: Mapping[str, str]
     """Settings of `redis.conf`."""
@@ -78,7 +78,7 @@ class NginxSpec(Document):
     """Not read: a reload keeps the address of before, so another one has to restart the service."""
     tls: CertificateSpec | None
     is_handed: bool
-    """Whether systemd passes the certificate and the key as credentials."""
+    """True if systemd passes the certificate and the key as credentials."""
 
 
 @dataclass(frozen=True)
@@ -89,12 +89,12 @@ class ContainerVolume:
     target: str
     mode: str
     named: bool
-    """Whether it is a volume of the engine."""
+    """True if it is a volume of the engine."""
 
 
 @dataclass(frozen=True)
 class BuildSpec:
-    """How the engine builds an image."""
+    """The build of an image by the engine."""
 
     path: str
     dockerfile: str | None
@@ -176,7 +176,7 @@ class ContainerSpec(Document):
     """Its only ones; None for those that the engine chooses."""
     stop_signal: str | None = None
     is_kept: bool = True
-    """Whether it stays when it has stopped."""
+    """True if it stays when it has stopped."""
     databases: tuple[DatabaseSpec, ...] = ()
     buckets: tuple[BucketSpec, ...] = ()
     files: FilesSpec | None = None

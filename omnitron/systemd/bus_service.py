@@ -59,7 +59,7 @@ COMMON = """
 
 @dataclass(frozen=True)
 class Service:
-    """What to export: a node with one interface, its properties and its methods, by name.
+    """An exported object: a node with one interface, its properties and its methods, by name.
 
     A method takes the values of its call and returns those of its answer; OmnitronError becomes an error of the bus.
     """

@@ -19,7 +19,7 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 WATCHED = (*ENDING, signal.SIGWINCH)
 NAMES = ("Input", "Output", "Error")
 RECHECK_S = 2.0
-"""How often to look at the unit without a word from the bus."""
+"""Interval of looks at the unit without a signal from the bus."""
 
 Properties = list[tuple[str, str, Any]]
 
@@ -89,7 +89,7 @@ class _Attendance:
         self.stopped_by: int | None = None
         self.hung_up = False
         self.asked_bus = True
-        """Whether the answer to a call may have brought news along."""
+        """True if the answer to a call may have brought news along."""
 
     def until_over(self) -> int | None:
         """Return the signal that made us stop the unit, None when it ended by itself."""
@@ -111,7 +111,7 @@ class _Attendance:
         return self.stopped_by
 
     def _is_over(self, ready: set[int]) -> bool:
-        """Whether the unit has ended; asks only when there may be news: a key that was typed is none."""
+        """Return whether the unit has ended; asks only when there may be news: a key that was typed is none."""
         if ready and not self.asked_bus and self.unit.fileno() not in ready:
             return False
         self.asked_bus = False

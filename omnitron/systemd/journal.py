@@ -1,4 +1,4 @@
-"""What units have logged: asked of `journalctl`, which knows every format, namespace and rotation."""
+"""Log entries of units: read through `journalctl`, which knows every format, namespace and rotation."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ UNIT_FIELDS = (
     "COREDUMP_UNIT",
     "COREDUMP_USER_UNIT",
 )
-"""Which unit wrote a line, or which one it is about: as a manager's own lines are."""
+"""The unit that wrote a line, or that it is about: as a manager's own lines are."""
 
 FIELDS = ("MESSAGE", "MESSAGE_ID", "PRIORITY", "_PID", *UNIT_FIELDS)
 
@@ -43,16 +43,16 @@ UNIT_FAILED = "d9b373ed55a64feb8242e02dbe79a49c"
 """Values of `MESSAGE_ID` (sd-messages(3), catalog/systemd.catalog)."""
 
 MANAGER_UNIT = "init.scope"
-"""Where the system's manager itself is."""
+"""The cgroup of the system's manager itself."""
 SETTLE_S = 5.0
 """Longest wait for a line that systemd has written to be in the journal."""
 RECHECK_S = 0.2
-"""How often to look for a namespace that nothing has been logged to yet."""
+"""Interval of looks for a namespace that has no entry yet."""
 
 
 @dataclass(frozen=True)
 class Query:
-    """What to ask for. Units may be glob patterns; None leaves a bound out."""
+    """A query. Units may be glob patterns; None leaves a bound out."""
 
     units: tuple[str, ...]
     is_user: bool
@@ -67,7 +67,7 @@ class Query:
     lines: int | None = None
     """The latest so many."""
     matches: tuple[str, ...] = ()
-    """What the fields must be, each as `FIELD=value`."""
+    """Required values of fields, each as `FIELD=value`."""
 
 
 @dataclass(frozen=True)
@@ -79,13 +79,13 @@ class Entry:
     priority: int
     """Syslog priority, 0 (emergency) to 7 (debug)."""
     message: str
-    """What was logged, control characters and line breaks included; bytes that are not UTF-8 are replaced."""
+    """The message, control characters and line breaks included; bytes that are not UTF-8 are replaced."""
     pid: int | None
     units: tuple[str, ...]
     """The units that it is of or about, the nearest first."""
     cursor: str
     message_id: str = ""
-    """What kind of message it is, for some of systemd's own."""
+    """The kind of message, for some of systemd's own."""
 
     @property
     def level(self) -> Level:
@@ -199,7 +199,7 @@ def _check(errors: str, status: int, query: Query) -> None:
 
 
 def sees_only_own() -> bool:
-    """Whether the system's journal is hidden from the caller: lines of services that run as another user."""
+    """Return whether the system's journal is hidden from the caller: lines of services that run as another user."""
     files = _journals()
     return bool(files) and not any(os.access(file, os.R_OK) for file in files)
 
@@ -233,7 +233,7 @@ def why_not_executed(unit: str, *, is_user: bool, namespaces: tuple[str, ...] = 
 
 
 def _is_systemds(entry: Entry, unit: str) -> bool:
-    """Whether a line is the manager's, or of the unit itself: anybody else may name the unit, too."""
+    """Return whether a line is the manager's, or of the unit itself: anybody else may name the unit, too."""
     return entry.units[:1] in ((unit,), (MANAGER_UNIT,))
 
 

@@ -26,7 +26,7 @@ def version() -> int:
 
 
 PACKAGED = ("/usr/lib/systemd/system", "/lib/systemd/system")
-"""Where packages bring units of the system's manager."""
+"""Folders of packaged units of the system's manager."""
 PACKAGED_WATCHER = Path("/usr/lib/systemd/system/omnitron-watcher.service")
 """The watcher's unit where omnitron's own package brings it."""
 
@@ -37,7 +37,7 @@ def packaged_units() -> frozenset[str]:
 
 
 def is_booted() -> bool:
-    """Whether systemd is PID 1 here (sd_booted(3))."""
+    """Return whether systemd is PID 1 here (sd_booted(3))."""
     return Path("/run/systemd/system").is_dir()
 
 

@@ -65,7 +65,7 @@ class BusError(OmnitronError):
 
 @dataclass(frozen=True)
 class JobEnd:
-    """How a job ended: `done`, `failed`, `dependency`, `timeout`, `canceled` or `skipped`; `refused` for one that
+    """Result of a job: `done`, `failed`, `dependency`, `timeout`, `canceled` or `skipped`; `refused` for one that
     was never queued, with systemd's own sentence in `detail`.
     """
 

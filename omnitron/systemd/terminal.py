@@ -32,7 +32,7 @@ class Terminal:
         self.inner = -1
         """The side of the program."""
         self.wants_end = False
-        """Whether the user has asked for the end of the program."""
+        """True if the user has asked for the end of the program."""
         self._pending = b""
         self._escapes: list[float] = []
 
@@ -66,12 +66,12 @@ class Terminal:
 
     @property
     def takes_input(self) -> bool:
-        """Whether more can be read from the outer terminal: what the program has not read yet is bounded."""
+        """Return whether more can be read from the outer terminal: what the program has not read yet is bounded."""
         return len(self._pending) < CHUNK
 
     @property
     def has_input(self) -> bool:
-        """Whether something waits to be written to the pseudo-terminal."""
+        """Return whether something waits to be written to the pseudo-terminal."""
         return bool(self._pending)
 
     def read_input(self) -> bool:

@@ -44,10 +44,10 @@ def require_pystemd() -> None:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How the main process of a unit ended."""
+    """The end of the main process of a unit."""
 
     started: bool
-    """Whether the program was certainly executed; if not, `status` may be systemd's own (203: no such program)."""
+    """True if the program was certainly executed; if not, `status` may be systemd's own (203: no such program)."""
     signal: int | None
     """The signal that ended it."""
     status: int
@@ -112,7 +112,7 @@ class TransientUnit:
         self._job = self._send(f"start {self.name}", "StartTransientUnit", arguments)
 
     def is_over(self) -> bool:
-        """Whether it has ended; looks at what the bus has sent since the last call."""
+        """Return whether it has ended; looks at what the bus has sent since the last call."""
         self._receive()
         # Signals that arrive together with an answer are held back by the library: look again.
         while True:

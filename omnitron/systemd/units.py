@@ -28,27 +28,27 @@ class UnitState:
 
     @property
     def is_ending(self) -> bool:
-        """Whether it goes down by itself: it has ended, and no job stops it."""
+        """Return whether it goes down by itself: it has ended, and no job stops it."""
         return self.active == "deactivating" and not self.job
 
     @property
     def is_online(self) -> bool:
-        """Whether it is up, and stays so."""
+        """Return whether it is up, and stays so."""
         return self.active in RUNNING and self.job not in ("stop", "restart")
 
     @property
     def is_down(self) -> bool:
-        """Whether it is down, with nothing under way that brings it up."""
+        """Return whether it is down, with nothing under way that brings it up."""
         return self.active in DOWN and self.job not in GOING_UP
 
     @property
     def is_to_be_up(self) -> bool:
-        """Whether it is up or on its way up, for as long as nobody says otherwise."""
+        """Return whether it is up or on its way up, for as long as nobody says otherwise."""
         return self.job in GOING_UP or (self.job != "stop" and self.active in (*RUNNING, "activating"))
 
     @property
     def is_meant_to_run(self) -> bool:
-        """Whether it is up or will be; between a crash and its restart too."""
+        """Return whether it is up or will be; between a crash and its restart too."""
         if self.job:
             return self.job in GOING_UP or (self.job != "stop" and self.active not in DOWN)
         return self.active not in DOWN

@@ -153,7 +153,7 @@ def _answer(
 
 
 def _is_sound(answer: dict[str, Any]) -> bool:
-    """Whether an answer has the shape of one: what was run could have written anything."""
+    """Return whether an answer has the shape of one: what was run could have written anything."""
     line, path = answer.get("line"), answer.get("path", [])
     if not isinstance(line, int) or not 0 <= line < 1 << 31:
         return False

@@ -1,4 +1,4 @@
-"""Whether systemd runs this host, or a sandbox could."""
+"""True if systemd runs this host, or a sandbox could."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the manager answers on its bus."""
+"""True if the manager answers on its bus."""
 
 from __future__ import annotations
 

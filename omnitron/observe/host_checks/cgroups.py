@@ -16,7 +16,7 @@ LIMITS = {
     "pids": "tasksMax",
     "io": "ioWeight",
 }
-"""What has no effect without a controller."""
+"""Settings without effect for want of a controller."""
 
 
 def check(subject: Subject, mount: Path = Path("/sys/fs/cgroup")) -> Iterator[Finding]:

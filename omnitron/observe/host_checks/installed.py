@@ -1,4 +1,4 @@
-"""Whether what is installed can be read and is complete."""
+"""True if what is installed can be read and is complete."""
 
 from __future__ import annotations
 

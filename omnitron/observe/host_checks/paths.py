@@ -1,4 +1,4 @@
-"""What installed units name and the host no longer has."""
+"""Paths that installed units name and the host no longer has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the caller may do."""
+"""Permissions of the caller."""
 
 from __future__ import annotations
 

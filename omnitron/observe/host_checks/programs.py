@@ -1,4 +1,4 @@
-"""Whether what units name is on this host."""
+"""True if what units name is on this host."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import shutil
 from pathlib import Path
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-"""Where systemd looks for a program without a slash."""
+"""Folders in which systemd looks for a program without a slash."""
 
 
 def exists(path: str) -> bool:
-    """Whether a path is there; one that we may not look at is given the benefit of the doubt."""
+    """Return whether a path is there; one that we may not look at is given the benefit of the doubt."""
     try:
         Path(path).stat()
     except PermissionError:
@@ -22,12 +22,12 @@ def exists(path: str) -> bool:
 
 
 def is_program(name: str) -> bool:
-    """Whether systemd finds a program, by its path or its name."""
+    """Return whether systemd finds a program, by its path or its name."""
     return exists(name) if "/" in name else shutil.which(name, path=SEARCH_PATH) is not None
 
 
 def is_user(name: str) -> bool:
-    """Whether there is a user of that name; any number may be one."""
+    """Return whether there is a user of that name; any number may be one."""
     try:
         pwd.getpwuid(int(name)) if name.isdecimal() else pwd.getpwnam(name)
     except KeyError:

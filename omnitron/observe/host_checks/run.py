@@ -1,4 +1,4 @@
-"""Whether `omnitron run` has what it needs."""
+"""True if `omnitron run` has what it needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is looked at besides the host: the definition, and what is installed."""
+"""The subject of the checks besides the host: the definition, and installed units."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Definition:
 
     path: Path
     errors: tuple[str, ...]
-    """What is wrong with it."""
+    """Problems of it."""
     programs: tuple[tuple[str, str], ...]
     """Address and program of each process."""
 
@@ -32,12 +32,12 @@ class InstalledUnit:
 
 @dataclass(frozen=True)
 class Subject:
-    """What is to be looked at, as far as it is not the host itself."""
+    """Everything that is checked besides the host itself."""
 
     is_user: bool
     definition: Definition | None = None
     units: tuple[InstalledUnit, ...] = ()
     interrupted: bool = False
-    """Whether a killed change waits to be finished."""
+    """True if a killed change waits to be finished."""
     errors: tuple[str, ...] = ()
     """Why something installed could not be read."""

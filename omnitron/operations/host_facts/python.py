@@ -28,6 +28,6 @@ def environments(interpreters: Iterable[Path]) -> dict[Path, VirtualEnvironment]
 
 
 def _has_omnitron(interpreter: Path) -> bool:
-    """Whether a virtual environment has omnitron, installed as usual or in a way that leaves it elsewhere."""
+    """Return whether a virtual environment has omnitron, installed as usual or in a way that leaves it elsewhere."""
     packages = (interpreter.parent.parent / "lib").glob("python3*/site-packages")
     return any(next(folder.glob("omnitron-*.dist-info"), None) for folder in packages)

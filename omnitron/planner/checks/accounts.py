@@ -64,7 +64,7 @@ def chosen_paths(process: PlannedProcess, app: App, facts: HostFacts) -> list[Pa
 
 
 def reaches(uid: int, path: Path, facts: HostFacts) -> bool:
-    """Whether a user can get to `path`; where nobody can tell, yes."""
+    """Return whether a user can get to `path`; where nobody can tell, yes."""
     return facts.reachable is None or (uid, path) in facts.reachable
 
 

@@ -1,4 +1,4 @@
-"""Whether the ports that a stack takes are free: of its own apps, of other stacks, and of the rest of the host.
+"""True if the ports that a stack takes are free: of its own apps, of other stacks, and of the rest of the host.
 
 One of a server's is a problem: nobody wants another's database. One of an app's is told as advice: two stacks may be
 meant to run one after the other, and what is replaced may still run.
@@ -29,7 +29,7 @@ class Claim:
     port: int
     source: Source
     at: KeyPath
-    """Where that is said."""
+    """Its place in the definition."""
 
 
 def of_apps(ecosystem: Ecosystem, apps: Apps) -> tuple[Claim, ...]:

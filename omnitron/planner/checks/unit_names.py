@@ -1,4 +1,4 @@
-"""What a stack must not take from the distribution: the names of its units, and with a prefix its folders."""
+"""Names that a stack must not take from the distribution: those of its units, and with a prefix its folders."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from omnitron.planner.facts import HostFacts
 
 AT = ("unitPrefix",)
 OURS = "omnitron"
-"""Where a package has brought units with this prefix, they are of this program."""
+"""The exception: units with this prefix that a package has brought are of this program."""
 
 
 def problems(ecosystem: Ecosystem, units: Iterable[str], facts: HostFacts) -> list[Problem]:

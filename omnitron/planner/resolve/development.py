@@ -1,4 +1,4 @@
-"""What an app's `dev` block changes: its port, its level of logging, its environment."""
+"""The changes of an app's `dev` block: its port, its level of logging, its environment."""
 
 from __future__ import annotations
 

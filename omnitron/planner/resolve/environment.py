@@ -1,4 +1,4 @@
-"""Which variables a unit may carry, and which only its program.
+"""The variables that a unit may have, and those that only its program gets.
 
 The helpers around a start and a stop run as root, with the environment of their unit: what makes a
 shell, the dynamic loader or the C library load or run other code must not reach them.

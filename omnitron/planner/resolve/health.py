@@ -1,4 +1,4 @@
-"""How often and how patiently a process is checked: what it says itself, else what the ecosystem says."""
+"""The health settings of a process: its own, else what the ecosystem says."""
 
 from __future__ import annotations
 

@@ -31,13 +31,13 @@ class HostRuntimeSpec(RuntimeSpec):
 
     document: HostSpec
     exposes: bool
-    """Whether its services are offered to the other processes of the stack."""
+    """True if its services are offered to the other processes of the stack."""
     health_ms: tuple[int, int] | None
     """Interval and timeout of its health checks, None where they are off."""
     jwt_key: Path | None
     """File with the key of tokens."""
     manager_reads_key: bool
-    """Whether systemd hands the key on, so that the process's user need not be able to read the file."""
+    """True if systemd hands the key on, so that the process's user need not be able to read the file."""
 
 
 def folders_of(app: App) -> tuple[Path, ...]:
@@ -55,7 +55,7 @@ def exposing(ecosystem: Ecosystem, stack: str) -> Iterator[tuple[App, Process, M
 
 
 class Providers:
-    """Who offers which service in a stack, as far as the text of the modules says it."""
+    """The processes that offer services in a stack, as far as the text of the modules shows."""
 
     def __init__(self, ecosystem: Ecosystem, stack: str, facts: HostFacts) -> None:
         """Look at every process that exposes something."""

@@ -44,13 +44,13 @@ class Listener:
     host: str
     port: int
     activated: bool
-    """Whether systemd holds the socket."""
+    """True if systemd holds the socket."""
     path: str | None = None
     """Of a Unix socket, below systemd's `%t`."""
 
     @property
     def address(self) -> str:
-        """Where it listens, as `host:port`."""
+        """Address that it listens on, as `host:port`."""
         return join_port(self.host, self.port)
 
 
@@ -75,21 +75,21 @@ class ServerSpec(RuntimeSpec):
     """A server of the distribution's, which a helper of ours prepares and becomes."""
 
     setup: tuple[str, ...] | None
-    """What is run once it answers, before anybody may use it."""
+    """Command that runs once it answers, before other services start."""
     stop_signal: str | None
-    """What asks it to end, None for SIGTERM."""
+    """Signal that stops it, None for SIGTERM."""
     credentials: tuple[str, ...]
     """Secrets that it and its setup read."""
     reload: tuple[str, ...] | None = None
-    """What makes it read its configuration anew; None where only a restart does."""
+    """Command that reloads its configuration; None where only a restart does."""
     before_reload: tuple[str, ...] | None = None
-    """What root does before that."""
+    """Command that root runs before that."""
     files: tuple[tuple[str, Path], ...] = ()
-    """What systemd hands to it of the files of others, by the name of the credential."""
+    """Files that systemd passes to it as credentials, by name."""
     notifies: bool = True
-    """Whether it says itself when it runs."""
+    """True if it says itself when it runs."""
     asks: bool = False
-    """Whether its probe, too, must pass before anybody may use it."""
+    """True if its probe, too, must pass before anybody may use it."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class PlannedProcess:
     app: str
     name: str
     alone: bool
-    """Whether it is the only process of its app."""
+    """True if it is the only process of its app."""
     pool: int | None
     """Number of instances of a pool, None for a single process."""
     program: Program
@@ -126,9 +126,9 @@ class PlannedProcess:
     log_level: str
     scaling: Scaling | None
     hosted: HostRuntimeSpec | None
-    """What the process host is told of it; None for a program of its own."""
+    """Specification for the process host; None for a program of its own."""
     native: ServerSpec | None = None
-    """How a server of the stack's is run; None for an app's process."""
+    """Specification of a server of the stack; None for an app's process."""
 
     @property
     def address(self) -> tuple[str, ...]:
@@ -145,7 +145,7 @@ class PlannedProcess:
 
     @property
     def spec(self) -> RuntimeSpec | None:
-        """What is written for the program of ours that runs it, if one does."""
+        """Specification for the program of omnitron that runs it, if one does."""
         return self.hosted or self.native
 
     @property

@@ -1,4 +1,4 @@
-"""What a process runs: the argument vector of a script or command, and the files that it needs to see."""
+"""The program of a process: the argument vector of a script or command, and the files that it needs to see."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from omnitron.definition.process import Backoff, RestartPolicy
 
 @dataclass(frozen=True)
 class Restarts:
-    """When, how often and how soon a crashed process starts again. Times in milliseconds."""
+    """The restart policy of a process. Times in milliseconds."""
 
     enabled: bool
     restart: Literal["on-failure", "always"]
@@ -20,18 +20,18 @@ class Restarts:
     window: int
     backoff: Backoff
     grouped: bool = False
-    """Whether the restart of others follows from its crash."""
+    """True if the restart of others follows from its crash."""
     critical: bool = False
-    """Whether the end of its stack follows from its final crash: which one that is, systemd does not say."""
+    """True if the end of its stack follows from its final crash: which one that is, systemd does not say."""
 
     @property
     def has_delay(self) -> bool:
-        """Whether a helper waits before the next start."""
+        """Return whether a helper waits before the next start."""
         return self.enabled and self.backoff.initial > 0
 
     @property
     def has_record(self) -> bool:
-        """Whether a helper counts the crashes. For one process without a delay systemd's own limit will do."""
+        """Return whether a helper counts the crashes. For one process without a delay systemd's own limit will do."""
         return self.enabled and (self.backoff.initial > 0 or self.grouped or self.critical)
 
     @property

@@ -1,4 +1,4 @@
-"""Which files restart an app when they change."""
+"""The files that restart an app when they change."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from omnitron.secrets import references
 
 STOP_TIMEOUT_MS = 10_000
 SPARE_MS = 10_000
-"""What stopping may take beside the container's own time."""
+"""Time for a stop beside the container's own."""
 DEFAULT_RULES = (10_000, 30_000, 5, 0)
 """Deadline of a check, time between two, failures in a row, and time from its start in which they do not count."""
 RESTARTS: dict[str, Literal["on-failure", "always"]] = {

@@ -1,4 +1,4 @@
-"""How far a process is shut in: the sandboxing directives of each level, for each scope and version.
+"""The sandbox of a process: the directives of each level, for each scope and version.
 
 `strict` is what a network service can live with, with a JIT or without. What it must write is declared
 (`paths`), and what it must read under a hidden folder (the project, its interpreter) is bound there.
@@ -56,7 +56,7 @@ STRICT: Directives = {
 }
 
 ONLY_AGAINST_ROOT = ("protect_kernel_tunables", "protect_kernel_modules", "protect_hostname")
-"""What they cover is root's alone to change, or takes a capability; a strict process of another user has
+"""Directives for root: they cover what only root can change, or what takes a capability; a strict process of another user has
 none and gains none. Each is a mount or many, and together they are a third of what `strict` adds to a start."""
 
 REFUSED_BY_USER_MANAGERS = (

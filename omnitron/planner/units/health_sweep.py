@@ -12,11 +12,11 @@ from omnitron.planner.units.values import Command, Literal, Own, Unit, Value
 from omnitron.supervision.state.probes import Probe, StackProbes
 
 AT_ONCE = 16
-"""How many are asked side by side."""
+"""Number of probes that run side by side."""
 MOST = 64
 """Instances of a pool for which there is time in one sweep."""
 SPARE_MS = 10_000
-"""What a sweep may take beside its probes."""
+"""Time of a sweep beside its probes."""
 
 
 def intervals(apps: Apps) -> list[int]:

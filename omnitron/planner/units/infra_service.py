@@ -29,7 +29,7 @@ from omnitron.policy.server_specs import PostgresSpec, RedisSpec
 ACCOUNTS = {"postgres": "postgres", "redis": "redis"}
 """The users that the distribution's packages make."""
 STOP_SIGNALS = {"postgres": "SIGINT"}
-"""What asks for a quick and clean end where SIGTERM waits for every client to leave."""
+"""Signals for a quick and clean end where SIGTERM waits for every client to leave."""
 STOP_TIMEOUT_MS = 60_000
 HOST_UNIT = re.compile(r"[A-Za-z0-9:_.@-]+\.service")
 
@@ -221,7 +221,7 @@ def _names(infra: Infra) -> Iterator[Problem]:
 
 
 def _may_be_root(ecosystem: Ecosystem, source: Source, facts: HostFacts) -> bool:
-    """Whether what a file defines may run as root: not when somebody else may write it, or the definition around it."""
+    """Return whether what a file defines may run as root: not when somebody else may write it, or the definition around it."""
     return facts.accounts is None or (is_roots_own(ecosystem.source) and is_roots_own(source))
 
 

@@ -1,4 +1,4 @@
-"""Where a stack's logs go: the host's journal, or a namespace of its own with its own limits."""
+"""The journal of a stack: the host's journal, or a namespace of its own with its own limits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ SETTINGS = frozenset({"max_size", "max_files", "compress"})
 
 
 def wants_namespace(logging: Logging) -> bool:
-    """Whether a definition asks for limits that only a namespace can have, or for one by name."""
+    """Return whether a definition asks for limits that only a namespace can have, or for one by name."""
     if "journal" in logging.model_fields_set:
         return logging.journal == "namespace"
     return bool(SETTINGS & logging.model_fields_set)

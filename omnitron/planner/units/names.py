@@ -79,7 +79,7 @@ class StackNames:
         return f"{self.stem}-secrets.service"
 
     def is_gate(self, unit: str) -> bool:
-        """Whether a unit of the stack is a gate: a process named `ready` is refused for apps that have one."""
+        """Return whether a unit of the stack is a gate: a process named `ready` is refused for apps that have one."""
         return unit.endswith("-ready.service")
 
     def identity(self, app: str | None = None, process: str | None = None) -> dict[str, Value]:

@@ -1,4 +1,4 @@
-"""What the processes of a stack's own have in common: its servers, its containers, its gateway."""
+"""The common part of the processes of a stack's own: its servers, its containers, its gateway."""
 
 from __future__ import annotations
 

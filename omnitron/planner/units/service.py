@@ -31,7 +31,7 @@ RUN_IF_THERE = (
     '[ "$d" != "$0" ] && [ -x "${d:-/}" ] || exec "$@"; '
     'echo "<4>it runs, and nobody asks whether it is healthy: no $0" >&2'
 )
-"""What is only out of sight, behind a folder that may not be searched, is run, and fails."""
+"""A helper that is only out of sight, behind a folder that may not be searched, is run, and fails."""
 
 NATIVE_START_LIMIT = (10, 20)
 """Seconds and starts: guards only against helpers that are missing."""

@@ -31,7 +31,7 @@ class Bind:
 
     path: str
     optional: bool = False
-    """Whether the unit starts without it."""
+    """True if the unit starts without it."""
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ def _sweep(probes: Sequence[Probe], results: str, *, user: bool) -> None:
 
 
 def _counts(probe: Probe, told: systemctl.Properties, began_us: int) -> bool:
-    """Whether a failure is one of the process that runs now, and that has had its time to start.
+    """Return whether a failure is one of the process that runs now, and that has had its time to start.
 
     Another may have taken its place while it was asked.
     """

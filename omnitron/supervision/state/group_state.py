@@ -1,4 +1,4 @@
-"""What the watcher must not forget of a stack: one JSON file in `/run/omnitron/<prefix>/`, replaced as a whole.
+"""The memory of the watcher of one stack: a JSON file in `/run/omnitron/<prefix>/`, replaced as a whole.
 
 {"version": 1,
  "seen": {"omnitron-dev-api.service": 1764000000.5},
@@ -63,19 +63,19 @@ class Memory:
     """One stack, as the watcher last left it."""
 
     seen: Mapping[str, float] = field(default_factory=dict)
-    """When the last crash was that was acted on, by unit: unix seconds, only ever compared for being the same."""
+    """Time of the last crash that was handled, by unit: unix seconds, only ever compared for being the same."""
     recovery: State = IDLE
     ending: tuple[str, ...] = ()
     """Units that are to be stopped for good, in order, and for which no stop was queued yet."""
     was_active: bool = False
-    """Whether the stack's target was active when the recovery began."""
+    """True if the stack's target was active when the recovery began."""
     reasons: Mapping[str, Reason] = field(default_factory=dict)
     presumed: Mapping[str, Presumed] = field(default_factory=dict)
     """By unit; gone with the next record of that unit."""
 
     @property
     def is_undecided(self) -> bool:
-        """Whether a crash may turn out to be the final one: as long as it may, nothing is started."""
+        """Return whether a crash may turn out to be the final one: as long as it may, nothing is started."""
         return any(crash.record != "missing" for crash in self.presumed.values())
 
 
