@@ -286,7 +286,7 @@ class Tracing(Model):
     """Distributed tracing."""
 
     sampler: Sampler | None = None
-    """Share of traces that are recorded: a ratio from 0 to 1, or a name as in OTEL_TRACES_SAMPLER; all of them if omitted."""
+    """Traces to record: a ratio from 0 to 1, or a name as in OTEL_TRACES_SAMPLER; all of them if omitted."""
     propagator: Literal["w3c", "jaeger"] = "w3c"
     """Format of a trace in HTTP headers: `traceparent` or `uber-trace-id`."""
 

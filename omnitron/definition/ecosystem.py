@@ -210,7 +210,7 @@ class Supervision(Model):
     """The restart strategy and budget of a stack."""
 
     strategy: Literal["one_for_one", "one_for_all", "rest_for_one"] = "one_for_one"
-    """The processes that restart after a crash: the crashed process, every app of the stack, or the crashed app and the later ones."""
+    """Processes that restart: the crashed one, every app of the stack, or the crashed app and the later ones."""
     max_restarts: Annotated[int, Field(ge=0, le=1_000_000)] = 5
     """Restarts inside the window; one more crash is final."""
     window: Duration = 60_000

@@ -115,14 +115,14 @@ class _Names:
     listed: set[str] | None = None
     """Return the value of `__all__`, if it is a literal."""
     uses: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Return the number of times that `name.attribute` is read, and with an empty attribute `name` itself (`__all__`: or written)."""
+    """Counts of reads of `name.attribute`, and with an empty attribute of `name` itself (`__all__`: or writes)."""
 
     def add(self, name: str, *values: _Class | _Same | _Import) -> None:
         self.bound.setdefault(name, []).extend(values)
 
     @cached_property
     def may_have_more(self) -> bool:
-        """Return whether the file can make services that are not seen here: its decorator has uses other than on a class."""
+        """Return whether the file can make services that are not seen here: its decorator is used beyond classes."""
         seen: Counter[tuple[str, str]] = Counter()
         telling = {(name, "") for name in MAKE_NAMES}
         for name, value in ((name, value) for name, values in self.bound.items() for value in values):

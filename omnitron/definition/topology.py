@@ -79,7 +79,7 @@ def _module(member: _Member) -> Iterator[Problem]:
 
 
 def _lies_in_a_folder(module: str, folders: tuple[Path, ...]) -> bool:
-    """Return whether a module's path names a folder, and there is one: what is not in such a folder may not be there yet."""
+    """Return whether a module's path names a folder that exists: a module outside of one may not be there yet."""
     inner = Path(module).parent
     return bool(inner.parts) and any(is_folder(folder / inner) for folder in folders)
 

@@ -1,4 +1,4 @@
-"""The connection variables of apps and containers for the services of a stack, and the secrets have to be there for it."""
+"""Connection variables of apps and containers for the services of a stack, and the secrets that they need."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from omnitron.definition.infrastructure import Secret, SecretRef
 from omnitron.definition.source import KeyPath, Source
 from omnitron.errors import Problem
 from omnitron.infra import redis_numbers, server_settings
-from omnitron.infra.placement import Placed
-from omnitron.infra.services import KINDS_OF_NEEDS, Wanted
+from omnitron.infra.placement import ServicePlacement
+from omnitron.infra.services import KINDS_OF_NEEDS, StackServices
 from omnitron.names import INFRA_PREFIX
 from omnitron.policy.server_specs import BucketSpec, DatabaseSpec
 from omnitron.programs.servers import databases
@@ -28,20 +28,20 @@ JWT_SECRET = f"{INFRA_PREFIX}jwt"
 """The key that the apps of a stack share."""
 
 
-class Telling:
+class ConnectionVariables:
     """Works out what each app is told, and which secrets have to be there for it."""
 
     def __init__(
         self,
         stack: str,
-        asked: Wanted,
-        placed: Mapping[str, Placed],
+        stack_services: StackServices,
+        placement: Mapping[str, ServicePlacement],
         numbers: Mapping[tuple[str, str], int],
         redis_databases: Mapping[str, int],
     ) -> None:
         self.stack = stack
-        self.asked = asked
-        self.placed = placed
+        self.stack_services = stack_services
+        self.placement = placement
         self.numbers = numbers
         self.redis_databases = redis_databases
         self.generated: dict[str, str | None] = {}
@@ -50,8 +50,12 @@ class Telling:
 
     def variables(self, app: str) -> Iterator[tuple[str, str]]:
         """Yield what an app is told."""
-        serving = {kind: self.placed.get(name) for (user, kind), name in self.asked.serving.items() if user == app}
-        custom = [one for one in self.placed.values() if app in one.service.users and one.service.requirement.env]
+        serving = {
+            kind: self.placement.get(name) for (user, kind), name in self.stack_services.serving.items() if user == app
+        }
+        custom = [
+            item for item in self.placement.values() if app in item.service.users and item.service.requirement.env
+        ]
         if not any(serving.values()) and not custom:
             return
         yield "APP_NAME", app
@@ -64,16 +68,18 @@ class Telling:
             yield from self._redis(app, redis)
         if minio := serving.get("minio"):
             yield from self._bucket(app, minio)
-        for one in custom:
-            for variable, template in one.service.requirement.env.items():
-                yield variable, self._filled(one, variable, template)
+        for item in custom:
+            for variable, template in item.service.requirement.env.items():
+                yield variable, self._filled(item, variable, template)
 
-    def databases(self, server: Placed) -> Iterator[DatabaseSpec]:
+    def databases(self, server: ServicePlacement) -> Iterator[DatabaseSpec]:
         """Yield the databases that a server has: those of the apps that use it, and those that it declares."""
-        apps = [app for app in server.service.users if self.asked.serving.get((app, "postgres")) == server.name]
+        apps = [
+            app for app in server.service.users if self.stack_services.serving.get((app, "postgres")) == server.name
+        ]
         for name in dict.fromkeys((*apps, *server.service.databases)):
             owner, credential = self.database_account(name, server)
-            need = self.asked.needs[name].database if name in apps else None
+            need = self.stack_services.needs[name].database if name in apps else None
             for what in {name, owner}:
                 if len(what.encode()) > LONGEST_NAME or not what.isprintable():
                     message = f"cannot make {what!r}: a name has at most {LONGEST_NAME} bytes, and is one line"
@@ -83,17 +89,17 @@ class Telling:
                 self.problems.append(server.service.source.problem(server.service.at, message))
             yield DatabaseSpec(name, owner, credential or "", tuple(need.extensions) if need else ())
 
-    def _database(self, app: str, server: Placed) -> Iterator[tuple[str, str]]:
+    def _database(self, app: str, server: ServicePlacement) -> Iterator[tuple[str, str]]:
         user, password = self.database_account(app, server)
         secret = references.to(password, references.URL) if password else ""
         account = f"{user}:{secret}@" if secret else f"{user}@"
         yield "DATABASE_URL", f"postgresql://{account}{server.host}:{server.port}/{app}"
-        need = self.asked.needs[app].database
+        need = self.stack_services.needs[app].database
         if need and need.pool:
             yield "DATABASE_POOL_MIN", str(need.pool.min)
             yield "DATABASE_POOL_MAX", str(need.pool.max)
 
-    def database_account(self, app: str, server: Placed) -> tuple[str, str | None]:
+    def database_account(self, app: str, server: ServicePlacement) -> tuple[str, str | None]:
         """Return the role of an app, and the secret that is its password."""
         if not server.is_ours:
             user = self._plain(server, "user") or app
@@ -101,22 +107,22 @@ class Telling:
         database = server.service.databases.get(app)
         role = (database.user if database else None) or app
         # A role has one password, however many databases it has.
-        said = [one.password for name, one in server.service.databases.items() if (one.user or name) == role]
-        given = next((password for password in said if password is not None), None)
-        if any(password not in (None, given) for password in said):
+        passwords = [item.password for name, item in server.service.databases.items() if (item.user or name) == role]
+        declared_password = next((password for password in passwords if password is not None), None)
+        if any(password not in (None, declared_password) for password in passwords):
             at = (*server.service.at, "databases", app)
             self.problems.append(server.service.source.problem(at, f"cannot give {role} two passwords: it is one role"))
-        if isinstance(given, SecretRef):
-            return role, given.secret
+        if isinstance(declared_password, SecretRef):
+            return role, declared_password.secret
         name = f"{INFRA_PREFIX}{server.name}-{role}"
         self._claim(server, name, f"the role {role} of {server.name}")
-        self.generated[name] = given
+        self.generated[name] = declared_password
         return role, name
 
-    def _redis(self, app: str, server: Placed) -> Iterator[tuple[str, str]]:
+    def _redis(self, app: str, server: ServicePlacement) -> Iterator[tuple[str, str]]:
         password = self.secret(server, "password")
         secret = f":{references.to(password, references.URL)}@" if password else ""
-        need = self.asked.needs[app].redis
+        need = self.stack_services.needs[app].redis
         for (user, purpose), number in self.numbers.items():
             if user == app or (app == MAIN and (user, purpose) == redis_numbers.GATEWAY):
                 variable = VARIABLES.get(purpose) or f"{purpose.upper()}_REDIS_URL"
@@ -124,7 +130,7 @@ class Telling:
         if need and need.prefix:
             yield "REDIS_PREFIX", need.prefix
 
-    def _bucket(self, app: str, server: Placed) -> Iterator[tuple[str, str]]:
+    def _bucket(self, app: str, server: ServicePlacement) -> Iterator[tuple[str, str]]:
         access, secret = self.secret(server, "accessKey"), self.secret(server, "secretKey")
         values = {
             "ENDPOINT": f"http://{server.host}:{server.port}",
@@ -141,45 +147,45 @@ class Telling:
         yield "APP_STORAGE__S3__FORCE_PATH_STYLE", "true"
 
     def _bucket_of(self, app: str) -> BucketSpec:
-        need = self.asked.needs[app].s3
+        need = self.stack_services.needs[app].s3
         return BucketSpec((need.bucket if need else None) or app, need.quota if need else None)
 
-    def buckets(self, server: Placed) -> Iterator[BucketSpec]:
+    def buckets(self, server: ServicePlacement) -> Iterator[BucketSpec]:
         """Yield the buckets that a server has: those of the apps that use it, and those that it declares."""
-        apps = [app for app in server.service.users if self.asked.serving.get((app, "minio")) == server.name]
-        wanted: dict[str, tuple[BucketSpec, Source, KeyPath]] = {}
+        apps = [app for app in server.service.users if self.stack_services.serving.get((app, "minio")) == server.name]
+        bucket_specs: dict[str, tuple[BucketSpec, Source, KeyPath]] = {}
         for app in apps:
-            needs = self.asked.needs[app]
+            needs = self.stack_services.needs[app]
             for bucket in (self._bucket_of(app), *(BucketSpec(name, None) for name in needs.buckets)):
-                wanted.setdefault(bucket.name, (bucket, *needs.place("s3")))
+                bucket_specs.setdefault(bucket.name, (bucket, *needs.place("s3")))
         for name in server.service.buckets:
-            wanted.setdefault(name, (BucketSpec(name, None), server.service.source, server.service.at))
-        for bucket, source, at in wanted.values():
+            bucket_specs.setdefault(name, (BucketSpec(name, None), server.service.source, server.service.at))
+        for bucket, source, at in bucket_specs.values():
             if not BUCKET.fullmatch(bucket.name):
                 message = f"cannot make the bucket {bucket.name!r}: a name has 3 to 63 of a-z, 0-9, . and -"
                 self.problems.append(source.problem(at, message, "name it: s3: {bucket: …}"))
             yield bucket
 
-    def inside(self, one: Placed) -> Iterator[tuple[str, str]]:
+    def inside(self, item: ServicePlacement) -> Iterator[tuple[str, str]]:
         """Yield the environment of a container."""
-        docker = one.service.requirement.docker
-        if one.service.kind == "redis":
-            settings = {**server_settings.settings_of(one.service), "databases": str(self.redis_databases[one.name])}
+        docker = item.service.requirement.docker
+        if item.service.kind == "redis":
+            settings = {**server_settings.settings_of(item.service), "databases": str(self.redis_databases[item.name])}
             yield "REDIS_SETTINGS", "\n".join(f"{name} {quoted(value)}" for name, value in settings.items())
         for variable, template in (docker.environment if docker else {}).items():
-            yield variable, self._filled(one, variable, template)
+            yield variable, self._filled(item, variable, template)
 
-    def _plain(self, server: Placed, key: str) -> str | None:
-        value = self._said(server, key)
+    def _plain(self, server: ServicePlacement, key: str) -> str | None:
+        value = self._declared(server, key)
         return value if isinstance(value, str) else None
 
-    def _said(self, server: Placed, key: str) -> Secret | None:
+    def _declared(self, server: ServicePlacement, key: str) -> Secret | None:
         external = server.service.external
         return (external.secrets if external else {}).get(key) or server.service.requirement.secrets.get(key)
 
-    def secret(self, server: Placed, key: str) -> str | None:
+    def secret(self, server: ServicePlacement, key: str) -> str | None:
         """Return the name of the secret that the definition gives a service, or of the one that is made for it."""
-        value = self._said(server, key)
+        value = self._declared(server, key)
         if isinstance(value, SecretRef):
             return value.secret
         if value is None and not (server.is_ours and server.service.kind in KINDS_OF_NEEDS):
@@ -189,27 +195,27 @@ class Telling:
         self.generated[name] = value
         return name
 
-    def _claim(self, server: Placed, name: str, owner: str) -> None:
+    def _claim(self, server: ServicePlacement, name: str, owner: str) -> None:
         """Refuse one secret for two: who has the one would have the other."""
         other = self._owners.setdefault(name, owner)
         if other != owner:
             message = f"cannot keep its password: the secret {name} would be that of {owner}, and of {other}"
             self.problems.append(server.service.source.problem(server.service.at, message, "rename the service"))
 
-    def _filled(self, one: Placed, variable: str, template: str) -> str:
+    def _filled(self, item: ServicePlacement, variable: str, template: str) -> str:
         def place(match: re.Match[str]) -> str:
             what, port, secret, mark = match.groups()
             if what == "host":
-                return one.host
+                return item.host
             if port is not None:
-                if port not in one.ports:
-                    self._cannot(one, variable, f"it has no port {port!r}")
-                return str(one.ports.get(port, 0))
-            name = self.secret(one, secret) or secret
+                if port not in item.ports:
+                    self._cannot(item, variable, f"it has no port {port!r}")
+                return str(item.ports.get(port, 0))
+            name = self.secret(item, secret) or secret
             return references.to(name, mark.removeprefix("|"))
 
         return PLACEHOLDER.sub(place, template)
 
-    def _cannot(self, one: Placed, variable: str, why: str) -> None:
-        at = (*one.service.at, "env", variable)
-        self.problems.append(one.service.source.problem(at, f"cannot fill in {variable}: {why}"))
+    def _cannot(self, item: ServicePlacement, variable: str, why: str) -> None:
+        at = (*item.service.at, "env", variable)
+        self.problems.append(item.service.source.problem(at, f"cannot fill in {variable}: {why}"))

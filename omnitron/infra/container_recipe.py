@@ -8,7 +8,7 @@ from pathlib import Path
 from omnitron.definition.infrastructure import ContainerHealthCheck, DockerBuild, DockerService, ResourceLimits
 from omnitron.definition.paths import absolute
 from omnitron.infra import presets
-from omnitron.infra.placement import Placed
+from omnitron.infra.placement import ServicePlacement
 from omnitron.policy.server_specs import BuildSpec, ContainerCheck, ContainerSpec, ContainerVolume
 
 NANO = 1_000_000
@@ -28,12 +28,12 @@ class Place:
     """Base of relative paths."""
 
 
-def recipe(placed: Placed, environment: dict[str, str], place: Place, stop_timeout: int) -> ContainerSpec:
+def recipe(placement: ServicePlacement, environment: dict[str, str], place: Place, stop_timeout: int) -> ContainerSpec:
     """Return what the container engine is asked for. Times in milliseconds."""
-    requirement = placed.service.requirement
+    requirement = placement.service.requirement
     docker = requirement.docker or DockerService()
     build, limits = docker.build, docker.resources or requirement.resources or ResourceLimits()
-    name = f"{place.prefix}-{placed.name}"
+    name = f"{place.prefix}-{placement.name}"
     return ContainerSpec(
         name=name,
         image=docker.image or (build.tag if build and build.tag else f"{name}:latest"),
@@ -42,7 +42,7 @@ def recipe(placed: Placed, environment: dict[str, str], place: Place, stop_timeo
         entrypoint=_words(docker.entrypoint),
         user=docker.user,
         environment=environment,
-        ports=_ports(placed, docker),
+        ports=_ports(placement, docker),
         volumes=tuple(_volume(text, name, place.folder) for text in docker.volumes),
         network=docker.network or f"{place.prefix}_default",
         extra_hosts=tuple(docker.extra_hosts),
@@ -51,8 +51,8 @@ def recipe(placed: Placed, environment: dict[str, str], place: Place, stop_timeo
             "omnitron.managed": "true",
             "omnitron.project": place.project,
             "omnitron.stack": place.stack,
-            "omnitron.service": placed.name,
-            **({"omnitron.app": placed.service.owner} if placed.service.owner else {}),
+            "omnitron.service": placement.name,
+            **({"omnitron.app": placement.service.owner} if placement.service.owner else {}),
             "com.docker.compose.project": place.prefix,
         },
         health=_health(docker.health_check),
@@ -74,16 +74,16 @@ def _words(command: str | list[str] | None) -> str | tuple[str, ...] | None:
     return tuple(command) if isinstance(command, list) else command
 
 
-def _ports(placed: Placed, docker: DockerService) -> dict[str, tuple[tuple[str, int], ...]]:
+def _ports(placement: ServicePlacement, docker: DockerService) -> dict[str, tuple[tuple[str, int], ...]]:
     """Return host addresses and ports by the port inside: a name's own number, unless the definition maps it."""
-    declared = placed.service.requirement.ports
-    found: dict[str, list[tuple[str, int]]] = {}
-    for name, port in placed.ports.items():
-        inside = presets.port_inside(placed.service.kind, name, declared.get(name, port))
-        found.setdefault(f"{inside}/tcp", []).append((docker.bind_host, port))
+    declared = placement.service.requirement.ports
+    bindings: dict[str, list[tuple[str, int]]] = {}
+    for name, port in placement.ports.items():
+        inside = presets.port_inside(placement.service.kind, name, declared.get(name, port))
+        bindings.setdefault(f"{inside}/tcp", []).append((docker.bind_host, port))
     for mapped, outside in docker.port_mappings.items():
-        found.setdefault(mapped if "/" in mapped else f"{mapped}/tcp", [(docker.bind_host, outside)])
-    return {inside: tuple(addresses) for inside, addresses in found.items()}
+        bindings.setdefault(mapped if "/" in mapped else f"{mapped}/tcp", [(docker.bind_host, outside)])
+    return {inside: tuple(addresses) for inside, addresses in bindings.items()}
 
 
 def _volume(text: str, name: str, folder: Path) -> ContainerVolume:

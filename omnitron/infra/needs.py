@@ -65,10 +65,10 @@ def needs_of(app: App) -> Needs:
         (system.omnitron_config if system else None, app.system_source, ("omnitronConfig",)),
         (_older(system.requires) if system and system.requires else None, app.system_source, OLDER),
     ]
-    said = [(config, source, at) for config, source, at in levels if config is not None and source is not None]
+    declared = [(config, source, at) for config, source, at in levels if config is not None and source is not None]
     fields: dict[str, Any] = {}
     places: dict[str, tuple[Source, KeyPath]] = {}
-    for config, source, at in said:
+    for config, source, at in declared:
         own = config.model_fields_set - fields.keys()
         fields |= {name: getattr(config, name) for name in own}
         places |= dict.fromkeys(own, (source, at))
@@ -77,7 +77,7 @@ def needs_of(app: App) -> Needs:
         database=_kind(Database, merged.database),
         redis=_kind(RedisDatabase, merged.redis),
         s3=_kind(Bucket, merged.s3),
-        services=tuple(name for name, wanted in merged.services.items() if wanted),
+        services=tuple(name for name, is_needed in merged.services.items() if is_needed),
         own=merged.infrastructure,
         places=places,
         elsewhere=(app.source, ("apps", app.index)),
@@ -107,9 +107,9 @@ def _older(requires: Requirements) -> AppConfig:
     services = {name: getattr(requires, name) for name in ("discovery", "notifications")}
     own = {
         name: ServiceRequirement(
-            ports={"main": one.port} if one.port else {}, docker=DockerService(image=one.image, environment=one.env)
+            ports={"main": item.port} if item.port else {}, docker=DockerService(image=item.image, environment=item.env)
         )
-        for name, one in requires.custom.items()
+        for name, item in requires.custom.items()
     }
     return AppConfig(services={name: on for name, on in services.items() if on}, infrastructure=own, **fields)
 

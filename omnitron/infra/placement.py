@@ -10,7 +10,7 @@ from omnitron.infra.services import Service
 
 
 @dataclass(frozen=True)
-class Placed:
+class ServicePlacement:
     """A service, and where it is."""
 
     service: Service

@@ -55,13 +55,13 @@ def assign(stack: str, settings: Stack, services: Iterable[Service], before: Rem
     services = [service for service in services if not service.external]
     if settings.port_range:
         return _from_range(settings.port_range, services, before)
-    found: dict[str, dict[str, int]] = {}
+    assigned: dict[str, dict[str, int]] = {}
     own = [service for service in services if service.owner and not service.requirement.ports]
     places = _beside(stack, settings, own, before)
     for service in services:
         offset = offset_of(stack, settings, service.kind) + places.get(service.name, 0)
-        found[service.name] = {name: _within(base + offset, service) for name, base in declared(service).items()}
-    return found
+        assigned[service.name] = {name: _within(base + offset, service) for name, base in declared(service).items()}
+    return assigned
 
 
 def _beside(stack: str, settings: Stack, services: list[Service], before: Remembered) -> dict[str, int]:
@@ -70,9 +70,9 @@ def _beside(stack: str, settings: Stack, services: list[Service], before: Rememb
     for kind in {service.kind for service in services}:
         base = BASES.get(kind, 0) + offset_of(stack, settings, kind)
         mine = [service.name for service in services if service.kind == kind]
-        kept = {name: before[f"{name}.main"] - base for name in mine if before.get(f"{name}.main", 0) > base}
-        free = (place for place in count(1) if place not in kept.values())
-        places |= {name: kept[name] if name in kept else next(free) for name in mine}
+        reused = {name: before[f"{name}.main"] - base for name in mine if before.get(f"{name}.main", 0) > base}
+        free = (place for place in count(1) if place not in reused.values())
+        places |= {name: reused[name] if name in reused else next(free) for name in mine}
     return places
 
 
@@ -82,16 +82,16 @@ def _within(port: int, service: Service) -> int:
     return port
 
 
-def _from_range(given: PortRange, services: list[Service], before: Remembered) -> dict[str, dict[str, int]]:
+def _from_range(bounds: PortRange, services: list[Service], before: Remembered) -> dict[str, dict[str, int]]:
     """Give out ports of a range; who has had one keeps it, whatever comes or goes beside it."""
-    wanted = [(service.name, name) for service in services for name in declared(service)]
-    ports = range(given.start, given.end + 1)
-    kept = {key: before[label] for key in wanted if before.get(label := ".".join(key), 0) in ports}
-    free = (port for port in ports if port not in kept.values())
-    found: dict[str, dict[str, int]] = {service.name: {} for service in services}
-    for key in wanted:
-        port = kept.get(key) or next(free, None)
+    keys = [(service.name, name) for service in services for name in declared(service)]
+    ports = range(bounds.start, bounds.end + 1)
+    reused = {key: before[label] for key in keys if before.get(label := ".".join(key), 0) in ports}
+    free = (port for port in ports if port not in reused.values())
+    assigned: dict[str, dict[str, int]] = {service.name: {} for service in services}
+    for key in keys:
+        port = reused.get(key) or next(free, None)
         if port is None:
-            raise NoPortError(f"{len(wanted)} ports are needed, and the range has {len(ports)}")
-        found[key[0]][key[1]] = port
-    return found
+            raise NoPortError(f"{len(keys)} ports are needed, and the range has {len(ports)}")
+        assigned[key[0]][key[1]] = port
+    return assigned

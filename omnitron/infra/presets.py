@@ -44,9 +44,9 @@ def contained(service: Service) -> Service:
     requirement, preset = service.requirement, _docker(service)
     docker = merged(preset, requirement.docker)
     # Its data has its place, whatever else is mounted: without one it would go with the container.
-    said = requirement.docker.volumes if requirement.docker else []
-    kept = [text for text in preset.volumes if _target(text) not in map(_target, said)]
-    docker = docker.model_copy(update={"volumes": [*kept, *said]})
+    declared = requirement.docker.volumes if requirement.docker else []
+    defaults = [text for text in preset.volumes if _target(text) not in map(_target, declared)]
+    docker = docker.model_copy(update={"volumes": [*defaults, *declared]})
     return replace(service, requirement=requirement.model_copy(update={"docker": docker}))
 
 
@@ -58,8 +58,8 @@ def _target(volume: str) -> str:
 
 def port_inside(kind: Kind, name: str, port: int) -> int:
     """Return the port inside the container that goes by a name; for a custom service the `port` that it declares."""
-    known = INSIDE.get(kind)
-    return known.get(name, next(iter(known.values()))) if known else port
+    ports = INSIDE.get(kind)
+    return ports.get(name, next(iter(ports.values()))) if ports else port
 
 
 def _docker(service: Service) -> DockerService:

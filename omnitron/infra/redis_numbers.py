@@ -39,11 +39,11 @@ def assign(
     Who has a number keeps it, whoever comes or goes: its data is there. `before` are those that were given out.
     """
     users = list(users)
-    wanted = [(app, "redis") for app in users if needs[app].redis]
+    uses = [(app, "redis") for app in users if needs[app].redis]
     for service in SHARED:
-        wanted += [(app, service) for app in users if service in needs[app].services]
+        uses += [(app, service) for app in users if service in needs[app].services]
     if gateway:
-        wanted.append(GATEWAY)
-    kept = {use: before[label(use)] for use in wanted if before.get(label(use), -1) >= first}
-    free = (number for number in count(first) if number not in kept.values())
-    return {use: kept[use] if use in kept else next(free) for use in wanted}
+        uses.append(GATEWAY)
+    reused = {use: before[label(use)] for use in uses if before.get(label(use), -1) >= first}
+    free = (number for number in count(first) if number not in reused.values())
+    return {use: reused[use] if use in reused else next(free) for use in uses}

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from omnitron.definition.project import Ecosystem
 from omnitron.errors import Problem
 from omnitron.infra import ports, presets, redis_numbers, server_settings
-from omnitron.infra.connection_variables import Telling
+from omnitron.infra.connection_variables import ConnectionVariables
 from omnitron.infra.needs import Needs
-from omnitron.infra.placement import Placed
+from omnitron.infra.placement import ServicePlacement
 from omnitron.infra.providers import NoProviderError, Provider, choose
-from omnitron.infra.services import Service, Wanted, wanted
+from omnitron.infra.services import Service, StackServices, services_of
 from omnitron.policy.server_specs import BucketSpec, DatabaseSpec
 
 LOCAL = "127.0.0.1"
@@ -22,7 +22,7 @@ LOCAL = "127.0.0.1"
 class Infra:
     """All that a stack has beside its apps."""
 
-    services: tuple[Placed, ...] = ()
+    services: tuple[ServicePlacement, ...] = ()
     environment: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Variables by app; their values refer to secrets."""
     generated: Mapping[str, str | None] = field(default_factory=dict)
@@ -44,17 +44,17 @@ class Infra:
     warnings: tuple[Problem, ...] = ()
 
     @property
-    def shared_redis(self) -> Placed | None:
+    def shared_redis(self) -> ServicePlacement | None:
         """The Redis server that is for the whole stack."""
-        return next((one for one in self.services if one.service.kind == "redis" and not one.service.owner), None)
+        return next((item for item in self.services if item.service.kind == "redis" and not item.service.owner), None)
 
-    def used_by(self, app: str) -> list[Placed]:
+    def used_by(self, app: str) -> list[ServicePlacement]:
         """Return the services that an app uses."""
-        return [placed for placed in self.services if app in placed.service.users]
+        return [placement for placement in self.services if app in placement.service.users]
 
 
 @dataclass(frozen=True)
-class GivenOut:
+class PreviousAssignments:
     """Ports, numbers and providers that a stack had before, and still has."""
 
     ports: Mapping[str, int] = field(default_factory=dict)
@@ -65,18 +65,18 @@ class GivenOut:
     """Provider, by service."""
 
 
-def resolve(ecosystem: Ecosystem, stack: str, programs: frozenset[str] | None, before: GivenOut) -> Infra:
+def resolve(ecosystem: Ecosystem, stack: str, programs: frozenset[str] | None, before: PreviousAssignments) -> Infra:
     """Return the infrastructure of a stack, with every problem that it has.
 
     `programs` are servers that the host has, `before` what was given out when it was installed last.
     """
-    asked = wanted(ecosystem, stack)
+    stack_services = services_of(ecosystem, stack)
     settings = ecosystem.config.stacks[stack].settings
     problems: list[Problem] = []
     warnings: list[Problem] = []
     providers: dict[str, Provider] = {}
     services: list[Service] = []
-    for service in asked.services:
+    for service in stack_services.services:
         try:
             provider = choose(service, programs, before.providers.get(service.name))
         except NoProviderError as error:
@@ -97,50 +97,56 @@ def resolve(ecosystem: Ecosystem, stack: str, programs: frozenset[str] | None, b
     if own and own.gateway:
         at = ("stacks", stack, "infrastructure", "gateway")
         warnings.append(ecosystem.source.problem(at, "has no effect: a gateway is that of all stacks: say gateway"))
-    problems += _unsupported(asked)
+    problems += _unsupported(stack_services)
     problems += [problem for service in services for problem in _too_short(service)]
-    problems += [problem for service in asked.services for problem in _unselected(service)]
+    problems += [problem for service in stack_services.services for problem in _unselected(service)]
     try:
-        given = _ports(ecosystem, stack, services, providers, before.ports)
+        assigned = _ports(ecosystem, stack, services, providers, before.ports)
     except ports.NoPortError as error:
         at = ("stacks", stack, "portRange") if ecosystem.config.stacks[stack].port_range else ("stacks", stack)
         problems.append(ecosystem.source.problem(at, f"cannot give out ports: {error}"))
         return Infra(problems=tuple(problems), warnings=tuple(warnings))
-    placed = tuple(
-        Placed(one, providers[one.name], one.external.host if one.external else LOCAL, given[one.name])
-        for one in services
+    placement = tuple(
+        ServicePlacement(
+            item, providers[item.name], item.external.host if item.external else LOCAL, assigned[item.name]
+        )
+        for item in services
     )
     numbers: dict[tuple[str, str], int] = {}
     redis_databases: dict[str, int] = {}
-    for one in (one for one in placed if one.service.kind == "redis"):
-        users = [app for app in asked.needs if asked.serving.get((app, "redis")) == one.name]
+    for item in (item for item in placement if item.service.kind == "redis"):
+        users = [app for app in stack_services.needs if stack_services.serving.get((app, "redis")) == item.name]
         # A server of one app's own has nobody to share the numbers with.
-        first = 0 if one.service.owner else redis_numbers.first_of(stack, ecosystem.config.stacks[stack])
-        gateway = not one.service.owner and ecosystem.gateway is not None
-        given_out = redis_numbers.assign(first, asked.needs, users, gateway=gateway, before=before.numbers)
-        redis_databases[one.name] = server_settings.redis_databases(one.service, given_out.values())
-        numbers |= given_out
-    problems += _beyond_limit(placed, numbers, asked)
-    told = Telling(stack, asked, {one.name: one for one in placed}, numbers, redis_databases)
-    environment = {app: dict(told.variables(app)) for app in asked.needs}
-    ours = [one for one in placed if one.is_ours]
-    to_make = {one.name: tuple(told.databases(one)) for one in ours if one.service.kind == "postgres"}
-    buckets = {one.name: tuple(told.buckets(one)) for one in ours if one.service.kind == "minio"}
-    containers = {one.name: dict(told.inside(one)) for one in placed if one.provider.name == "docker"}
-    caches = [one for one in placed if one.service.kind == "redis"]
-    passwords = {one.name: name for one in caches if (name := told.secret(one, "password"))}
+        first = 0 if item.service.owner else redis_numbers.first_of(stack, ecosystem.config.stacks[stack])
+        gateway = not item.service.owner and ecosystem.gateway is not None
+        numbers_by_use = redis_numbers.assign(
+            first, stack_services.needs, users, gateway=gateway, before=before.numbers
+        )
+        redis_databases[item.name] = server_settings.redis_databases(item.service, numbers_by_use.values())
+        numbers |= numbers_by_use
+    problems += _beyond_limit(placement, numbers, stack_services)
+    connections = ConnectionVariables(
+        stack, stack_services, {item.name: item for item in placement}, numbers, redis_databases
+    )
+    environment = {app: dict(connections.variables(app)) for app in stack_services.needs}
+    ours = [item for item in placement if item.is_ours]
+    to_make = {item.name: tuple(connections.databases(item)) for item in ours if item.service.kind == "postgres"}
+    buckets = {item.name: tuple(connections.buckets(item)) for item in ours if item.service.kind == "minio"}
+    containers = {item.name: dict(connections.inside(item)) for item in placement if item.provider.name == "docker"}
+    caches = [item for item in placement if item.service.kind == "redis"]
+    passwords = {item.name: name for item in caches if (name := connections.secret(item, "password"))}
     return Infra(
-        placed,
+        placement,
         environment,
-        told.generated,
-        asked.needs,
+        connections.generated,
+        stack_services.needs,
         numbers,
         to_make,
         containers,
         redis_databases,
         buckets,
         passwords,
-        (*problems, *told.problems),
+        (*problems, *connections.problems),
         tuple(warnings),
     )
 
@@ -153,11 +159,11 @@ def _ports(
     remembered: Mapping[str, int],
 ) -> dict[str, dict[str, int]]:
     ours = [service for service in services if providers[service.name].name in ("native", "docker")]
-    given = ports.assign(stack, ecosystem.config.stacks[stack], ours, remembered)
+    assigned = ports.assign(stack, ecosystem.config.stacks[stack], ours, remembered)
     for service in services:
         elsewhere = dict(service.external.ports) if service.external else {}
-        given.setdefault(service.name, elsewhere or ports.declared(service))
-    return given
+        assigned.setdefault(service.name, elsewhere or ports.declared(service))
+    return assigned
 
 
 def _without_effect(service: Service, provider: Provider) -> Iterator[Problem]:
@@ -168,8 +174,8 @@ def _without_effect(service: Service, provider: Provider) -> Iterator[Problem]:
             if getattr(requirement, name) is not None and service.kind in presets.IMAGES:
                 yield service.source.problem((*service.at, name), f"has no effect: it is {provider.name} here")
     elif provider.name == "docker" and service.kind in presets.IMAGES:
-        said = {"docker.image": requirement.docker and requirement.docker.image, "image": requirement.image}
-        first = next((name for name, image in said.items() if image), None)
+        declared_value = {"docker.image": requirement.docker and requirement.docker.image, "image": requirement.image}
+        first = next((name for name, image in declared_value.items() if image), None)
         for name in ("image", "version"):
             if first and name != first and getattr(requirement, name) is not None:
                 yield service.source.problem((*service.at, name), f"has no effect: {first} says which one it is")
@@ -179,9 +185,9 @@ def _unselected(service: Service) -> Iterator[Problem]:
     """Yield a network mode that selects nothing."""
     requirement, mode = service.requirement, service.requirement.network_mode
     parts = (requirement.docker, requirement.bare_metal)
-    known = [name for part in parts if part for name in part.variants]
-    if mode and mode not in known:
-        there = ", ".join(dict.fromkeys(known)) or "none"
+    variant_names = [name for part in parts if part for name in part.variants]
+    if mode and mode not in variant_names:
+        there = ", ".join(dict.fromkeys(variant_names)) or "none"
         message = f"cannot select the variant {mode!r}: there is {there}"
         yield service.source.problem((*service.at, "networkMode"), message)
 
@@ -189,36 +195,36 @@ def _unselected(service: Service) -> Iterator[Problem]:
 def _too_short(service: Service) -> Iterator[Problem]:
     """Yield keys that MinIO would not start with."""
     for name, least in (("accessKey", 3), ("secretKey", 8)) if service.kind == "minio" else ():
-        said = service.requirement.secrets.get(name)
-        if isinstance(said, str) and len(said) < least:
+        declared_value = service.requirement.secrets.get(name)
+        if isinstance(declared_value, str) and len(declared_value) < least:
             message = f"cannot use this {name}: it has at least {least} characters"
             yield service.source.problem((*service.at, name), message)
 
 
-def _unsupported(asked: Wanted) -> Iterator[Problem]:
-    for needs in asked.needs.values():
+def _unsupported(stack_services: StackServices) -> Iterator[Problem]:
+    for needs in stack_services.needs.values():
         if needs.database and needs.database.dialect != "postgres":
             message = f"cannot provide a {needs.database.dialect} database: this version has postgres alone"
             yield needs.problem("database", ("dialect",), message, "leave database out, and set DATABASE_URL in env")
 
 
 def _beyond_limit(
-    placed: tuple[Placed, ...], numbers: Mapping[tuple[str, str], int], asked: Wanted
+    placement: tuple[ServicePlacement, ...], numbers: Mapping[tuple[str, str], int], stack_services: StackServices
 ) -> Iterator[Problem]:
     """Say which apps would use a Redis database that the server does not have; ours has as many as are used."""
-    for one in placed:
-        said = one.service.requirement.config.get("databases")
-        if one.service.kind != "redis" or (one.is_ours and said is None):
+    for item in placement:
+        declared_value = item.service.requirement.config.get("databases")
+        if item.service.kind != "redis" or (item.is_ours and declared_value is None):
             continue
-        limit = said if isinstance(said, int) else redis_numbers.DEFAULT_LIMIT
+        limit = declared_value if isinstance(declared_value, int) else redis_numbers.DEFAULT_LIMIT
         at_gateway = numbers.get(redis_numbers.GATEWAY)
-        if at_gateway is not None and at_gateway >= limit and not one.service.owner:
-            message = f"cannot keep maintenance mode in Redis database {at_gateway}: {one.name} has {limit}, from 0"
+        if at_gateway is not None and at_gateway >= limit and not item.service.owner:
+            message = f"cannot keep maintenance mode in Redis database {at_gateway}: {item.name} has {limit}, from 0"
             cure = "lower stacks.*.settings.redisDbOffset, or raise databases"
-            yield one.service.source.problem(one.service.at, message, cure)
+            yield item.service.source.problem(item.service.at, message, cure)
         for (app, purpose), number in numbers.items():
-            if asked.serving.get((app, "redis")) == one.name and number >= limit:
-                needs = asked.needs[app]
+            if stack_services.serving.get((app, "redis")) == item.name and number >= limit:
+                needs = stack_services.needs[app]
                 field, more = ("redis", ()) if purpose == "redis" else ("services", (purpose,))
-                message = f"cannot use Redis database {number}: {one.name} has {limit}, numbered from 0"
+                message = f"cannot use Redis database {number}: {item.name} has {limit}, numbered from 0"
                 yield needs.problem(field, more, message, "lower stacks.*.settings.redisDbOffset, or raise databases")

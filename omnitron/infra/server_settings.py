@@ -42,17 +42,17 @@ LEAST_DATABASES = 16
 
 def settings_of(service: Service) -> dict[str, str]:
     """Return the server's settings, with the names that it gives them: `maxConnections` is `max_connections`."""
-    said = {name_of(service, key): value for key, value in service.requirement.config.items()}
-    merged = {**DEFAULTS[service.kind], **said}
+    declared = {name_of(service, key): value for key, value in service.requirement.config.items()}
+    merged = {**DEFAULTS[service.kind], **declared}
     return {key: _written(value) for key, value in merged.items() if key != DATABASES}
 
 
 def redis_databases(service: Service, used: Iterable[int]) -> int:
     """Return how many databases a Redis server of ours has: as it says, or as many as are used."""
-    said = service.requirement.config.get(DATABASES)
+    declared = service.requirement.config.get(DATABASES)
     return (
-        said
-        if isinstance(said, int) and not isinstance(said, bool)
+        declared
+        if isinstance(declared, int) and not isinstance(declared, bool)
         else max([LEAST_DATABASES, *(number + 1 for number in used)])
     )
 

@@ -51,7 +51,7 @@ class Service:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class StackServices:
     """The services that a stack needs."""
 
     services: tuple[Service, ...]
@@ -61,23 +61,23 @@ class Wanted:
     """The service of a kind that an app uses, by app and kind."""
 
 
-def wanted(ecosystem: Ecosystem, stack: str) -> Wanted:
+def services_of(ecosystem: Ecosystem, stack: str) -> StackServices:
     """Return the services of a stack, declared ones first, and who uses which."""
     apps = ecosystem.apps_of(stack)
     needs = {app.name: needs_of(app) for app in apps}
-    found = {service.name: service for service in _declared(ecosystem, stack)}
+    by_name = {service.name: service for service in _declared(ecosystem, stack)}
     serving: dict[tuple[str, Kind], str] = {}
     for app in apps:
         for service in _own(app, needs[app.name]):
-            found.setdefault(service.name, service)
-        for kind, name, service in _implied(needs[app.name], app.name, found):
-            found.setdefault(name, service)
+            by_name.setdefault(service.name, service)
+        for kind, name, service in _implied(needs[app.name], app.name, by_name):
+            by_name.setdefault(name, service)
             serving[app.name, kind] = name
     overrides = ecosystem.config.stacks[stack].service_overrides
-    services = [changed for service in found.values() if (changed := _overridden(_varied(service), overrides))]
+    services = [changed for service in by_name.values() if (changed := _overridden(_varied(service), overrides))]
     names = {service.name for service in services}
     serving = {key: name for key, name in serving.items() if name in names}
-    return Wanted(tuple(replace(one, users=_users(one, apps, serving)) for one in services), needs, serving)
+    return StackServices(tuple(replace(item, users=_users(item, apps, serving)) for item in services), needs, serving)
 
 
 def _users(service: Service, apps: tuple[App, ...], serving: Mapping[tuple[str, Kind], str]) -> tuple[str, ...]:
@@ -95,11 +95,11 @@ def _declared(ecosystem: Ecosystem, stack: str) -> Iterator[Service]:
         (config.infrastructure, ("infrastructure",)),
         (config.stacks[stack].infrastructure, ("stacks", stack, "infrastructure")),
     ]
-    found: dict[str, Service] = {}
+    by_name: dict[str, Service] = {}
     for level, at in levels:
         for service in _of_level(level, ecosystem.source, at) if level else ():
-            found[service.name] = service
-    yield from found.values()
+            by_name[service.name] = service
+    yield from by_name.values()
 
 
 def _of_level(level: Infrastructure, source: Source, at: KeyPath) -> Iterator[Service]:
@@ -109,7 +109,7 @@ def _of_level(level: Infrastructure, source: Source, at: KeyPath) -> Iterator[Se
             "postgres",
             ServiceRequirement(
                 preset="postgres",
-                image=_said(level.postgres, "image"),
+                image=_value(level.postgres, "image"),
                 config=level.postgres.config,
                 ports={"main": level.postgres.port},
                 secrets=_secrets(password=level.postgres.password),
@@ -125,7 +125,7 @@ def _of_level(level: Infrastructure, source: Source, at: KeyPath) -> Iterator[Se
             "redis",
             ServiceRequirement(
                 preset="redis",
-                image=_said(level.redis, "image"),
+                image=_value(level.redis, "image"),
                 config=level.redis.config,
                 ports={"main": level.redis.port},
                 secrets=_secrets(password=level.redis.password),
@@ -164,13 +164,13 @@ def _of_level(level: Infrastructure, source: Source, at: KeyPath) -> Iterator[Se
         yield Service(name, requirement.preset or "custom", requirement, source, (*at, "services", name))
 
 
-def _said(model: LegacyPostgres | LegacyRedis, name: str) -> Any:
+def _value(model: LegacyPostgres | LegacyRedis, name: str) -> Any:
     """Return the value of a field that somebody has set."""
     return getattr(model, name) if name in model.model_fields_set else None
 
 
-def _secrets(**given: Secret | None) -> dict[str, Secret]:
-    return {name: value for name, value in given.items() if value is not None}
+def _secrets(**named_secrets: Secret | None) -> dict[str, Secret]:
+    return {name: value for name, value in named_secrets.items() if value is not None}
 
 
 def _own(app: App, needs: Needs) -> Iterator[Service]:
@@ -180,7 +180,7 @@ def _own(app: App, needs: Needs) -> Iterator[Service]:
         yield Service(f"{app.name}-{name}", kind, requirement, source, (*at, name), app.name)
 
 
-def _implied(needs: Needs, app: str, known: Mapping[str, Service]) -> Iterator[tuple[Kind, str, Service]]:
+def _implied(needs: Needs, app: str, existing: Mapping[str, Service]) -> Iterator[tuple[Kind, str, Service]]:
     """Yield the service that serves each need: one of its own where it is dedicated, else the shared one."""
     redis = needs.redis or (bool(needs.services) or None)
     for kind, key, need in (
@@ -190,7 +190,7 @@ def _implied(needs: Needs, app: str, known: Mapping[str, Service]) -> Iterator[t
     ):
         if need is None:
             continue
-        shared = next((one.name for one in known.values() if one.kind == kind and not one.owner), kind)
+        shared = next((item.name for item in existing.values() if item.kind == kind and not item.owner), kind)
         dedicated = bool(getattr(need, "dedicated", False))
         name = f"{app}-{kind}" if dedicated else shared
         preset = ServiceRequirement(preset=kind)  # type: ignore[arg-type] # all three are presets

@@ -68,7 +68,7 @@ class SecretPlaces:
 
 
 @dataclass(frozen=True)
-class Taken:
+class Assignments:
     """Assignments of installed stacks, and the TCP ports that are in use on the host.
 
     Nobody is asked for a plan that only looks at the definition.
@@ -126,7 +126,7 @@ class HostFacts:
     """User other than root who could change the helpers; None without one."""
     secrets: SecretPlaces = SecretPlaces()
     """The stores of secrets."""
-    taken: Taken = Taken()
+    assignments: Assignments = Assignments()
     """Assignments that exist already."""
     programs: frozenset[str] | None = None
     """Servers that the host has (`postgres`, `redis-server`, `docker`), None when they are not known."""

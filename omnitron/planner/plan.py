@@ -64,18 +64,20 @@ def make_plan(ecosystem: Ecosystem, facts: HostFacts, chosen: Iterable[str] | No
     selected = list(ecosystem.config.stacks if chosen is None else chosen)
     local = local_stacks(ecosystem, selected)
     plans = [_stack(ecosystem, name, facts) for name in local]
-    others = {stem: ports for stem, ports in facts.taken.ports.items() if stem not in {p.names.stem for p in plans}}
+    others = {
+        stem: ports for stem, ports in facts.assignments.ports.items() if stem not in {p.names.stem for p in plans}
+    }
     problems = unit_names.problems(ecosystem, [unit.name for plan in plans for unit in plan.units], facts)
-    taken: list[Problem] = []
+    port_warnings: list[Problem] = []
     for plan in plans:
         problems += _problems(ecosystem, plan, facts, others)
-        taken += ports.advice(ecosystem, plan.names, plan.app_claims, facts.taken, others)
+        port_warnings += ports.advice(ecosystem, plan.names, plan.app_claims, facts.assignments, others)
         others[plan.names.stem] = {claim.label: claim.port for claim in (*plan.claims, *plan.app_claims)}
     if problems:
         raise DefinitionError(problems)
     warnings = [str(problem) for problem in without_effect(ecosystem)]
     warnings += [str(problem) for plan in plans for problem in plan.infra.warnings]
-    warnings += map(str, taken)
+    warnings += map(str, port_warnings)
     warnings += [_not_local(ecosystem, name) for name in selected if name not in local]
     warnings += [line for plan in plans for line in _advice(ecosystem, plan, facts)]
     if plans and not facts.has_packaged_watcher:
@@ -160,7 +162,7 @@ def _problems(
 ) -> list[Problem]:
     """Return what is wrong with one stack; `others` are the ports of others, by stem and `service.port`."""
     problems = [*plan.infra.problems, *infra_service.problems(ecosystem, plan.infra, facts)]
-    problems += ports.problems(plan.names, plan.claims, plan.apps, facts.taken, others)
+    problems += ports.problems(plan.names, plan.claims, plan.apps, facts.assignments, others)
     problems += ports.beyond(plan.app_claims)
     problems += secrets.problems(ecosystem, plan.names, plan.infra, facts)
     if plan.site:
@@ -226,7 +228,7 @@ def _advice(ecosystem: Ecosystem, plan: StackPlan, facts: HostFacts) -> list[str
     offsets = ecosystem.config.stacks[plan.names.stack].settings.port_offsets
     for processes in plan.apps.values():
         for process in processes:
-            own = [one.port for one in process.listeners if one.port and not one.activated]
+            own = [item.port for item in process.listeners if item.port and not item.activated]
             if own and offsets and offsets.apps and process.app in ecosystem.by_name:
                 lines.append(
                     f"{ecosystem.path}: {process.app}:{process.name} opens its port itself: it has to be told, in "

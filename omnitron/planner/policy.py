@@ -5,7 +5,7 @@ from __future__ import annotations
 from omnitron.definition.paths import absolute
 from omnitron.definition.project import App, Ecosystem
 from omnitron.gateway.routes import Site
-from omnitron.infra.placement import Placed
+from omnitron.infra.placement import ServicePlacement
 from omnitron.infra.redis_numbers import label
 from omnitron.infra.resolve import Infra
 from omnitron.names import CRASH_RECORD, GATEWAY, INFRA_PREFIX
@@ -78,8 +78,8 @@ def compile_policy(
             ),
         ),
         infra=tuple(
-            _service(placed, infra, next(iter(apps.get(INFRA_PREFIX + placed.name, ())), None))
-            for placed in infra.services
+            _service(placement, infra, next(iter(apps.get(INFRA_PREFIX + placement.name, ())), None))
+            for placement in infra.services
         ),
         ports={claim.label: claim.port for claim in claims},
         redis_numbers={label(use): number for use, number in infra.numbers.items()},
@@ -88,11 +88,11 @@ def compile_policy(
 
 
 def _prometheus(ecosystem: Ecosystem) -> PortPolicy | None:
-    asked = ecosystem.config.monitoring.metrics.prometheus
-    if asked is None:
+    endpoint = ecosystem.config.monitoring.metrics.prometheus
+    if endpoint is None:
         return None
-    host = asked.host.removeprefix("[").removesuffix("]")
-    return PortPolicy(host, asked.port, str(absolute(ecosystem.folder, asked.token_file)))
+    host = endpoint.host.removeprefix("[").removesuffix("]")
+    return PortPolicy(host, endpoint.port, str(absolute(ecosystem.folder, endpoint.token_file)))
 
 
 def _maintenance(site: Site | None) -> MaintenancePolicy | None:
@@ -100,21 +100,21 @@ def _maintenance(site: Site | None) -> MaintenancePolicy | None:
     return MaintenancePolicy(redis.host, redis.port, redis.database, redis.credential) if redis else None
 
 
-def _service(placed: Placed, infra: Infra, server: PlannedProcess | None) -> InfraServicePolicy:
+def _service(placement: ServicePlacement, infra: Infra, server: PlannedProcess | None) -> InfraServicePolicy:
     """Return the policy of a service of the stack, whoever runs it."""
-    bare_metal = placed.service.requirement.bare_metal
+    bare_metal = placement.service.requirement.bare_metal
     return InfraServicePolicy(
-        name=placed.name,
-        kind=placed.service.kind,
-        provider=placed.provider.name,
-        why=placed.provider.why,
-        host=placed.host,
-        ports=dict(placed.ports),
-        users=tuple(placed.service.users),
-        app=INFRA_PREFIX + placed.name if placed.is_ours else None,
-        unit=bare_metal.systemd_unit if placed.provider.name == "systemd" and bare_metal else None,
-        databases=tuple(database.name for database in infra.databases.get(placed.name, ())),
-        password=infra.passwords.get(placed.name),
+        name=placement.name,
+        kind=placement.service.kind,
+        provider=placement.provider.name,
+        why=placement.provider.why,
+        host=placement.host,
+        ports=dict(placement.ports),
+        users=tuple(placement.service.users),
+        app=INFRA_PREFIX + placement.name if placement.is_ours else None,
+        unit=bare_metal.systemd_unit if placement.provider.name == "systemd" and bare_metal else None,
+        databases=tuple(database.name for database in infra.databases.get(placement.name, ())),
+        password=infra.passwords.get(placement.name),
         container=_container(server),
     )
 
@@ -149,13 +149,13 @@ def _app(
     is_needed: bool,
     watch: WatchPolicy | None,
 ) -> AppPolicy:
-    used = [placed for placed in infra.used_by(app.name) if placed.is_waited_for and placed.is_ours]
+    used = [placement for placement in infra.used_by(app.name) if placement.is_waited_for and placement.is_ours]
     return AppPolicy(
         name=app.name,
         mode="bootstrap" if app.system else "classic",
         enabled=app.entry.enabled,
         critical=any(process.critical for process in processes),
-        depends_on=(*(INFRA_PREFIX + placed.name for placed in used), *app.entry.depends_on),
+        depends_on=(*(INFRA_PREFIX + placement.name for placement in used), *app.entry.depends_on),
         priority=processes[0].stop_priority if processes else 0,
         target=names.app_target(app.name) if len(processes) > 1 else None,
         gate=names.gate(app.name) if is_needed else None,

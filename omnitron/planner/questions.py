@@ -104,7 +104,7 @@ def of_host(
 
 
 def _reachable(ecosystem: Ecosystem, stack: str, facts: HostFacts) -> Iterator[tuple[int, Path]]:
-    for app in (one for one in ecosystem.apps_of(stack) if not one.is_roots_own):
+    for app in (item for item in ecosystem.apps_of(stack) if not item.is_roots_own):
         # Variables for its services, which are left out, are no paths.
         for process in of_app(ecosystem, stack, app, facts, {}):
             for path in accounts.chosen_paths(process, app, facts):
@@ -117,4 +117,4 @@ def _reachable_by_gateway(ecosystem: Ecosystem, site: Site) -> Iterator[tuple[in
 
 
 def _settings(infra: Infra) -> Iterator[ServerSettings]:
-    return (settings for placed in infra.services if (settings := infra_service.checked_settings(placed)))
+    return (settings for placement in infra.services if (settings := infra_service.checked_settings(placement)))

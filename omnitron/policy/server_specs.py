@@ -1,4 +1,4 @@
-"""Specifications of servers for the programs that run them: the files that `generate` writes for `omnitron.programs` to read.
+"""Specifications of servers: the files that `generate` writes for `omnitron.programs` to read.
 
 The planner and the programs share these types. Times are in milliseconds, sizes in bytes.
 """

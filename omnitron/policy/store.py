@@ -48,7 +48,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _is_policy(path: Path) -> bool:
-    """Return whether a file is a policy: prefix and stack have no dash there (`unit_part`), other files of a stack have."""
+    """Return whether a file is a policy: its prefix and stack have no dash (`unit_part`); other files have more."""
     return path.suffix == ".json" and path.stem.count("-") == 1 and not path.name.startswith(".")
 
 

@@ -71,7 +71,7 @@ def of_host(scope: Scope, systemd_version: int | None, *, installs: bool, develo
         specs=replace(scope, root=None).policies,
         helpers_owner=accounts.other_owner(HELPERS),
         secrets=secrets.places(scope),
-        taken=ports.assignments(scope, checks=installs),
+        assignments=ports.assignments(scope, checks=installs),
         programs=servers.programs() if scope.is_live else None,
     )
 

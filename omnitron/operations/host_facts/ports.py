@@ -6,23 +6,23 @@ from dataclasses import replace
 from pathlib import Path
 
 from omnitron.install.scope import Scope
-from omnitron.planner.facts import Taken
+from omnitron.planner.facts import Assignments
 from omnitron.policy.store import read_policies
 
 LISTEN = "0A"
 """The state of a listening socket in /proc/net/tcp."""
 
 
-def assignments(scope: Scope, *, checks: bool) -> Taken:
+def assignments(scope: Scope, *, checks: bool) -> Assignments:
     """Return the assignments of installed stacks, and with `checks` the ports that are listened on."""
     if not scope.is_live:
-        return Taken()
+        return Assignments()
     # One that is damaged is written anew, and remembers nothing.
     installed = read_policies([scope.policies, replace(scope, runtime=not scope.runtime).policies], lambda _: None)
     ports = {policy.stem: policy.ports for policy in installed if policy.ports}
     numbers = {policy.stem: policy.redis_numbers for policy in installed if policy.redis_numbers}
     providers = {policy.stem: {service.name: service.provider for service in policy.infra} for policy in installed}
-    return Taken(ports, numbers, providers, listening() if checks else frozenset())
+    return Assignments(ports, numbers, providers, listening() if checks else frozenset())
 
 
 def listening() -> frozenset[int]:

@@ -27,8 +27,8 @@ def problem(process: PlannedProcess, app: App, facts: HostFacts) -> Wrong | None
     if facts.accounts is not None and not app.is_roots_own and (wrong := _beyond_the_owner(process, app, facts)):
         return wrong
     is_name = process.user != DYNAMIC_USER and not process.user.isdecimal()
-    known = not is_name or facts.accounts is None or process.user in facts.accounts
-    return None if known else (("user",), f"cannot run as {process.user!r}: this host has no such user")
+    exists = not is_name or facts.accounts is None or process.user in facts.accounts
+    return None if exists else (("user",), f"cannot run as {process.user!r}: this host has no such user")
 
 
 def _beyond_the_owner(process: PlannedProcess, app: App, facts: HostFacts) -> Wrong | None:
@@ -42,11 +42,11 @@ def _beyond_the_owner(process: PlannedProcess, app: App, facts: HostFacts) -> Wr
     if facts.identities is None:
         return None
     owner = facts.identity(app.owner)
-    is_said_by_root = app.source.owner == 0
-    if process.user not in owner.users | {DYNAMIC_USER} and not (is_said_by_root and process.user == app.entry.user):
+    is_roots = app.source.owner == 0
+    if process.user not in owner.users | {DYNAMIC_USER} and not (is_roots and process.user == app.entry.user):
         return ("user",), not_the_owner(f"as {process.user!r}", owner)
     group = process.group
-    if group is not None and group not in owner.groups and not (is_said_by_root and group == app.entry.group):
+    if group is not None and group not in owner.groups and not (is_roots and group == app.entry.group):
         return ("group",), not_the_owner(f"with the group {group!r}", owner)
     path = next((path for path in chosen_paths(process, app, facts) if not reaches(app.owner, path, facts)), None)
     return None if path is None else ((), unreachable(path, owner))

@@ -15,7 +15,7 @@ from omnitron.definition.source import KeyPath, Source
 from omnitron.errors import Problem
 from omnitron.infra.ports import HIGHEST
 from omnitron.infra.resolve import Infra
-from omnitron.planner.facts import Taken
+from omnitron.planner.facts import Assignments
 from omnitron.planner.units.names import StackNames
 from omnitron.planner.units.stack import Apps
 
@@ -35,39 +35,43 @@ class Claim:
 def of_apps(ecosystem: Ecosystem, apps: Apps) -> tuple[Claim, ...]:
     """Return the ports that the apps of a stack take."""
     return tuple(
-        Claim(f"{name}:{process.name}.{one.kind}", one.port, app.source, ("apps", app.index))
+        Claim(f"{name}:{process.name}.{item.kind}", item.port, app.source, ("apps", app.index))
         for name, processes in apps.items()
         if (app := ecosystem.by_name.get(name))
         for process in processes
-        for one in process.listeners
-        if one.port
+        for item in process.listeners
+        if item.port
     )
 
 
 def claims(infra: Infra, gateway: Claim | None) -> tuple[Claim, ...]:
     """Return the ports that a stack takes beside those of its apps."""
-    found = [
-        Claim(f"{placed.name}.{name}", port, placed.service.source, placed.service.at)
-        for placed in infra.services
-        if placed.is_ours
-        for name, port in placed.ports.items()
+    server_claims = [
+        Claim(f"{placement.name}.{name}", port, placement.service.source, placement.service.at)
+        for placement in infra.services
+        if placement.is_ours
+        for name, port in placement.ports.items()
     ]
-    return (*found, *([gateway] if gateway else []))
+    return (*server_claims, *([gateway] if gateway else []))
 
 
 def problems(
-    stack: StackNames, claimed: tuple[Claim, ...], apps: Apps, known: Taken, others: Mapping[str, Mapping[str, int]]
+    stack: StackNames,
+    claimed: tuple[Claim, ...],
+    apps: Apps,
+    assignments: Assignments,
+    others: Mapping[str, Mapping[str, int]],
 ) -> Iterator[Problem]:
     """Yield one problem for each port that is taken; `others` are those of other stacks, by stem and label."""
-    taken: dict[int, str] = {}
+    used: dict[int, str] = {}
     for app, processes in apps.items():
-        for listener in (one for process in processes for one in process.listeners if one.port):
+        for listener in (item for process in processes for item in process.listeners if item.port):
             if not names.is_own(app):
-                taken.setdefault(listener.port, app)
+                used.setdefault(listener.port, app)
     for claim in claimed:
         who = claim.label.partition(".")[0]
-        owner = taken.setdefault(claim.port, who)
-        why = f"{owner} listens on it" if owner != who else _held(stack, claim, known, others)
+        owner = used.setdefault(claim.port, who)
+        why = f"{owner} listens on it" if owner != who else _user_of(stack, claim, assignments, others)
         if why is None:
             continue
         cure = f"choose another, or set stacks.{stack.stack}.settings.portOffsets or portRange"
@@ -86,7 +90,7 @@ def advice(
     ecosystem: Ecosystem,
     stack: StackNames,
     claimed: tuple[Claim, ...],
-    known: Taken,
+    assignments: Assignments,
     others: Mapping[str, Mapping[str, int]],
 ) -> Iterator[Problem]:
     """Yield what keeps the apps of a stack from their ports: one line for another stack, one for each foreign port."""
@@ -98,17 +102,19 @@ def advice(
             yield ecosystem.source.problem(("stacks", stack.stack), message, cure)
     elsewhere = {port for ports in others.values() for port in ports.values()}
     for claim in claimed:
-        if claim.port not in elsewhere and (why := _held(stack, claim, known, others)):
+        if claim.port not in elsewhere and (why := _user_of(stack, claim, assignments, others)):
             message = f"cannot start {claim.label.partition(':')[0]} as long as port {claim.port} is taken: {why}"
             yield claim.source.problem(claim.at, message)
 
 
-def _held(stack: StackNames, claim: Claim, known: Taken, others: Mapping[str, Mapping[str, int]]) -> str | None:
+def _user_of(
+    stack: StackNames, claim: Claim, assignments: Assignments, others: Mapping[str, Mapping[str, int]]
+) -> str | None:
     """Say who else has a port: another stack, or somebody on this host who is not this stack."""
     for stem, ports in others.items():
         for label, port in ports.items():
             if port == claim.port:
                 return f"it is that of {label} of {stem}"
-    if claim.port in known.listening and claim.port not in known.ports.get(stack.stem, {}).values():
+    if claim.port in assignments.listening and claim.port not in assignments.ports.get(stack.stem, {}).values():
         return f"something on this host listens on it: ss -ltnp 'sport = :{claim.port}'"
     return None

@@ -20,9 +20,9 @@ def problems(ecosystem: Ecosystem, units: Iterable[str], facts: HostFacts) -> li
     A unit of the administrator's goes before one of the same name that a package has brought. And the prefix
     names folders below `/run` and `/var/lib` that processes are given: `systemd` would be a way to root.
     """
-    taken = sorted(facts.distribution.intersection(units))
-    if taken:
-        message = f"cannot name a unit {taken[0]}: the distribution has one of that name, which it would replace"
+    conflicts = sorted(facts.distribution.intersection(units))
+    if conflicts:
+        message = f"cannot name a unit {conflicts[0]}: the distribution has one of that name, which it would replace"
         return [ecosystem.source.problem(AT, f"{message}; choose another unitPrefix")]
     prefix = unit_part(ecosystem.config.unit_prefix)
     theirs = sorted(name for name in facts.distribution if name.startswith(tuple(f"{prefix}{end}" for end in "-@.")))

@@ -20,7 +20,7 @@ def in_development(app: App) -> App:
 def _system(system: System, dev: Dev) -> System:
     """Return a system with its `dev` block applied: to all processes, the port to the first that has HTTP."""
     processes = [_settings(process, dev) for process in system.processes]
-    first = next((number for number, one in enumerate(processes) if _http(one)), None)
+    first = next((number for number, item in enumerate(processes) if _http(item)), None)
     if dev.port is not None and first is not None:
         processes[first] = _with_port(processes[first], dev.port)
     return system.model_copy(update={"processes": processes, "env": {**system.env, **dev.env}})

@@ -8,10 +8,10 @@ from omnitron.definition.process import Health
 
 def resolve(own: Health | None, common: HealthCheck) -> Health | None:
     """Return the health settings of a process, None when nobody said anything."""
-    said = {name: getattr(common, name) for name in common.model_fields_set}
-    if not said:
+    common_values = {name: getattr(common, name) for name in common.model_fields_set}
+    if not common_values:
         return own
     health = own or Health()
     return health.model_copy(
-        update={name: value for name, value in said.items() if name not in health.model_fields_set}
+        update={name: value for name, value in common_values.items() if name not in health.model_fields_set}
     )

@@ -60,7 +60,7 @@ class Providers:
     def __init__(self, ecosystem: Ecosystem, stack: str, facts: HostFacts) -> None:
         """Look at every process that exposes something."""
         self._modules = facts.modules
-        self._known: dict[str, tuple[App, Process]] = {}
+        self._providers: dict[str, tuple[App, Process]] = {}
         self._unclear: list[tuple[App, Process]] = []
         for app, process, module in exposing(ecosystem, stack):
             self._add(app, process, module)
@@ -70,12 +70,12 @@ class Providers:
         if services is None:
             self._unclear.append((app, process))
         for service in services or ():
-            self._known[service] = (app, process)
+            self._providers[service] = (app, process)
 
     def of(self, service: str) -> tuple[App, Process] | None:
         """Return who offers a service; one that is not known must be of the only process that does not say."""
         only = self._unclear[0] if len(self._unclear) == 1 else None
-        return self._known.get(service, only)
+        return self._providers.get(service, only)
 
 
 def runtime_folder(prefix: str, stack: str, *process: str) -> str:
@@ -183,8 +183,8 @@ def _access(ecosystem: Ecosystem, stack: str, process: Process, facts: HostFacts
     prefix = ecosystem.config.unit_prefix
     sockets = {}
     for name in process.topology.access if process.topology else []:
-        if found := providers.of(name):
-            sockets[name] = f"%t/{socket_path(prefix, stack, found[0].name, found[1].name)}"
+        if provider := providers.of(name):
+            sockets[name] = f"%t/{socket_path(prefix, stack, provider[0].name, provider[1].name)}"
     return sockets
 
 
@@ -193,10 +193,10 @@ def _callers(ecosystem: Ecosystem, stack: str, app: App, process: Process, facts
     providers = Providers(ecosystem, stack, facts)
     users = set()
     for caller in ecosystem.apps_of(stack):
-        for one in caller.system.processes if caller.system else []:
-            found = [providers.of(name) for name in (one.topology.access if one.topology else [])]
-            if any(it and (it[0].name, it[1].name) == (app.name, process.name) for it in found):
-                user = one.user or caller.entry.user or ecosystem.owner
+        for item in caller.system.processes if caller.system else []:
+            provider = [providers.of(name) for name in (item.topology.access if item.topology else [])]
+            if any(it and (it[0].name, it[1].name) == (app.name, process.name) for it in provider):
+                user = item.user or caller.entry.user or ecosystem.owner
                 transient = names.transient_user(ecosystem.config.unit_prefix, stack, caller.name)
                 users.add(transient if user == "dynamic" else user)
     return tuple(sorted(users - {"root"}))
@@ -218,15 +218,15 @@ def _metrics(system: System, process: Process) -> bool:
 
 def _statsd(system: System) -> int | None:
     """Return how often metrics are sent, in milliseconds; None where they are only to be asked for."""
-    said = system.observability.metrics if system.observability else None
-    if not isinstance(said, MetricsExport) or said.export != "statsd":
+    settings = system.observability.metrics if system.observability else None
+    if not isinstance(settings, MetricsExport) or settings.export != "statsd":
         return None
-    return max(said.interval or STATSD_MS, SHORTEST_STATSD_MS)
+    return max(settings.interval or STATSD_MS, SHORTEST_STATSD_MS)
 
 
 def _tracing(system: System) -> Tracing | None:
     """Return how calls are traced, None where they are not."""
-    said = system.observability.tracing if system.observability else None
-    if isinstance(said, definition.Tracing):
-        return Tracing(said.sampler, said.propagator)
-    return Tracing() if said else None
+    settings = system.observability.tracing if system.observability else None
+    if isinstance(settings, definition.Tracing):
+        return Tracing(settings.sampler, settings.propagator)
+    return Tracing() if settings else None

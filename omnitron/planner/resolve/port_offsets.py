@@ -14,17 +14,19 @@ KINDS = ("http", "websocket")
 """Transports that have a port."""
 
 
-def moved(app: App, offset: int) -> App:
+def with_offset(app: App, offset: int) -> App:
     """Return an app that listens `offset` ports further on."""
     if not offset:
         return app
     system = app.system
     if system:
-        system = system.model_copy(update={"processes": [_moved(process, offset) for process in system.processes]})
-    return replace(app, entry=_moved(app.entry, offset), system=system)
+        system = system.model_copy(
+            update={"processes": [_settings_with_offset(process, offset) for process in system.processes]}
+        )
+    return replace(app, entry=_settings_with_offset(app.entry, offset), system=system)
 
 
-def _moved(settings: M, offset: int) -> M:
+def _settings_with_offset(settings: M, offset: int) -> M:
     transports = settings.transports
     if transports is None:
         return settings

@@ -17,7 +17,7 @@ from omnitron.planner.facts import HostFacts
 from omnitron.planner.resolve import health
 from omnitron.planner.resolve.development import in_development
 from omnitron.planner.resolve.host_spec import HostRuntimeSpec, hosted, socket_path
-from omnitron.planner.resolve.port_offsets import moved
+from omnitron.planner.resolve.port_offsets import with_offset
 from omnitron.planner.resolve.program import Program, command, host, script
 from omnitron.planner.resolve.restarts import Restarts, resolve
 from omnitron.planner.spec_files import RuntimeSpec, spec_name
@@ -151,8 +151,8 @@ class PlannedProcess:
     @property
     def secrets(self) -> tuple[str, ...]:
         """Names of the secrets that it is given."""
-        found = [name for _, value in self.environment for name in references.names_in(value)]
-        return tuple(dict.fromkeys([*(self.native.credentials if self.native else ()), *found]))
+        secret_names = [name for _, value in self.environment for name in references.names_in(value)]
+        return tuple(dict.fromkeys([*(self.native.credentials if self.native else ()), *secret_names]))
 
     @property
     def stem(self) -> str:
@@ -192,7 +192,7 @@ def of_app(
     """Return the processes of `app` in a stack; `infra` are the variables that tell it of its services."""
     app = in_development(app) if facts.development else app
     offsets = ecosystem.config.stacks[stack_name].settings.port_offsets
-    app = moved(app, offsets.apps if offsets else 0)
+    app = with_offset(app, offsets.apps if offsets else 0)
     sources = list(_settings(app, facts))
     return tuple(
         _process(ecosystem, stack_name, app, name, settings, program, facts, infra, alone=len(sources) == 1)
@@ -232,8 +232,8 @@ def _process(
     settings: ProcessSettings = own or entry
     levels: list[ProcessSettings] = [entry] if own is None else [own, entry]
     user, group = _account(ecosystem, levels)
-    said = app.system if app.system and "shutdown" in app.system.model_fields_set else entry
-    shutdown = said.shutdown or Shutdown()
+    settings_level = app.system if app.system and "shutdown" in app.system.model_fields_set else entry
+    shutdown = settings_level.shutdown or Shutdown()
     startup_timeout = _first_set(levels, "startup_timeout", 30_000)
     checks = health.resolve(_first(levels, "health", None), ecosystem.config.monitoring.health_check)
     log_level = _log_level(ecosystem, stack, app, own)
@@ -356,8 +356,8 @@ def _probe(checks: Health | None, settings: ProcessSettings) -> Probe | None:
     target = probe.target or ("/" if probe.type == "http" else "")
     if not target or target.startswith("/"):
         own = next(_listeners(settings))
-        asked = join_port({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(own.host, own.host), own.port)
-        target = f"http://{asked}{target}" if probe.type == "http" else asked
+        host_port = join_port({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(own.host, own.host), own.port)
+        target = f"http://{host_port}{target}" if probe.type == "http" else host_port
     return Probe(probe.type, (target,), *rules)
 
 

@@ -57,13 +57,13 @@ def resolve(supervision: Supervision, policies: Iterable[RestartPolicy | None]) 
             continue
         fixed = None if policy.delay is None else Backoff(type="fixed", initial=policy.delay, max=policy.delay)
         own = policy.backoff
-        given = None if own is None else {name: getattr(own, name) for name in own.model_fields_set}
+        values = None if own is None else {name: getattr(own, name) for name in own.model_fields_set}
         fields: dict[str, Any] = {
             "enabled": policy.enabled,
             "restart": policy.restart,
             "max_restarts": policy.max_restarts,
             "window": policy.window,
-            "backoff": fixed if given is None else merged.backoff.model_copy(update=given),
+            "backoff": fixed if values is None else merged.backoff.model_copy(update=values),
         }
         merged = replace(merged, **{name: value for name, value in fields.items() if value is not None})
     return merged

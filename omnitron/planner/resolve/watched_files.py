@@ -20,10 +20,10 @@ def watched(ecosystem: Ecosystem, name: str, app: App, facts: HostFacts) -> Watc
     The definition itself is not among them: `omnitron up` is what applies a change of it.
     """
     stack: Stack = ecosystem.config.stacks[name]
-    said = app.entry.watch
-    if said is False or not (name == DEV if stack.watch is None else stack.watch):
+    declared = app.entry.watch
+    if declared is False or not (name == DEV if stack.watch is None else stack.watch):
         return None
-    watch = said if isinstance(said, Watch) else Watch(directory=said or ".")
+    watch = declared if isinstance(declared, Watch) else Watch(directory=declared or ".")
     folders = [absolute(app.folder, folder) for folder in (watch.directory, *watch.include)]
     files = [ecosystem.path, *([app.system_source.path] if app.system_source else [])]
     return WatchPolicy(

@@ -13,7 +13,7 @@ from omnitron.definition.project import Ecosystem, is_roots_own
 from omnitron.definition.source import KeyPath, Source
 from omnitron.errors import Problem
 from omnitron.infra.container_recipe import Place, recipe
-from omnitron.infra.placement import Placed
+from omnitron.infra.placement import ServicePlacement
 from omnitron.infra.resolve import Infra
 from omnitron.planner.facts import HostFacts
 from omnitron.planner.resolve.process import Listener, PlannedProcess, Probe, ServerSpec, join_port
@@ -37,24 +37,26 @@ RESTARTS: dict[str, Literal["on-failure", "always"]] = {
 """The engine's restart policies, which systemd carries out."""
 
 
-def process(ecosystem: Ecosystem, stack: str, infra: Infra, placed: Placed, facts: HostFacts) -> PlannedProcess:
+def process(
+    ecosystem: Ecosystem, stack: str, infra: Infra, placement: ServicePlacement, facts: HostFacts
+) -> PlannedProcess:
     """Return the process of a container."""
-    environment = dict(infra.containers[placed.name])
+    environment = dict(infra.containers[placement.name])
     settings = replace(
-        recipe(placed, environment, place_of(ecosystem, stack), STOP_TIMEOUT_MS),
-        databases=infra.databases.get(placed.name, ()),
-        buckets=infra.buckets.get(placed.name, ()),
+        recipe(placement, environment, place_of(ecosystem, stack), STOP_TIMEOUT_MS),
+        databases=infra.databases.get(placement.name, ()),
+        buckets=infra.buckets.get(placement.name, ()),
     )
     return runner(
         ecosystem,
         stack,
-        names.INFRA_PREFIX + placed.name,
+        names.INFRA_PREFIX + placement.name,
         settings,
         facts,
-        asks=placed.service.requirement.health_check is not None,
-        probe=probe_of(placed) or probe_of_preset(placed, facts),
-        listeners=tuple(Listener("tcp", placed.host, port, activated=False) for port in placed.ports.values()),
-        restarts=_restarts(ecosystem, placed),
+        asks=placement.service.requirement.health_check is not None,
+        probe=probe_of(placement) or probe_of_preset(placement, facts),
+        listeners=tuple(Listener("tcp", placement.host, port, activated=False) for port in placement.ports.values()),
+        restarts=_restarts(ecosystem, placement),
     )
 
 
@@ -113,25 +115,27 @@ def _credentials(settings: ContainerSpec) -> tuple[str, ...]:
     return tuple(dict.fromkeys(credentials))
 
 
-def _restarts(ecosystem: Ecosystem, placed: Placed) -> Restarts:
-    said = placed.service.requirement.docker.restart if placed.service.requirement.docker else "unless-stopped"
-    found = restarts_of(ecosystem)
-    wanted = RESTARTS.get(said.partition(":")[0])
-    return replace(found, restart=wanted) if wanted else replace(found, enabled=False)
+def _restarts(ecosystem: Ecosystem, placement: ServicePlacement) -> Restarts:
+    restart_policy = (
+        placement.service.requirement.docker.restart if placement.service.requirement.docker else "unless-stopped"
+    )
+    common = restarts_of(ecosystem)
+    policy_settings = RESTARTS.get(restart_policy.partition(":")[0])
+    return replace(common, restart=policy_settings) if policy_settings else replace(common, enabled=False)
 
 
-def probe_of(placed: Placed) -> Probe | None:
+def probe_of(placement: ServicePlacement) -> Probe | None:
     """Return how it is asked from outside; the engine's own check of it is the engine's affair."""
-    check = placed.service.requirement.health_check
+    check = placement.service.requirement.health_check
     if check is None:
         return None
     rules = _rules(check)
-    address = join_port(placed.host, placed.port)
+    address = join_port(placement.host, placement.port)
     target = check.target or "/"
     if check.type == "command":
         return Probe("command", ("/bin/sh", "-c", target), *rules)
     if check.type == "jsonrpc" and check.jsonrpc:
-        return Probe("jsonrpc", (_jsonrpc(placed, check.jsonrpc),), *rules)
+        return Probe("jsonrpc", (_jsonrpc(placement, check.jsonrpc),), *rules)
     if check.type == "http":
         return Probe("http", (f"http://{address}{target}" if target.startswith("/") else target,), *rules)
     return Probe("tcp", (address if target.startswith("/") else target,), *rules)
@@ -141,50 +145,50 @@ def _rules(check: ServiceHealthCheck) -> tuple[int, int, int, int]:
     return check.timeout, check.interval, check.retries, check.start_period
 
 
-def _jsonrpc(placed: Placed, check: JsonRpcCheck) -> str:
+def _jsonrpc(placement: ServicePlacement, check: JsonRpcCheck) -> str:
     """Return method and URL."""
-    port = placed.ports.get(check.port, 0) if isinstance(check.port, str) else check.port
-    return f"{check.method} http://{join_port(placed.host, port)}{check.path}"
+    port = placement.ports.get(check.port, 0) if isinstance(check.port, str) else check.port
+    return f"{check.method} http://{join_port(placement.host, port)}{check.path}"
 
 
-def probe_of_preset(placed: Placed, facts: HostFacts) -> Probe | None:
+def probe_of_preset(placement: ServicePlacement, facts: HostFacts) -> Probe | None:
     """Return how a known server is asked, in the words of its own protocol; None for any other."""
-    check, kind = placed.service.requirement.health_check, placed.service.kind
+    check, kind = placement.service.requirement.health_check, placement.service.kind
     rules = _rules(check) if check else DEFAULT_RULES
     if kind == "minio":
-        return Probe("http", (f"http://{join_port(placed.host, placed.port)}/minio/health/live",), *rules)
+        return Probe("http", (f"http://{join_port(placement.host, placement.port)}/minio/health/live",), *rules)
     if kind in ("postgres", "redis"):
-        return Probe("command", (*native_helper(placed, facts), "probe", str(placed.port)), *rules)
+        return Probe("command", (*native_helper(placement, facts), "probe", str(placement.port)), *rules)
     return None
 
 
-def native_helper(placed: Placed, facts: HostFacts) -> tuple[str, ...]:
+def native_helper(placement: ServicePlacement, facts: HostFacts) -> tuple[str, ...]:
     """Return the program of ours that knows a kind of server."""
-    program = facts.package_folder / f"omnitron/programs/servers/{placed.service.kind}.py"
+    program = facts.package_folder / f"omnitron/programs/servers/{placement.service.kind}.py"
     return (str(facts.helper_python), "-I", "-S", str(program))
 
 
-def check_problems(placed: Placed) -> Iterator[Problem]:
+def check_problems(placement: ServicePlacement) -> Iterator[Problem]:
     """Yield what is wrong with how a service is to be asked."""
-    service, check = placed.service, placed.service.requirement.health_check
+    service, check = placement.service, placement.service.requirement.health_check
     if check is None or check.type != "jsonrpc":
         return
     at = (*service.at, "healthCheck")
-    told = check.jsonrpc
-    if told is None:
+    request = check.jsonrpc
+    if request is None:
         yield service.source.problem(at, "cannot ask by JSON-RPC: jsonrpc {port, method} is missing")
-    elif isinstance(told.port, str) and told.port not in placed.ports:
-        known = ", ".join(placed.ports) or "none"
-        message = f"cannot ask port {told.port!r}: there is {known}"
+    elif isinstance(request.port, str) and request.port not in placement.ports:
+        port_names = ", ".join(placement.ports) or "none"
+        message = f"cannot ask port {request.port!r}: there is {port_names}"
         yield service.source.problem((*at, "jsonrpc", "port"), message)
-    elif not told.method.isprintable() or " " in told.method or not told.path.startswith("/"):
+    elif not request.method.isprintable() or " " in request.method or not request.path.startswith("/"):
         message = "cannot ask by JSON-RPC: a method is one word, and a path begins with /"
         yield service.source.problem((*at, "jsonrpc"), message)
 
 
-def problems(ecosystem: Ecosystem, placed: Placed, facts: HostFacts) -> Iterator[Problem]:
+def problems(ecosystem: Ecosystem, placement: ServicePlacement, facts: HostFacts) -> Iterator[Problem]:
     """Yield what keeps a container from being run as it is declared."""
-    service = placed.service
+    service = placement.service
     docker = service.requirement.docker
     if docker is None or not (docker.image or docker.build):
         yield service.source.problem((*service.at, "docker"), "cannot run a container: neither image nor build is said")

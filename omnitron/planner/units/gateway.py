@@ -20,7 +20,7 @@ from omnitron.errors import Problem
 from omnitron.gateway import openresty
 from omnitron.gateway.routes import PAGE, Redis, Route, Site, Upstream, default_page, files, problems
 from omnitron.infra.container_recipe import recipe
-from omnitron.infra.placement import Placed
+from omnitron.infra.placement import ServicePlacement
 from omnitron.infra.ports import offset_of
 from omnitron.infra.providers import Provider
 from omnitron.infra.redis_numbers import GATEWAY
@@ -52,15 +52,17 @@ def site_of(ecosystem: Ecosystem, stack: str, infra: Infra, apps: Apps, facts: H
     if gateway is None:
         return None
     upstreams, http, websocket = [], [], []
-    taken: set[str] = set()
+    used: set[str] = set()
     for app, processes in apps.items():
         for process in processes if not names.is_own(app) else ():
-            for listener in (one for one in process.listeners if one.kind in ("http", "websocket") and not one.path):
+            for listener in (
+                item for item in process.listeners if item.kind in ("http", "websocket") and not item.path
+            ):
                 name = "_".join((*map(names.unit_part, (app, process.name)), listener.kind)).replace(".", "_")
                 host = ANYWHERE.get(listener.host, listener.host)
-                while name in taken:
+                while name in used:
                     name += "_"
-                taken.add(name)
+                used.add(name)
                 upstreams.append(Upstream(name, Listener("", host, listener.port, False).address))
                 if listener.kind == "http":
                     http.append(Route(app, name))
@@ -110,7 +112,7 @@ def _first(routes: list[Route]) -> tuple[Route, ...]:
 
 def _path(ecosystem: Ecosystem, app: str, name: str) -> str:
     of_app = ecosystem.by_name[app]
-    own = [one for one in of_app.system.processes if one.name == name] if of_app.system else []
+    own = [item for item in of_app.system.processes if item.name == name] if of_app.system else []
     transports = (own[0] if own else of_app.entry).transports
     return transports.websocket.path if transports and transports.websocket else "/"
 
@@ -147,10 +149,10 @@ def process_of(ecosystem: Ecosystem, stack: str, site: Site, facts: HostFacts) -
 def _container(ecosystem: Ecosystem, stack: str, site: Site, facts: HostFacts) -> PlannedProcess:
     requirement = ServiceRequirement(docker=DockerService(), startup_timeout=STARTUP_TIMEOUT_MS)
     service = Service(names.GATEWAY, "custom", requirement, ecosystem.source, ecosystem.gateway_at)
-    placed = Placed(service, site.provider, site.gateway.host, {})
+    placement = ServicePlacement(service, site.provider, site.gateway.host, {})
     configuration = facts.specs / config_name(names.unit_stem(ecosystem.config.unit_prefix, stack))
-    plain = recipe(placed, {}, container.place_of(ecosystem, stack), STOP_TIMEOUT_MS)
-    probe, listener = _asked(site)
+    plain = recipe(placement, {}, container.place_of(ecosystem, stack), STOP_TIMEOUT_MS)
+    probe, listener = _probe(site)
     return container.runner(
         ecosystem,
         stack,
@@ -164,10 +166,10 @@ def _container(ecosystem: Ecosystem, stack: str, site: Site, facts: HostFacts) -
     )
 
 
-def _asked(site: Site) -> tuple[Probe, Listener]:
+def _probe(site: Site) -> tuple[Probe, Listener]:
     """Return how it is asked whether it is healthy, and where it listens."""
-    asked = ANYWHERE.get(site.gateway.host, site.gateway.host)
-    address = Listener("", asked, site.port, activated=False).address
+    host_name = ANYWHERE.get(site.gateway.host, site.gateway.host)
+    address = Listener("", host_name, site.port, activated=False).address
     rules = 5_000, 15_000, 3
     # Over HTTPS the certificate is for a name that the probe does not know: that it listens will do.
     probe = (
@@ -205,7 +207,7 @@ def _native(ecosystem: Ecosystem, stack: str, site: Site, facts: HostFacts) -> P
         before_reload=(*helper, "hand", path) if handed else None,
     )
     reads = files_of(site)
-    probe, listener = _asked(site)
+    probe, listener = _probe(site)
     return server(
         ecosystem,
         stack,
@@ -226,8 +228,8 @@ def _is_handed(ecosystem: Ecosystem, facts: HostFacts) -> bool:
 
 
 def _handed(site: Site) -> tuple[tuple[str, Path], ...]:
-    found = (("tls-certificate", site.certificate), ("tls-key", site.key))
-    return tuple((name, path) for name, path in found if path)
+    pairs = (("tls-certificate", site.certificate), ("tls-key", site.key))
+    return tuple((name, path) for name, path in pairs if path)
 
 
 def files_of(site: Site) -> tuple[Path, ...]:
@@ -243,10 +245,10 @@ def _not_roots_own(site: Site, facts: HostFacts) -> Path | None:
 def wrong(ecosystem: Ecosystem, infra: Infra, site: Site, facts: HostFacts) -> Iterator[Problem]:
     """Yield what keeps a gateway from being run as it is declared."""
     source = ecosystem.source
-    for placed in infra.services:
-        if placed.name == names.GATEWAY and site.contained:
+    for placement in infra.services:
+        if placement.name == names.GATEWAY and site.contained:
             message = "cannot name its container: it would be that of the gateway"
-            yield placed.service.source.problem(placed.service.at, message, "rename the service")
+            yield placement.service.source.problem(placement.service.at, message, "rename the service")
     missing_files = [path for path in files_of(site) if facts.path(path).kind == "none"]
     for at, message, cure in problems(site, missing_files if facts.accounts is not None else ()):
         yield source.problem((*ecosystem.gateway_at, *at), message, cure)

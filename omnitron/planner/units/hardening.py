@@ -56,7 +56,7 @@ STRICT: Directives = {
 }
 
 ONLY_AGAINST_ROOT = ("protect_kernel_tunables", "protect_kernel_modules", "protect_hostname")
-"""Directives for root: they cover what only root can change, or what takes a capability; a strict process of another user has
+"""Directives for root: only root can change these, or a capability is needed; a strict process of another user has
 none and gains none. Each is a mount or many, and together they are a third of what `strict` adds to a start."""
 
 REFUSED_BY_USER_MANAGERS = (
@@ -143,8 +143,8 @@ def _bound(
     paths: Iterable[Path], helpers: Path, hidden: tuple[Path, ...], writable: list[Path]
 ) -> tuple[Bind, ...] | None:
     """Return those of `paths` that are hidden, without those that lie in another or are writable anyway."""
-    wanted = sorted({path for path in paths if _below(path, hidden)} - set(writable))
-    outermost = [p for p in wanted if not any(other in p.parents for other in wanted)]
+    visible = sorted({path for path in paths if _below(path, hidden)} - set(writable))
+    outermost = [p for p in visible if not any(other in p.parents for other in visible)]
     # Apps do without our helpers when those are gone.
     return tuple(Bind(str(path), optional=path == helpers) for path in outermost) or None
 

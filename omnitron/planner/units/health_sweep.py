@@ -21,7 +21,7 @@ SPARE_MS = 10_000
 
 def intervals(apps: Apps) -> list[int]:
     """Return the distinct intervals of a stack's outside probes, in milliseconds."""
-    return sorted({process.probe.interval for process in _asked(apps) if process.probe})
+    return sorted({process.probe.interval for process in _probed(apps) if process.probe})
 
 
 def timers(stack: StackNames, apps: Apps) -> tuple[str, ...]:
@@ -45,12 +45,12 @@ def units(stack: StackNames, apps: Apps, facts: HostFacts) -> Iterator[Unit]:
             "on_unit_active_sec": every,
             "accuracy_sec": f"{min(interval // 10, 1000)}ms",
         }
-        asked = [process for process in _asked(apps) if process.probe and process.probe.interval == interval]
+        probed = [process for process in _probed(apps) if process.probe and process.probe.interval == interval]
         service: dict[str, Value] = {
             "description": Literal(f"health sweep of {stack.stack} of {stack.project} every {every}"),
             "slice": stack.stack_slice,
             "exec_start": _command(stack, interval, facts),
-            "timeout_start_sec": f"{_longest(asked)}ms",
+            "timeout_start_sec": f"{_longest(probed)}ms",
         }
         yield Unit(f"{name}.timer", "health-timer", shared | timer)
         yield Unit(f"{name}.service", "health-sweep", shared | service)
@@ -73,7 +73,7 @@ def probes(stack: StackNames, apps: Apps) -> Iterator[tuple[str, StackProbes]]:
                 process.probe.retries,
                 process.probe.start_period,
             )
-            for process in _asked(apps)
+            for process in _probed(apps)
             if process.probe and process.probe.interval == interval
         )
         yield probes_name(stack, interval), StackProbes(stack.source.text, stack.stem, each)
@@ -86,11 +86,11 @@ def _command(stack: StackNames, interval: int, facts: HostFacts) -> Command:
     return Command((*argv, "--probes", str(facts.specs / probes_name(stack, interval)), "--results", results))
 
 
-def _longest(asked: list[PlannedProcess]) -> int:
+def _longest(probed: list[PlannedProcess]) -> int:
     # A pool may have been scaled to more than it declares.
-    count = sum(MOST if process.pool else 1 for process in asked)
-    return -(-count // AT_ONCE) * max(process.probe.timeout for process in asked if process.probe) + SPARE_MS
+    count = sum(MOST if process.pool else 1 for process in probed)
+    return -(-count // AT_ONCE) * max(process.probe.timeout for process in probed if process.probe) + SPARE_MS
 
 
-def _asked(apps: Apps) -> list[PlannedProcess]:
+def _probed(apps: Apps) -> list[PlannedProcess]:
     return [p for processes in apps.values() for p in processes if p.probe and not p.hosted]

@@ -13,8 +13,8 @@ from omnitron.definition.project import Ecosystem, is_roots_own
 from omnitron.definition.source import Source
 from omnitron.errors import Problem
 from omnitron.infra import server_settings
-from omnitron.infra.placement import Placed
-from omnitron.infra.resolve import GivenOut, Infra, resolve
+from omnitron.infra.placement import ServicePlacement
+from omnitron.infra.resolve import Infra, PreviousAssignments, resolve
 from omnitron.planner.facts import HostFacts, ServerSettings
 from omnitron.planner.resolve.process import Listener, PlannedProcess, ServerSpec
 from omnitron.planner.resolve.program import Program
@@ -36,8 +36,10 @@ HOST_UNIT = re.compile(r"[A-Za-z0-9:_.@-]+\.service")
 
 def infra_of(ecosystem: Ecosystem, stack: str, facts: HostFacts) -> Infra:
     """Return the infrastructure of a stack on a host: what it was assigned before, it keeps."""
-    known, stem = facts.taken, names.unit_stem(ecosystem.config.unit_prefix, stack)
-    before = GivenOut(known.ports.get(stem, {}), known.numbers.get(stem, {}), known.providers.get(stem, {}))
+    installed, stem = facts.assignments, names.unit_stem(ecosystem.config.unit_prefix, stack)
+    before = PreviousAssignments(
+        installed.ports.get(stem, {}), installed.numbers.get(stem, {}), installed.providers.get(stem, {})
+    )
     return resolve(ecosystem, stack, facts.programs, before)
 
 
@@ -45,18 +47,20 @@ def processes(
     ecosystem: Ecosystem, stack: str, infra: Infra, facts: HostFacts
 ) -> Iterator[tuple[str, tuple[PlannedProcess, ...]]]:
     """Yield the app and the process that each of our own servers is."""
-    for placed in infra.services:
-        if placed.provider.name == "native":
-            yield names.INFRA_PREFIX + placed.name, (_process(ecosystem, stack, infra, placed, facts),)
-        elif placed.provider.name == "docker":
-            yield names.INFRA_PREFIX + placed.name, (container.process(ecosystem, stack, infra, placed, facts),)
+    for placement in infra.services:
+        if placement.provider.name == "native":
+            yield names.INFRA_PREFIX + placement.name, (_process(ecosystem, stack, infra, placement, facts),)
+        elif placement.provider.name == "docker":
+            yield names.INFRA_PREFIX + placement.name, (container.process(ecosystem, stack, infra, placement, facts),)
 
 
-def _process(ecosystem: Ecosystem, stack: str, infra: Infra, placed: Placed, facts: HostFacts) -> PlannedProcess:
-    kind, requirement = placed.service.kind, placed.service.requirement
-    app = names.INFRA_PREFIX + placed.name
-    helper = container.native_helper(placed, facts)
-    document = _postgres(infra, placed) if kind == "postgres" else _redis(infra, placed)
+def _process(
+    ecosystem: Ecosystem, stack: str, infra: Infra, placement: ServicePlacement, facts: HostFacts
+) -> PlannedProcess:
+    kind, requirement = placement.service.kind, placement.service.requirement
+    app = names.INFRA_PREFIX + placement.name
+    helper = container.native_helper(placement, facts)
+    document = _postgres(infra, placement) if kind == "postgres" else _redis(infra, placement)
     spec = ServerSpec(document, None, STOP_SIGNALS.get(kind), _credentials(document))
     stem = names.unit_stem(ecosystem.config.unit_prefix, stack)
     path = str(facts.specs / spec_name(stem, app, names.SINGLE_PROCESS, spec))
@@ -69,40 +73,40 @@ def _process(ecosystem: Ecosystem, stack: str, infra: Infra, placed: Placed, fac
         app,
         Program((*helper, "run", path)),
         spec,
-        probe=container.probe_of_preset(placed, facts),
-        listeners=(Listener("tcp", placed.host, placed.port, activated=False),),
+        probe=container.probe_of_preset(placement, facts),
+        listeners=(Listener("tcp", placement.host, placement.port, activated=False),),
         user=(bare_metal.user if bare_metal else None) or ACCOUNTS[kind],
         startup_timeout=requirement.startup_timeout,
         stop_timeout=STOP_TIMEOUT_MS,
         paths=Paths(state=True),
-        limits=_limits(placed),
+        limits=_limits(placement),
     )
 
 
-def _limits(placed: Placed) -> Limits:
-    resources = placed.service.requirement.resources
+def _limits(placement: ServicePlacement) -> Limits:
+    resources = placement.service.requirement.resources
     if resources is None:
         return Limits()
     cpus = f"{round(float(resources.cpus) * 100)}%" if resources.cpus else None
     return Limits(memory_max=resources.memory, cpu_quota=cpus)
 
 
-def _postgres(infra: Infra, placed: Placed) -> PostgresSpec:
+def _postgres(infra: Infra, placement: ServicePlacement) -> PostgresSpec:
     return PostgresSpec(
-        address=placed.host,
-        port=placed.port,
-        config=server_settings.settings_of(placed.service),
-        databases=infra.databases[placed.name],
+        address=placement.host,
+        port=placement.port,
+        config=server_settings.settings_of(placement.service),
+        databases=infra.databases[placement.name],
     )
 
 
-def _redis(infra: Infra, placed: Placed) -> RedisSpec:
+def _redis(infra: Infra, placement: ServicePlacement) -> RedisSpec:
     return RedisSpec(
-        address=placed.host,
-        port=placed.port,
-        config=server_settings.settings_of(placed.service),
-        databases=infra.redis_databases[placed.name],
-        credential=infra.passwords.get(placed.name),
+        address=placement.host,
+        port=placement.port,
+        config=server_settings.settings_of(placement.service),
+        databases=infra.redis_databases[placement.name],
+        credential=infra.passwords.get(placement.name),
     )
 
 
@@ -115,74 +119,76 @@ def _credentials(spec: PostgresSpec | RedisSpec) -> tuple[str, ...]:
 
 def needs(stack: StackNames, infra: Infra, app: str) -> Iterator[str]:
     """Yield what the processes of an app start after: the gates of what it waits for, and every service it uses."""
-    for placed in infra.used_by(app):
-        if placed.is_waited_for:
-            yield stack.gate(names.INFRA_PREFIX + placed.name)
-        if placed.is_ours:
-            parts = names.app_parts(names.INFRA_PREFIX + placed.name)
+    for placement in infra.used_by(app):
+        if placement.is_waited_for:
+            yield stack.gate(names.INFRA_PREFIX + placement.name)
+        if placement.is_ours:
+            parts = names.app_parts(names.INFRA_PREFIX + placement.name)
             yield f"{names.unit_stem(stack.prefix, stack.stack, *parts)}.service"
 
 
 def needs_of_server(stack: StackNames, infra: Infra, server: str) -> Iterator[str]:
     """Yield the gates of the services that a server needs."""
-    for placed in infra.services:
-        if names.INFRA_PREFIX + placed.name == server:
-            known = {one.name for one in infra.services if one.is_waited_for}
-            yield from (stack.gate(names.INFRA_PREFIX + n) for n in placed.service.requirement.depends_on if n in known)
+    for placement in infra.services:
+        if names.INFRA_PREFIX + placement.name == server:
+            gated = {item.name for item in infra.services if item.is_waited_for}
+            yield from (
+                stack.gate(names.INFRA_PREFIX + n) for n in placement.service.requirement.depends_on if n in gated
+            )
 
 
 def gates_of_host_units(stack: StackNames, infra: Infra, facts: HostFacts) -> Iterator[Unit]:
     """Yield the gate of each service that a unit of the host runs: it starts that unit, and waits for it."""
-    for placed in infra.services:
-        bare_metal = placed.service.requirement.bare_metal
-        if placed.provider.name == "systemd" and bare_metal and bare_metal.systemd_unit:
+    for placement in infra.services:
+        bare_metal = placement.service.requirement.bare_metal
+        if placement.provider.name == "systemd" and bare_metal and bare_metal.systemd_unit:
             yield gate_of(
-                stack, names.INFRA_PREFIX + placed.name, [bare_metal.systemd_unit], facts, _asked(placed, facts)
+                stack, names.INFRA_PREFIX + placement.name, [bare_metal.systemd_unit], facts, _check(placement, facts)
             )
 
 
-def _asked(placed: Placed, facts: HostFacts) -> Command | None:
+def _check(placement: ServicePlacement, facts: HostFacts) -> Command | None:
     """Return what asks a unit of the host whether it is healthy, None where nothing is said of how."""
-    probe = container.probe_of(placed)
+    probe = container.probe_of(placement)
     if probe is None:
         return None
-    flags = ("--deadline-ms", str(placed.service.requirement.startup_timeout), "--timeout-ms", str(probe.timeout))
+    flags = ("--deadline-ms", str(placement.service.requirement.startup_timeout), "--timeout-ms", str(probe.timeout))
     return Command((*facts.helper("readiness_probe"), *flags, f"--{probe.kind}", *probe.argv))
 
 
 def problems(ecosystem: Ecosystem, infra: Infra, facts: HostFacts) -> Iterator[Problem]:
     """Yield what keeps the services of a stack from being run as they are declared."""
     yield from _names(infra)
-    for placed in infra.services:
-        service = placed.service
-        yield from container.check_problems(placed)
-        if placed.provider.name == "systemd":
-            yield from _host_unit(placed, _may_be_root(ecosystem, placed.service.source, facts), facts)
-        if placed.provider.name == "docker":
-            yield from container.problems(ecosystem, placed, facts)
-        if placed.is_ours and service.kind in server_settings.DEFAULTS:
+    for placement in infra.services:
+        service = placement.service
+        yield from container.check_problems(placement)
+        if placement.provider.name == "systemd":
+            yield from _host_unit(placement, _may_be_root(ecosystem, placement.service.source, facts), facts)
+        if placement.provider.name == "docker":
+            yield from container.problems(ecosystem, placement, facts)
+        if placement.is_ours and service.kind in server_settings.DEFAULTS:
             yield from server_settings.problems(service)
-            yield from _refused(placed, facts)
-        if placed.provider.name != "native":
+            yield from _refusals(placement, facts)
+        if placement.provider.name != "native":
             continue
         user = service.requirement.bare_metal.user if service.requirement.bare_metal else None
         account = user or ACCOUNTS[service.kind]
         if user in ("root", "0") and not facts.is_user and not _may_be_root(ecosystem, service.source, facts):
             message = (
-                f"cannot run {placed.name} as root: a file that defines it belongs to another user; chown it to root"
+                f"cannot run {placement.name} as root: a file that defines it belongs to another user; chown it to root"
             )
             yield service.source.problem((*service.at, "bareMetal", "user"), message)
         if not facts.is_user and facts.accounts is not None and account not in facts.accounts:
             at = (*service.at, "bareMetal", "user") if user else service.at
-            message = f"cannot run {placed.name} as {account!r}: this host has no such user"
+            message = f"cannot run {placement.name} as {account!r}: this host has no such user"
             yield service.source.problem(at, message)
 
 
-def checked_settings(placed: Placed) -> ServerSettings | None:
+def checked_settings(placement: ServicePlacement) -> ServerSettings | None:
     """Return the settings that the host's own server is to check; None where the definition has none, or wrong ones."""
-    service = placed.service
+    service = placement.service
     if (
-        placed.provider.name != "native"
+        placement.provider.name != "native"
         or not service.requirement.config
         or service.kind not in server_settings.DEFAULTS
     ):
@@ -192,41 +198,41 @@ def checked_settings(placed: Placed) -> ServerSettings | None:
     return service.kind, tuple(server_settings.settings_of(service).items())
 
 
-def _refused(placed: Placed, facts: HostFacts) -> Iterator[Problem]:
+def _refusals(placement: ServicePlacement, facts: HostFacts) -> Iterator[Problem]:
     """Yield what the server itself has against its settings."""
-    service, settings = placed.service, checked_settings(placed)
+    service, settings = placement.service, checked_settings(placement)
     if settings and (why := facts.refusals.get(settings)):
         named = [key for key in service.requirement.config if f'"{server_settings.name_of(service, key)}"' in why]
-        message = f"cannot run {placed.name} with this: {why}"
+        message = f"cannot run {placement.name} with this: {why}"
         yield service.source.problem((*service.at, "config", *named[:1]), message)
 
 
 def _names(infra: Infra) -> Iterator[Problem]:
     """Yield services that one cannot tell apart, and those that need what is not there, or each other in a circle."""
-    known = {placed.name: list(placed.service.requirement.depends_on) for placed in infra.services}
+    gated = {placement.name: list(placement.service.requirement.depends_on) for placement in infra.services}
     units: dict[str, str] = {}
-    for placed in infra.services:
-        other = units.setdefault(names.unit_part(placed.name), placed.name)
-        if other != placed.name:
+    for placement in infra.services:
+        other = units.setdefault(names.unit_part(placement.name), placement.name)
+        if other != placement.name:
             message = f"cannot name its units: they would be those of {other}"
-            yield placed.service.source.problem(placed.service.at, message)
-        for index, name in enumerate(known[placed.name]):
-            if name not in known:
-                at = (*placed.service.at, "dependsOn", index)
-                yield placed.service.source.problem(at, f"cannot depend on {name!r}: there is no such service")
-    if loop := find_cycle(known):
-        first = next(placed for placed in infra.services if placed.name == loop[0])
+            yield placement.service.source.problem(placement.service.at, message)
+        for index, name in enumerate(gated[placement.name]):
+            if name not in gated:
+                at = (*placement.service.at, "dependsOn", index)
+                yield placement.service.source.problem(at, f"cannot depend on {name!r}: there is no such service")
+    if loop := find_cycle(gated):
+        first = next(placement for placement in infra.services if placement.name == loop[0])
         message = f"cannot order the services: {' → '.join([*loop, loop[0]])} is a loop"
         yield first.service.source.problem((*first.service.at, "dependsOn"), message)
 
 
 def _may_be_root(ecosystem: Ecosystem, source: Source, facts: HostFacts) -> bool:
-    """Return whether what a file defines may run as root: not when somebody else may write it, or the definition around it."""
+    """Return whether a service may run as root: not when another user may write its file or the definition."""
     return facts.accounts is None or (is_roots_own(ecosystem.source) and is_roots_own(source))
 
 
-def _host_unit(placed: Placed, is_roots: bool, facts: HostFacts) -> Iterator[Problem]:
-    service = placed.service
+def _host_unit(placement: ServicePlacement, is_roots: bool, facts: HostFacts) -> Iterator[Problem]:
+    service = placement.service
     unit = service.requirement.bare_metal.systemd_unit if service.requirement.bare_metal else ""
     at = (*service.at, "bareMetal", "systemdUnit")
     if not HOST_UNIT.fullmatch(unit or ""):

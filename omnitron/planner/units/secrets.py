@@ -27,7 +27,7 @@ def problems(ecosystem: Ecosystem, stack: StackNames, infra: Infra, facts: HostF
 
 def required(ecosystem: Ecosystem, stack: str, infra: Infra) -> Iterator[tuple[Source, KeyPath, str]]:
     """Yield every reference to a secret that is not generated: where it is, and to which."""
-    return (one for one in _used(ecosystem, stack, infra) if one[2] not in infra.generated)
+    return (item for item in _used(ecosystem, stack, infra) if item[2] not in infra.generated)
 
 
 def _used(ecosystem: Ecosystem, stack: str, infra: Infra) -> Iterator[tuple[Source, KeyPath, str]]:
@@ -51,12 +51,12 @@ def _used(ecosystem: Ecosystem, stack: str, infra: Infra) -> Iterator[tuple[Sour
         for value in env.values():
             for name in references.names_in(value):
                 yield *needs.elsewhere, name
-    for placed in infra.services:
-        for variable, value in infra.containers.get(placed.name, {}).items():
+    for placement in infra.services:
+        for variable, value in infra.containers.get(placement.name, {}).items():
             for name in references.names_in(value):
-                yield placed.service.source, (*placed.service.at, "docker", "environment", variable), name
-        for one in infra.databases.get(placed.name, ()):
-            yield placed.service.source, placed.service.at, one.credential
+                yield placement.service.source, (*placement.service.at, "docker", "environment", variable), name
+        for item in infra.databases.get(placement.name, ()):
+            yield placement.service.source, placement.service.at, item.credential
 
 
 def opener(stack: StackNames, apps: Apps, facts: HostFacts) -> Iterator[Unit]:

@@ -212,10 +212,10 @@ def _limits(process: PlannedProcess) -> dict[str, Value]:
 
 
 def _folders(process: PlannedProcess) -> dict[str, Value]:
-    def folder(said: bool | str) -> Value:
-        if said is False:
+    def folder(setting: bool | str) -> Value:
+        if setting is False:
             return None
-        return Word("/".join((process.prefix, process.stack, process.app if said is True else said)))
+        return Word("/".join((process.prefix, process.stack, process.app if setting is True else setting)))
 
     return {"state_directory": folder(process.paths.state), "cache_directory": folder(process.paths.cache)}
 
@@ -248,8 +248,8 @@ def _own_folder(process: PlannedProcess) -> str:
 def _credentials(process: PlannedProcess, stack: StackNames, facts: HostFacts) -> dict[str, Value]:
     """Return what systemd hands to the process, and to nobody else."""
     # Nothing is unquoted in these directives: quotes around a path with a space would be part of it.
-    told, folder = process.hosted, facts.secrets.folder / stack.stem
-    key = Literal(f"{JWT_CREDENTIAL}:{told.jwt_key}") if told and told.jwt_key and told.manager_reads_key else None
+    spec, folder = process.hosted, facts.secrets.folder / stack.stem
+    key = Literal(f"{JWT_CREDENTIAL}:{spec.jwt_key}") if spec and spec.jwt_key and spec.manager_reads_key else None
     plain: list[Value] = [key] if key else []
     plain += [Literal(f"{name}:{path}") for name, path in (process.native.files if process.native else ())]
     if facts.secrets.sealed:
@@ -261,8 +261,8 @@ def _credentials(process: PlannedProcess, stack: StackNames, facts: HostFacts) -
 
 def _hosted(process: PlannedProcess) -> dict[str, Value]:
     """Return what a process of the process host has beside what all have."""
-    told = process.hosted
-    if told is None:
+    spec = process.hosted
+    if spec is None:
         return {}
     values: dict[str, Value] = {
         "exec_reload": "/bin/kill -HUP $MAINPID",
@@ -272,8 +272,8 @@ def _hosted(process: PlannedProcess) -> dict[str, Value]:
     }
     if not process.restarts.has_delay:
         values["notify_access"] = "main"
-    if told.health_ms:
-        interval, timeout = told.health_ms
+    if spec.health_ms:
+        interval, timeout = spec.health_ms
         # A ping follows a check, and a check may take its whole time.
         values["watchdog_sec"] = _seconds(interval + 2 * timeout)
     return values

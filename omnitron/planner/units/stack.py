@@ -22,13 +22,13 @@ def units_of_stack(
     The target starts the units `more` too.
     """
     started = {name: processes for name, processes in apps.items() if name not in disabled}
-    wanted_by = "default.target" if facts.is_user else "multi-user.target"
+    install_target = "default.target" if facts.is_user else "multi-user.target"
     target: dict[str, Value] = {
         "description": Literal(f"stack {stack.stack} of {stack.project}"),
         "wants": _lines(
             [*(unit for name, processes in started.items() for unit in members(stack, name, processes)), *more]
         ),
-        "wanted_by": wanted_by,
+        "wanted_by": install_target,
     }
     yield _unit(stack, stack.stack_target, "stack-target", target)
     # The first of the stack to start brings the watcher, and waits no moment for it: a target would.
@@ -89,7 +89,9 @@ def gate(stack: StackNames, app: str, processes: tuple[PlannedProcess, ...], fac
     return gate_of(stack, app, [service for process in processes for service in process.services], facts)
 
 
-def gate_of(stack: StackNames, app: str, services: list[str], facts: HostFacts, asked: Command | None = None) -> Unit:
+def gate_of(
+    stack: StackNames, app: str, services: list[str], facts: HostFacts, health_check: Command | None = None
+) -> Unit:
     """Return the unit that opens when all of `services`, which are what `app` consists of, are active.
 
     `asked` is a command that must succeed then.
@@ -102,7 +104,7 @@ def gate_of(stack: StackNames, app: str, services: list[str], facts: HostFacts, 
         "after": _lines(services),
         "slice": stack.stack_slice,
         "exec_start": Command(("/bin/sh", str(facts.helpers / "health_gate.sh"), *user, *services)),
-        "exec_start_post": asked,
+        "exec_start_post": health_check,
     }
     return _unit(stack, stack.gate(app), "gate", values, app)
 

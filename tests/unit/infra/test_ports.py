@@ -9,7 +9,7 @@ import pytest
 
 from omnitron.errors import DefinitionError
 from omnitron.infra.ports import name_hash, offset_of
-from omnitron.planner.facts import Taken
+from omnitron.planner.facts import Assignments
 from omnitron.planner.plan import make_plan
 from tests.support.build import bootstrap, facts, loaded, shop, write
 
@@ -21,10 +21,10 @@ def project(folder: Path, **stack: Any) -> dict[str, Any]:
     return shop(app, stacks={"dev": {"type": "local", **stack}})
 
 
-def ports(folder: Path, data: dict[str, Any], known: Taken | None = None) -> dict[str, dict[str, int]]:
+def ports(folder: Path, data: dict[str, Any], known: Assignments | None = None) -> dict[str, dict[str, int]]:
     from dataclasses import replace
 
-    plan = make_plan(loaded(folder, data), replace(facts(), taken=known or Taken()))
+    plan = make_plan(loaded(folder, data), replace(facts(), assignments=known or Assignments()))
     return {placed.name: dict(placed.ports) for placed in plan.stacks[0].infra.services}
 
 
@@ -60,7 +60,7 @@ def test_an_offset_of_apps_leaves_services_where_they_are(tmp_path: Path) -> Non
 def test_a_range_is_given_out_and_remembered(tmp_path: Path) -> None:
     data = project(tmp_path, portRange={"start": 7000, "end": 7001})
     assert ports(tmp_path, data) == {"postgres": {"main": 7000}, "redis": {"main": 7001}}
-    before = Taken({"omnitron-dev": {"redis.main": 7000}})
+    before = Assignments({"omnitron-dev": {"redis.main": 7000}})
     assert ports(tmp_path, data, before) == {"postgres": {"main": 7001}, "redis": {"main": 7000}}
 
 
@@ -72,11 +72,11 @@ def test_a_range_that_is_too_small(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("known", "why"),
     [
-        (Taken(listening=frozenset({5432})), "something on this host listens on it: ss -ltnp 'sport = :5432'"),
-        (Taken({"other-dev": {"cache.main": 5432}}), r"it is that of cache.main of other-dev"),
+        (Assignments(listening=frozenset({5432})), "something on this host listens on it: ss -ltnp 'sport = :5432'"),
+        (Assignments({"other-dev": {"cache.main": 5432}}), r"it is that of cache.main of other-dev"),
     ],
 )
-def test_a_port_that_is_taken_is_named(tmp_path: Path, known: Taken, why: str) -> None:
+def test_a_port_that_is_taken_is_named(tmp_path: Path, known: Assignments, why: str) -> None:
     with pytest.raises(DefinitionError, match=f"cannot give postgres port 5432: {why}.*choose another, or set stacks"):
         ports(tmp_path, project(tmp_path), known)
 
@@ -90,7 +90,9 @@ def test_a_port_of_an_app_is_taken_too(tmp_path: Path) -> None:
 
 
 def test_its_own_server_does_not_stand_in_its_way(tmp_path: Path) -> None:
-    running = Taken({"omnitron-dev": {"postgres.main": 5432, "redis.main": 6379}}, listening=frozenset({5432, 6379}))
+    running = Assignments(
+        {"omnitron-dev": {"postgres.main": 5432, "redis.main": 6379}}, listening=frozenset({5432, 6379})
+    )
     assert ports(tmp_path, project(tmp_path), running)["postgres"] == {"main": 5432}
 
 
@@ -138,8 +140,8 @@ def test_the_ports_of_apps_move_when_the_stack_says_so(tmp_path: Path) -> None:
 def test_a_port_of_an_app_that_somebody_else_listens_on_is_named(tmp_path: Path) -> None:
     from dataclasses import replace
 
-    known = Taken({"omnitron-dev": {"web:main.websocket": 3001}}, listening=frozenset({3000, 3001}))
-    (line,) = make_plan(loaded(tmp_path, web(dev={})), replace(facts(), taken=known)).warnings
+    known = Assignments({"omnitron-dev": {"web:main.websocket": 3001}}, listening=frozenset({3000, 3001}))
+    (line,) = make_plan(loaded(tmp_path, web(dev={})), replace(facts(), assignments=known)).warnings
     assert "cannot start web as long as port 3000 is taken: something on this host listens on it: ss -ltnp" in line
 
 

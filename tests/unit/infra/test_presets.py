@@ -12,7 +12,7 @@ import pytest
 
 from omnitron.definition.loader import load
 from omnitron.errors import DefinitionError
-from omnitron.planner.facts import SecretPlaces, Taken
+from omnitron.planner.facts import Assignments, SecretPlaces
 from tests.support.build import bootstrap, facts, loaded, make_plan, shop, units, write
 from tests.support.needs import infra, plan, problem, stack
 
@@ -269,15 +269,15 @@ def test_every_name_of_a_port_is_published(tmp_path: Path) -> None:
 
 def test_who_has_the_data_stays_who_runs_it(tmp_path: Path) -> None:
     def provider(before: str, *programs: str) -> tuple[str, str]:
-        known = Taken(providers={"omnitron-dev": {"postgres": before}})
-        on = replace(facts(), programs=frozenset(programs), taken=known)
+        known = Assignments(providers={"omnitron-dev": {"postgres": before}})
+        on = replace(facts(), programs=frozenset(programs), assignments=known)
         (server,) = infra(tmp_path, {"database": True}, on).services
         return server.provider.name, server.provider.why
 
     assert provider("docker", "docker", "postgres") == ("docker", "its data is in a container already")
     assert provider("native", "docker", "postgres")[0] == "native"
     assert provider("docker", "postgres")[0] == "native"
-    on = replace(ENGINE, taken=Taken(providers={"omnitron-dev": {"postgres": "native"}}))
+    on = replace(ENGINE, assignments=Assignments(providers={"omnitron-dev": {"postgres": "native"}}))
     said = problem(tmp_path, {"database": True}, on)
     assert "cannot run postgres: this host has no postgres any more, which has its data (apt install postgresql" in said
 

@@ -13,7 +13,7 @@ import pytest
 from omnitron.definition.loader import load
 from omnitron.errors import DefinitionError
 from omnitron.planner import questions
-from omnitron.planner.facts import SecretPlaces, Taken
+from omnitron.planner.facts import Assignments, SecretPlaces
 from omnitron.planner.units.values import Command, Literal
 from tests.support.build import facts, loaded, make_plan, shop, units, write
 from tests.support.needs import infra, plan, problem, stack
@@ -293,13 +293,15 @@ def test_what_is_no_variable_is_refused(tmp_path: Path, env: dict[str, str]) -> 
 
 def test_who_has_a_database_number_keeps_it(tmp_path: Path) -> None:
     before = {"omnitron-dev": {"api/redis": 3, "gateway/maintenance": 1}}
-    on = replace(facts(), taken=Taken(numbers=before))
+    on = replace(facts(), assignments=Assignments(numbers=before))
     found = infra(tmp_path, {"redis": True, "services": {"discovery": True}}, on, gateway={"port": 9})
     assert found.numbers == {("api", "redis"): 3, ("api", "discovery"): 0, ("gateway", "maintenance"): 1}
 
 
 def test_who_has_a_server_of_its_own_keeps_its_port(tmp_path: Path) -> None:
-    on = replace(facts(), taken=Taken({"omnitron-dev": {"api-redis.main": 6381}}, listening=frozenset({6381})))
+    on = replace(
+        facts(), assignments=Assignments({"omnitron-dev": {"api-redis.main": 6381}}, listening=frozenset({6381}))
+    )
     found = infra(tmp_path, {"redis": DEDICATED, "database": DEDICATED}, on)
     assert {one.name: one.port for one in found.services} == {"api-redis": 6381, "api-postgres": 5433}
 
