@@ -66,7 +66,7 @@ class Problem:
         where = f"{place}: {self.path}" if self.path else place
         text = f"{where}: {self.message}" + (f" ({self.hint})" if self.hint else "")
         # Keys are whatever somebody wrote: on a terminal they must not act.
-        return "".join(one if one.isprintable() else f"\\x{ord(one):02x}" for one in text)
+        return "".join(character if character.isprintable() else f"\\x{ord(character):02x}" for character in text)
 
 
 class DefinitionError(OmnitronError):

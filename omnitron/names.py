@@ -100,9 +100,9 @@ def transient_user(prefix: str, stack: str, app: str) -> str:
     """Return the user name of an app that runs as a user of its own: at most 31 characters, unlike any other's."""
     import hashlib  # Loads OpenSSL: 3 ms, which only the planner needs to spend.
 
-    told_apart = hashlib.sha256("/".join((prefix, stack, app)).encode()).hexdigest()[:8]
+    short_hash = hashlib.sha256("/".join((prefix, stack, app)).encode()).hexdigest()[:8]
     readable = re.sub(r"[^A-Za-z0-9_-]", "_", app)[:20]
-    return f"o_{readable}_{told_apart}"
+    return f"o_{readable}_{short_hash}"
 
 
 @dataclass(frozen=True, order=True)
@@ -138,8 +138,8 @@ class Address:
 def shortest(apps: Sequence[tuple[str, str, str]]) -> list[str]:
     """Return the shortest name that means each of `apps` (project, stack, app) alone: `api`, `dev/api`, `x/dev/api`."""
     forms = [(app, f"{stack}/{app}", f"{project}/{stack}/{app}") for project, stack, app in apps]
-    counts = Counter(form for of_one in forms for form in of_one)
-    return [next((form for form in of_one if counts[form] == 1), of_one[-1]) for of_one in forms]
+    counts = Counter(form for own_forms in forms for form in own_forms)
+    return [next((form for form in own_forms if counts[form] == 1), own_forms[-1]) for own_forms in forms]
 
 
 def parse_address(text: str) -> Address | None:

@@ -39,9 +39,9 @@ def check(ecosystem: Ecosystem) -> list[Problem]:
     ]
 
 
-def _names(source: Source, key: str, found: list[str]) -> Iterator[Problem]:
+def _names(source: Source, key: str, names_seen: list[str]) -> Iterator[Problem]:
     seen: dict[str, str] = {}
-    for index, name in enumerate(found):
+    for index, name in enumerate(names_seen):
         unit = names.unit_part(name)
         other = seen.setdefault(unit, name) if unit in seen else None
         seen[unit] = name
@@ -66,15 +66,15 @@ def _services(ecosystem: Ecosystem) -> set[str]:
 
 
 def _depends_on(source: Source, entries: list[AppEntry], services: Collection[str]) -> Iterator[Problem]:
-    known = {entry.name: entry.depends_on for entry in entries}
+    apps_by_name = {entry.name: entry.depends_on for entry in entries}
     cure = "it is a service: an app waits for those that it needs, as its config/default.json says"
     for index, entry in enumerate(entries):
         for position, name in enumerate(entry.depends_on):
-            if name not in known:
+            if name not in apps_by_name:
                 message = f"cannot depend on {name!r}: there is no such app"
-                hint = cure if name in services else near(name, known)
+                hint = cure if name in services else near(name, apps_by_name)
                 yield source.problem(("apps", index, "dependsOn", position), message, hint)
-    loop = find_cycle(known)
+    loop = find_cycle(apps_by_name)
     if loop:
         index = next(i for i, entry in enumerate(entries) if entry.name == loop[0])
         message = f"cannot order the apps: {' → '.join([*loop, loop[0]])} is a loop"
@@ -102,7 +102,7 @@ def find_cycle(graph: dict[str, list[str]]) -> list[str]:
 
 
 def _stacks(ecosystem: Ecosystem, source: Source) -> Iterator[Problem]:
-    known = ecosystem.by_name
+    apps_by_name = ecosystem.by_name
     units: dict[str, str] = {}
     for name, stack in ecosystem.config.stacks.items():
         at: KeyPath = ("stacks", name)
@@ -110,7 +110,7 @@ def _stacks(ecosystem: Ecosystem, source: Source) -> Iterator[Problem]:
         if other != name:
             yield source.problem(at, f"cannot use the name {name!r}: its units would be those of {other!r}")
         if stack.apps != "all":
-            yield from _chosen(ecosystem, source, name, stack, known)
+            yield from _chosen(ecosystem, source, name, stack, apps_by_name)
         if stack.type == "remote" and len(stack.nodes) != 1:
             yield source.problem(at, "cannot be remote: a remote stack has exactly one node")
         if stack.type == "cluster" and len(stack.nodes) < 2:
@@ -119,14 +119,16 @@ def _stacks(ecosystem: Ecosystem, source: Source) -> Iterator[Problem]:
             yield source.problem((*at, "portRange"), "cannot give out ports: the end is below the start")
 
 
-def _chosen(ecosystem: Ecosystem, source: Source, name: str, stack: Stack, known: dict[str, App]) -> Iterator[Problem]:
+def _chosen(
+    ecosystem: Ecosystem, source: Source, name: str, stack: Stack, apps_by_name: dict[str, App]
+) -> Iterator[Problem]:
     for index, app in enumerate(stack.apps):
         at: KeyPath = ("stacks", name, "apps", index)
-        if app not in known:
-            yield source.problem(at, f"cannot run {app!r}: there is no such app", near(app, known))
+        if app not in apps_by_name:
+            yield source.problem(at, f"cannot run {app!r}: there is no such app", near(app, apps_by_name))
             continue
-        for needed in known[app].entry.depends_on:
-            if needed in known and needed not in stack.apps:
+        for needed in apps_by_name[app].entry.depends_on:
+            if needed in apps_by_name and needed not in stack.apps:
                 yield source.problem(at, f"cannot run {app!r} without {needed!r}: it depends on it")
 
 
@@ -182,7 +184,7 @@ def _settings(source: Source, at: KeyPath, settings: ProcessSettings) -> Iterato
         lacking = _probe(settings.health.probe, settings)
         if lacking:
             yield source.problem((*at, "health", "probe"), lacking)
-    yield from _held_sockets(source, at, settings)
+    yield from _activated_sockets(source, at, settings)
     for index, writable in enumerate(settings.paths.write if settings.paths else []):
         if not writable.isprintable():
             yield source.problem((*at, "paths", "write", index), f"cannot use {writable!r} as a path")
@@ -192,7 +194,7 @@ def _settings(source: Source, at: KeyPath, settings: ProcessSettings) -> Iterato
             yield source.problem((*at, key), f"{account!r} is not the name of a {key}")
 
 
-def _held_sockets(source: Source, at: KeyPath, settings: ProcessSettings) -> Iterator[Problem]:
+def _activated_sockets(source: Source, at: KeyPath, settings: ProcessSettings) -> Iterator[Problem]:
     """Check the sockets that systemd shall hold; it knows addresses only, and each can be had once."""
     seen: set[tuple[str, int]] = set()
     for kind in ("http", "websocket"):
@@ -239,38 +241,38 @@ def _probe(probe: HealthProbe, settings: ProcessSettings) -> str | None:
 
 def _ports(ecosystem: Ecosystem) -> Iterator[Problem]:
     """Two processes cannot listen on one port; apps that share no stack may."""
-    taken: dict[int, list[tuple[str, str, frozenset[str]]]] = defaultdict(list)
+    listeners: dict[int, list[tuple[str, str, frozenset[str]]]] = defaultdict(list)
     running = {stack: {app.name for app in ecosystem.apps_of(stack)} for stack in ecosystem.config.stacks}
     for app in ecosystem.apps:
         stacks = frozenset(name for name, members in running.items() if app.name in members)
         for source, at, name, settings in _processes(app):
             for kind, port, host in _listeners(settings):
                 where = f"{app.name}:{name}"
-                for other, other_host, other_stacks in taken[port]:
+                for other, other_host, other_stacks in listeners[port]:
                     clash = host == other_host or "0.0.0.0" in (host, other_host) or "::" in (host, other_host)
                     if other != where and stacks & other_stacks and clash:
                         message = f"cannot listen on {port}: {other} does in the same stack"
                         yield source.problem((*at, "transports", kind, "port"), message)
                         break
-                taken[port].append((where, host, stacks))
+                listeners[port].append((where, host, stacks))
 
 
 def _prometheus(ecosystem: Ecosystem) -> Iterator[Problem]:
     """Yield what is wrong with the port for Prometheus."""
-    asked = ecosystem.config.monitoring.metrics.prometheus
-    if asked is None:
+    endpoint = ecosystem.config.monitoring.metrics.prometheus
+    if endpoint is None:
         return
     at = ("monitoring", "metrics", "prometheus")
-    if not _is_address(asked.host):
-        message = f"cannot listen on {asked.host!r}: it must be an IP address"
+    if not _is_address(endpoint.host):
+        message = f"cannot listen on {endpoint.host!r}: it must be an IP address"
         yield ecosystem.source.problem((*at, "host"), message)
-    if not is_file(path := absolute(ecosystem.folder, asked.token_file)):
+    if not is_file(path := absolute(ecosystem.folder, endpoint.token_file)):
         hint = f"make one: (umask 077; openssl rand -hex 32 >{path})"
         yield ecosystem.source.problem((*at, "tokenFile"), f"cannot find the file {path}", hint)
     for app in ecosystem.apps:
         for _, _, name, settings in _processes(app):
-            if any(port == asked.port for _, port, _ in _listeners(settings)):
-                message = f"cannot listen on {asked.port}: {app.name}:{name} does"
+            if any(port == endpoint.port for _, port, _ in _listeners(settings)):
+                message = f"cannot listen on {endpoint.port}: {app.name}:{name} does"
                 yield ecosystem.source.problem((*at, "port"), message)
 
 

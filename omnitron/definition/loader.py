@@ -46,9 +46,9 @@ def load(path: Path) -> Ecosystem:
     return ecosystem
 
 
-def _follows(problem: Problem, known: list[Problem]) -> bool:
+def _follows(problem: Problem, earlier: list[Problem]) -> bool:
     """Return whether `problem` is one of something in which another is known already."""
-    return any(other.file == problem.file and f"{other.path}.".startswith(f"{problem.path}.") for other in known)
+    return any(other.file == problem.file and f"{other.path}.".startswith(f"{problem.path}.") for other in earlier)
 
 
 def _read(path: Path, kind: Kind) -> Source:
@@ -60,8 +60,8 @@ def _read(path: Path, kind: Kind) -> Source:
     if path.suffix == ".py":
         return evaluate(path, kind)
     if path.suffix not in SUFFIXES + ALSO_READ and is_file(path):
-        known = ", ".join(SUFFIXES)
-        message = f"cannot tell the format: the name ends in {path.suffix or 'nothing'}, not in one of {known}"
+        earlier = ", ".join(SUFFIXES)
+        message = f"cannot tell the format: the name ends in {path.suffix or 'nothing'}, not in one of {earlier}"
         raise DefinitionError([Problem(str(path), 0, "", message)])
     return read_source(path)
 
@@ -99,10 +99,10 @@ def _collected(problems: list[Problem]) -> Iterator[None]:
 
 def _system(source: Source) -> tuple[System | None, list[Problem]]:
     rules = list(broken_rules(source.data)) if isinstance(source.data, dict) else []
-    said = {path for path, _ in rules} | {(*path, "name") for path, _ in rules}
+    reported = {path for path, _ in rules} | {(*path, "name") for path, _ in rules}
     problems = [source.problem(path, message) for path, message in rules]
     system, wrong = validate(System, source, source.data)
-    covered = {str(source.problem(path, "")) for path in said}
+    covered = {str(source.problem(path, "")) for path in reported}
     return system, problems + [p for p in wrong if str(Problem(p.file, p.line, p.path, "")) not in covered]
 
 

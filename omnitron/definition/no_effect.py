@@ -15,15 +15,15 @@ from omnitron.errors import Problem
 
 def without_effect(ecosystem: Ecosystem) -> list[Problem]:
     """Return one line for each field that is set and does nothing, in file order."""
-    found = list(_of(ecosystem.source, ecosystem.config, (), hosted=False, without="apps"))
+    problems = list(_of(ecosystem.source, ecosystem.config, (), hosted=False, without="apps"))
     for app in ecosystem.apps:
         hosted = _has_module(app)
-        found += _of(ecosystem.source, app.entry, ("apps", app.index), hosted=hosted)
+        problems += _of(ecosystem.source, app.entry, ("apps", app.index), hosted=hosted)
         if app.system and app.system_source:
-            found += _of(app.system_source, app.system, (), hosted=hosted)
+            problems += _of(app.system_source, app.system, (), hosted=hosted)
         if app.needs and app.needs_source:
-            found += _of(app.needs_source, app.needs, ("omnitron",), hosted=hosted)
-    return sorted(set(found))
+            problems += _of(app.needs_source, app.needs, ("omnitron",), hosted=hosted)
+    return sorted(set(problems))
 
 
 def _has_module(app: App) -> bool:

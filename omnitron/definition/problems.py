@@ -72,14 +72,14 @@ def _wrong(error: ValidationError, source: Source, at: KeyPath) -> dict[KeyPath,
 
     A key that is needed and there in another spelling is unknown, not missing.
     """
-    found: dict[KeyPath, dict[str, Any]] = {}
+    groups: dict[KeyPath, dict[str, Any]] = {}
     for item in error.errors(include_url=False):
         path = _real_path(item["loc"], source, at)
-        if path not in found or (found[path]["type"], item["type"]) == ("missing", "extra_forbidden"):
-            found[path] = dict(item)
+        if path not in groups or (groups[path]["type"], item["type"]) == ("missing", "extra_forbidden"):
+            groups[path] = dict(item)
     # Where one member of a union got further than another, it is the one that was meant.
-    outer = {path[:length] for path in found for length in range(len(path))}
-    return {path: item for path, item in found.items() if path not in outer}
+    outer = {path[:length] for path in groups for length in range(len(path))}
+    return {path: item for path, item in groups.items() if path not in outer}
 
 
 def _problem(model: type[Model], source: Source, path: KeyPath, start: int, item: dict[str, Any]) -> Problem:
@@ -122,7 +122,7 @@ def _is_union_tag(key: Any) -> bool:
 def _wording(model: type[Model], item: dict[str, Any], path: KeyPath) -> tuple[str, str | None]:
     kind, value, context = item["type"], item.get("input"), item.get("ctx", {})
     if kind == "extra_forbidden":
-        return "cannot use this key: it is unknown", _near_miss(path, _known_keys(model, path[:-1]))
+        return "cannot use this key: it is unknown", _near_miss(path, _keys_of(model, path[:-1]))
     if kind == "missing":
         return "cannot do without this key: it is missing", None
     if kind == "literal_error":
@@ -146,23 +146,23 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "…"
 
 
-def near(name: str, known: Iterable[str]) -> str | None:
+def near(name: str, candidates: Iterable[str]) -> str | None:
     """Return a hint at the known name that `name` is probably meant to be."""
-    close = difflib.get_close_matches(name, sorted(known), n=1)
+    close = difflib.get_close_matches(name, sorted(candidates), n=1)
     return f"did you mean {close[0]!r}?" if close else None
 
 
-def _near_miss(path: KeyPath, known: list[str]) -> str | None:
+def _near_miss(path: KeyPath, candidates: list[str]) -> str | None:
     wrong = str(path[-1])
     ours = ELSEWHERE.get(wrong.lower())
-    if ours and ours.partition(".")[0] in known:
+    if ours and ours.partition(".")[0] in candidates:
         return f"it is called {ours!r} here"
-    folded = {key.replace("_", "").lower(): key for key in known}
+    folded = {key.replace("_", "").lower(): key for key in candidates}
     close = difflib.get_close_matches(wrong.replace("_", "").lower(), folded, n=1, cutoff=0.6)
     return f"did you mean {folded[close[0]]!r}?" if close else None
 
 
-def _known_keys(model: type[Model], path: KeyPath) -> list[str]:
+def _keys_of(model: type[Model], path: KeyPath) -> list[str]:
     """Return the keys that the models at `path` take, in the reference's spelling."""
     models: list[type[BaseModel]] = [model]
     for key in path:

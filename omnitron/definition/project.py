@@ -85,10 +85,12 @@ class Ecosystem:
         older = self.config.infrastructure.gateway if self.config.infrastructure else None
         if self.config.gateway or older is None:
             return self.config.gateway
-        said: dict[str, Any] = {name: getattr(older, name) for name in older.model_fields_set & {"image", "config_dir"}}
+        values: dict[str, Any] = {
+            name: getattr(older, name) for name in older.model_fields_set & {"image", "config_dir"}
+        }
         if self.has_older_gateway_folder:
-            said["config_dir"] = older.config_dir
-        return Gateway(port=older.port, **said)
+            values["config_dir"] = older.config_dir
+        return Gateway(port=older.port, **values)
 
     @property
     def gateway_at(self) -> KeyPath:

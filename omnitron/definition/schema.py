@@ -49,16 +49,16 @@ def mark_of(model: type[BaseModel], name: str) -> str:
 
 def models_of(root: type[BaseModel]) -> list[type[BaseModel]]:
     """Return a model and all that it is made of, in the order of their first use."""
-    found: dict[type[BaseModel], None] = {root: None}
+    models: dict[type[BaseModel], None] = {root: None}
     pending = [root]
     while pending:
         model = pending.pop(0)
         for field in model.model_fields.values():
             for inner in _models_in(field.annotation):
-                if inner not in found:
-                    found[inner] = None
+                if inner not in models:
+                    models[inner] = None
                     pending.append(inner)
-    return list(found)
+    return list(models)
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:

@@ -40,8 +40,8 @@ def is_path(module: str) -> bool:
 def find_module(module: str, folders: Sequence[Path]) -> Path | None:
     """Return the file that a process's `module` means, looked for in `folders`; None when none of them has it."""
     if is_path(module):
-        found = next((path for folder in folders if is_file(path := folder / module)), None)
-        return Path(os.path.realpath(found)) if found else None  # as the process host does
+        origin = next((path for folder in folders if is_file(path := folder / module)), None)
+        return Path(os.path.realpath(origin)) if origin else None  # as the process host does
     parts = module.split(".")
     if not all(part.isidentifier() for part in parts):
         return None
@@ -260,9 +260,9 @@ class _Search:
         start = [(self.path, name) for name in names.bound]
         for star in names.stars:
             start += self.imported(self.path, star)
-        for path, found in self.origins(start):
-            if isinstance(found, _Class):
-                for mark in found.marks:
+        for path, origin in self.origins(start):
+            if isinstance(origin, _Class):
+                for mark in origin.marks:
                     if self.is_decorator(path, mark):
                         yield self.named(mark)
 
@@ -273,9 +273,9 @@ class _Search:
         return mark.service
 
     def is_decorator(self, path: Path, mark: _Mark) -> bool:
-        wanted = {("", DECORATOR), (DECORATOR, "")}
+        decorators = {("", DECORATOR), (DECORATOR, "")}
         origins = self.origins([(path, mark.name)])
-        return any(isinstance(found, _Import) and (mark.attribute, found.name) in wanted for _, found in origins)
+        return any(isinstance(origin, _Import) and (mark.attribute, origin.name) in decorators for _, origin in origins)
 
     def names(self, path: Path) -> _Names:
         if path not in self.files:
@@ -338,9 +338,9 @@ class _Search:
             yield file, what.name
             return
         is_module = bool(self.located(path, f"{what.module}.{what.name}".lstrip("."), what.level))
-        is_known = not what.level and what.module.partition(".")[0] in sys.stdlib_module_names
+        is_standard = not what.level and what.module.partition(".")[0] in sys.stdlib_module_names
         # A name that its module does nothing with is there for the host to find.
-        if not is_module and not is_known and not self.names(path).uses[name, ""]:
+        if not is_module and not is_standard and not self.names(path).uses[name, ""]:
             raise _UnclearError
 
     def located(self, path: Path, module: str, level: int) -> Path | None:

@@ -257,14 +257,14 @@ def _locate_yaml(node: Any, path: KeyPath) -> int:
     line = node.start_mark.line + 1 if node is not None else 0
     for key in path:
         if isinstance(node, yaml.MappingNode):
-            found = next(((k, v) for k, v in node.value if k.value == key), None)
+            entry = next(((k, v) for k, v in node.value if k.value == key), None)
         elif isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
-            found = (node.value[key], node.value[key])
+            entry = (node.value[key], node.value[key])
         else:
-            found = None
-        if found is None:
+            entry = None
+        if entry is None:
             break
-        line, node = found[0].start_mark.line + 1, found[1]
+        line, node = entry[0].start_mark.line + 1, entry[1]
     return line
 
 
@@ -356,9 +356,9 @@ TOML_TEXT = re.compile(
 """A comment or a string: what may hold what looks like a key, and the end of another."""
 
 
-def _only_newlines(found: re.Match[str]) -> str:
+def _only_newlines(entry: re.Match[str]) -> str:
     """Take away text of several lines, and keep its place."""
-    return "\n" * found.group().count("\n") or found.group()
+    return "\n" * entry.group().count("\n") or entry.group()
 
 
 def _toml_keys(text: str) -> list[str]:

@@ -113,22 +113,24 @@ def _exposed_twice(members: list[_Member]) -> Iterator[Problem]:
 
 
 def _access(ecosystem: Ecosystem, stack: str, members: list[_Member]) -> Iterator[Problem]:
-    known: set[str] = set()
+    offered: set[str] = set()
     for member in members:
         if member.exposed is None:
             return
-        known |= member.exposed
-    lacking = [(member, index, name) for member in members for index, name in _wanted(member) if name not in known]
+        offered |= member.exposed
+    lacking = [(member, index, name) for member in members for index, name in _needs(member) if name not in offered]
     if not lacking or not _is_whole(ecosystem, stack):
         return
     where = f" in the stack {stack!r}" if len(ecosystem.config.stacks) > 1 else ""
-    there = f"there are {', '.join(sorted(known))}" if len(known) > 1 else f"there is {min(known, default='none')}"
+    there = (
+        f"there are {', '.join(sorted(offered))}" if len(offered) > 1 else f"there is {min(offered, default='none')}"
+    )
     for member, index, name in lacking:
         message = f"nobody{where} exposes the service {name!r}; {there}"
-        yield member.source.problem((*member.at, "topology", "access", index), message, near(name, known))
+        yield member.source.problem((*member.at, "topology", "access", index), message, near(name, offered))
 
 
-def _wanted(member: _Member) -> Iterator[tuple[int, str]]:
+def _needs(member: _Member) -> Iterator[tuple[int, str]]:
     process = member.process
     return enumerate(process.topology.access if process.topology and not process.command else [])
 

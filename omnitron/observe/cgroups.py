@@ -67,8 +67,8 @@ def read_usage(folder: str) -> Usage:
     processes = [process for pid in pids if (process := _process(pid))]
     started, pid = min(processes, default=(None, None))
     memory = _read(f"{folder}/memory.current")
-    held = int(memory) if memory else sum(_resident(pid) for pid in pids)
-    return Usage(pid, started, _cpu_seconds(f"{folder}/cpu.stat"), held, not memory)
+    resident = int(memory) if memory else sum(_resident(pid) for pid in pids)
+    return Usage(pid, started, _cpu_seconds(f"{folder}/cpu.stat"), resident, not memory)
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ class Condition:
 
     def as_data(self) -> dict[str, Any]:
         """Return what is published of it: the code, what it is about as far as there is any, and the sentence."""
-        known = {
+        values = {
             "by": self.by,
             "detail": self.detail or None,
             "failures": self.failures,
@@ -77,7 +77,7 @@ class Condition:
             "startsIn": None if self.starts_in_s is None else round(1000 * self.starts_in_s),
             "port": self.port,
         }
-        about = {key: value for key, value in known.items() if value is not None}
+        about = {key: value for key, value in values.items() if value is not None}
         return {"kind": self.kind.value, **about, "text": self.text}
 
 

@@ -49,14 +49,14 @@ class Trouble:
 
 def troubles(stack: StackReport) -> list[Trouble]:
     """Return the first causes in a stack, in start order; empty when all is as it should be."""
-    found = []
+    causes = []
     for app in stack.apps:
         for service in app.services if app.policy.enabled else ():
             kind = _kind(service)
             if kind:
                 effects = tuple(_effects(stack, app, service))
-                found.append(Trouble(stack, _address(stack, service), service, kind, app.policy.critical, effects))
-    return found
+                causes.append(Trouble(stack, _address(stack, service), service, kind, app.policy.critical, effects))
+    return causes
 
 
 FAILING = (ConditionKind.BACKING_OFF, ConditionKind.SELF_REPORTED_DEGRADED, ConditionKind.SELF_REPORTED_UNHEALTHY)
@@ -76,7 +76,7 @@ def _effects(stack: StackReport, cause: AppReport, service: ServiceReport) -> li
     """Return the apps that follow from the trouble of `service`."""
     effects = []
     for app in stack.apps:
-        first = next((one for one in app.services if one.follows), None)
+        first = next((item for item in app.services if item.follows), None)
         if first is None or app is cause:
             continue
         if first.follows == cause.policy.name:
@@ -88,12 +88,12 @@ def _effects(stack: StackReport, cause: AppReport, service: ServiceReport) -> li
 
 def _between(stack: StackReport, app: AppReport, root: str) -> list[str]:
     """Return the apps by which `root` blocks `app`, from the root on."""
-    by_name = {one.policy.name: one for one in stack.apps}
+    by_name = {app_report.policy.name: app_report for app_report in stack.apps}
     for name in app.policy.depends_on:
         if name == root:
             return []
         need = by_name.get(name)
-        if need and any(one.follows == root for one in need.services):
+        if need and any(item.follows == root for item in need.services):
             return [*_between(stack, need, root), name]
     return []
 

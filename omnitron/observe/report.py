@@ -119,12 +119,12 @@ def report_stack(stack: StackPolicy, readings: Readings) -> StackReport:
     if readings.unit(stack.critical_target).active == "active":
         failed = [app for app in apps if app.policy.critical and app.status in ("crashed", "errored")]
         # Others may have failed only when they were stopped with the rest.
-        last = max(failed, key=lambda app: _given_up(app, readings), default=None)
+        last = max(failed, key=lambda app: _final_failure_at(app, readings), default=None)
         ended_by = last.policy.name if last else None
     return StackReport(stack, readings.unit(stack.target).active, ended_by, apps)
 
 
-def _given_up(app: AppReport, readings: Readings) -> float:
+def _final_failure_at(app: AppReport, readings: Readings) -> float:
     """Return when one of an app's services was given up last, in unix seconds; 0 when none was."""
     records = (readings.records.get(service.unit) for service in app.services)
     return max((record.final.at for record in records if record and record.final), default=0.0)
@@ -159,17 +159,17 @@ def blockers(stack: StackPolicy, readings: Readings) -> dict[str, str]:
     Apps are in start order, so what an app depends on has been judged before it.
     """
     closed = {app.name for app in stack.apps if app.gate and readings.unit(app.gate).active == "failed"}
-    found: dict[str, str] = {}
+    roots_by_app: dict[str, str] = {}
     for app in stack.apps:
-        roots = [found.get(name) or (name if name in closed else None) for name in app.depends_on]
+        roots = [roots_by_app.get(name) or (name if name in closed else None) for name in app.depends_on]
         root = next((name for name in roots if name), None)
         if root:
-            found[app.name] = root
-    return found
+            roots_by_app[app.name] = root
+    return roots_by_app
 
 
 def _service(
-    process: ProcessPolicy, unit: str, instance: int | None, kept_down: KeptDown | None, readings: Readings
+    process: ProcessPolicy, unit: str, instance: int | None, obstacle: Obstacle | None, readings: Readings
 ) -> ServiceReport:
     usage = usage_of(readings, unit)
     status = _status(unit, readings)
@@ -186,8 +186,8 @@ def _service(
         memory=usage.memory if status in ("online", "stopping", "starting") else 0,
         uptime=uptime,
         restarts=crashed.restarts if crashed else 0,
-        condition=_condition(process, unit, status, kept_down, readings),
-        follows=kept_down.follows if kept_down and status in ("stopped", "stopping") else None,
+        condition=_condition(process, unit, status, obstacle, readings),
+        follows=obstacle.follows if obstacle and status in ("stopped", "stopping") else None,
         budget_left=_budget_left(process, unit, status, readings),
         next_start=_next_start(unit, status, readings),
         last_exit=crashed.last_exit if crashed else None,
@@ -217,48 +217,48 @@ def _status(unit: str, readings: Readings) -> Status:
         record = readings.records.get(unit)
         never_up = record is not None and record.last_exit is not None and record.last_exit.result == "timeout"
         return "errored" if never_up else "crashed"
-    known: dict[str, Status] = {
+    statuses: dict[str, Status] = {
         "active": "online",
         "reloading": "online",
         "activating": "starting",
         "deactivating": "stopping",
     }
-    return known.get(state.active, "stopped")
+    return statuses.get(state.active, "stopped")
 
 
-class KeptDown(NamedTuple):
+class Obstacle(NamedTuple):
     """Why a service is down that did not fail itself, and the app or service that it follows, if any."""
 
     condition: Condition
     follows: str | None
 
 
-def _of_app(stack: StackPolicy, app: AppPolicy, blocker: str | None) -> KeptDown | None:
+def _of_app(stack: StackPolicy, app: AppPolicy, blocker: str | None) -> Obstacle | None:
     """Return what keeps all services of an app down."""
     blocked = Condition(ConditionKind.BLOCKED, str(Address(stack.stack, blocker))) if blocker else None
     if not app.enabled:
-        return KeptDown(Condition(ConditionKind.NOT_ENABLED), blocker)
-    return KeptDown(blocked, blocker) if blocked else None
+        return Obstacle(Condition(ConditionKind.NOT_ENABLED), blocker)
+    return Obstacle(blocked, blocker) if blocked else None
 
 
-def _with_group(stack: StackPolicy, memory: Memory, unit: str) -> KeptDown | None:
+def _with_group(stack: StackPolicy, memory: Memory, unit: str) -> Obstacle | None:
     """Return what keeps a service down with its group."""
     trigger = memory.recovery.trigger
     if trigger and unit in memory.recovery.pending:
-        return KeptDown(Condition(ConditionKind.GROUP_RESTARTING, stack.full_address(trigger)), trigger)
+        return Obstacle(Condition(ConditionKind.GROUP_RESTARTING, stack.full_address(trigger)), trigger)
     reason = memory.reasons.get(unit)
-    return KeptDown(of_reason(reason, stack.full_address(reason.by)), reason.by) if reason else None
+    return Obstacle(of_reason(reason, stack.full_address(reason.by)), reason.by) if reason else None
 
 
 def _condition(
-    process: ProcessPolicy, unit: str, status: Status, kept_down: KeptDown | None, readings: Readings
+    process: ProcessPolicy, unit: str, status: Status, obstacle: Obstacle | None, readings: Readings
 ) -> Condition | None:
     if status in ("crashed", "errored"):
         return _of_failure(unit, status, readings)
     if status == "online":
         return _checks_failing(process, unit, readings) or _self_reported(unit, readings)
     if status == "stopped":
-        return kept_down.condition if kept_down else _socket_failed(process, readings)
+        return obstacle.condition if obstacle else _socket_failed(process, readings)
     if status == "starting":
         return _of_start(process, unit, status, readings)
     return None
@@ -292,7 +292,7 @@ SELF_REPORTED: dict[status_line.State, ConditionKind] = {
 
 def _own_line(unit: str, readings: Readings) -> status_line.StatusLine:
     """Return what a service says of itself, fit for somebody's terminal."""
-    text = readings.said.get(unit, "")
+    text = readings.notes.get(unit, "")
     return status_line.decode("".join(character if character.isprintable() else "?" for character in text))
 
 

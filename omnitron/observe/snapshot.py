@@ -56,7 +56,7 @@ class Readings:
     """The memory of the watcher, by the target of the stack; only where it has looked."""
     checks: dict[str, Result]
     """The last health check from outside, by service name; only of those that are asked."""
-    said: dict[str, str]
+    notes: dict[str, str]
     """Status texts of process hosts (`degraded: …`), by service name; only where that was asked for."""
 
     def unit(self, name: str) -> UnitState:
@@ -94,10 +94,10 @@ def take(stacks: Iterable[StackPolicy], *, is_user: bool, records: Path, listens
     remembered = {
         stack.target: group_state.read(group_state.path_of(records, stack.prefix_part, stack.stem)) for stack in stacks
     }
-    known = {target: found for target, found in remembered.items() if found}
+    memories = {target: memory for target, memory in remembered.items() if memory}
     checks = {unit: result for stack in stacks for unit, result in checks_of(stack, records).items()}
-    said = said_by(stacks, units, is_user=is_user, listens=listens)
-    return Readings(boot_time, monotonic, units, usage, crashed, recent, known, checks, said)
+    notes = notes_by(stacks, units, is_user=is_user, listens=listens)
+    return Readings(boot_time, monotonic, units, usage, crashed, recent, memories, checks, notes)
 
 
 def counted_by_systemd(
@@ -107,21 +107,21 @@ def counted_by_systemd(
     processes = [process for stack in stacks for app in stack.apps for process in app.processes]
     bare = [process for process in processes if process.restarts.enabled and process.restarts.record is None]
     services = [service for process in bare for service in services_of(process, units) if service in units]
-    found: dict[str, UnitRecord] = {}
+    entries: dict[str, UnitRecord] = {}
     if not services:
-        return found
+        return entries
     for unit, ending in read_endings(services, is_user=is_user).items():
-        known = found[unit] = UnitRecord(ending.restarts)
+        entry = entries[unit] = UnitRecord(ending.restarts)
         if ending.at is not None and ending.result != "success":
-            known.last_exit = Exit(ending.at, ending.result, ending.code, ending.status)
+            entry.last_exit = Exit(ending.at, ending.result, ending.code, ending.status)
             if units[unit].active == "failed":
-                crashed = messages.crashed(messages.cause(known.last_exit), "")
+                crashed = messages.crashed(messages.cause(entry.last_exit), "")
                 reason = f"{crashed}: {messages.GIVEN_UP_BY_SYSTEMD}"
-                known.final = Final(ending.at, reason)
-    return found
+                entry.final = Final(ending.at, reason)
+    return entries
 
 
-def said_by(
+def notes_by(
     stacks: Iterable[StackPolicy], units: Mapping[str, UnitState], *, is_user: bool, listens: bool
 ) -> dict[str, str]:
     """Return what services say of themselves: those that start and, when it `listens`, all process hosts."""
@@ -144,7 +144,7 @@ def of_stack(
     records: Iterable[Record],
     remembered: Memory,
     checks: dict[str, Result],
-    said: dict[str, str],
+    notes: dict[str, str],
 ) -> Readings:
     """Return the readings of one stack from what somebody has at hand; what its services use is not among them."""
     of_unit = {unit: record for record in records for unit in record.units}
@@ -157,7 +157,7 @@ def of_stack(
         for service in services_of(process, units)
         if service in of_unit
     }
-    return Readings(boot_time, now, units, {}, crashed, recent, {stack.target: remembered}, checks, said)
+    return Readings(boot_time, now, units, {}, crashed, recent, {stack.target: remembered}, checks, notes)
 
 
 def _recent(content: Record, process: ProcessPolicy, now: float) -> int:
@@ -189,8 +189,8 @@ def _record_name(process: ProcessPolicy, service: str) -> str | None:
 def records_of(stack: StackPolicy, records: Path) -> list[Record]:
     """Return every crash record of a stack: that of the group, or one for each service; none of an older strategy."""
     folder = records / stack.prefix_part
-    kept = {process.restarts.record for app in stack.apps for process in app.processes} - {None}
-    names = {str(name).rpartition("/")[2] for name in kept}
+    recorded = {process.restarts.record for app in stack.apps for process in app.processes} - {None}
+    names = {str(name).rpartition("/")[2] for name in recorded}
     mine = re.compile("|".join(re.escape(name).replace("@", r"@\d+") for name in names))
     return [crash_record.read(folder / name) for name in sorted(_names(folder)) if mine.fullmatch(name)]
 
@@ -198,14 +198,14 @@ def records_of(stack: StackPolicy, records: Path) -> list[Record]:
 def checks_of(stack: StackPolicy, records: Path) -> dict[str, Result]:
     """Return what the last health sweeps of a stack found, by service."""
     folder = records / stack.prefix_part
-    found: dict[str, Result] = {}
+    entries: dict[str, Result] = {}
     for name in _names(folder):
         if name.startswith(f"{stack.stem}.health-") and name.endswith(".json"):
             for unit, result in health_results.read(str(folder / name)).items():
                 # Another interval leaves an old file behind.
-                if unit not in found or found[unit].at < result.at:
-                    found[unit] = result
-    return found
+                if unit not in entries or entries[unit].at < result.at:
+                    entries[unit] = result
+    return entries
 
 
 def _names(folder: Path) -> list[str]:

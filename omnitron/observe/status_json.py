@@ -27,8 +27,8 @@ def daemon_status(stacks: list[StackReport], *, uptime: float, pid: int) -> dict
 def shortest_names(stacks: list[StackReport]) -> list[tuple[AppReport, str]]:
     """Return each app with the shortest name that means it alone."""
     apps = [app for stack in stacks for app in stack.apps]
-    found = names.shortest([(app.stack.project, app.stack.stack, app.policy.name) for app in apps])
-    return list(zip(apps, found, strict=True))
+    short_names = names.shortest([(app.stack.project, app.stack.stack, app.policy.name) for app in apps])
+    return list(zip(apps, short_names, strict=True))
 
 
 def process_info(app: AppReport, name: str) -> dict[str, Any]:

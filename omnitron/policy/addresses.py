@@ -26,24 +26,26 @@ def resolve(text: str, policies: Iterable[StackPolicy], here: Path | None = None
     if address.instance is not None and not 1 <= address.instance <= MAX_INSTANCES:
         raise UsageError(f"cannot find {text!r}: instances are numbered from 1 to {MAX_INSTANCES}")
     policies = list(policies)
-    found = _matches(address, policies)
-    if len(found) > 1 and here is not None:
-        found = [selection for selection in found if selection.stack.source.parent in (here, *here.parents)] or found
-    if not found:
+    selections = _matches(address, policies)
+    if len(selections) > 1 and here is not None:
+        selections = [
+            selection for selection in selections if selection.stack.source.parent in (here, *here.parents)
+        ] or selections
+    if not selections:
         raise _unknown(text, address, policies)
-    if len(found) > 1:
-        raise _ambiguous(text, found)
-    return found
+    if len(selections) > 1:
+        raise _ambiguous(text, selections)
+    return selections
 
 
 def _matches(address: Address, policies: list[StackPolicy]) -> list[Selection]:
     """Return everything that fits; an instance alone (`api@2`) means that of each pool of the app."""
-    found = []
+    selections = []
     for stack in policies:
         for app in stack.apps:
             if address.of_app.matches(Address(stack.stack, app.name)):
-                found += [Selection(stack, app, process, address.instance) for process in _chosen(address, app)]
-    return found
+                selections += [Selection(stack, app, process, address.instance) for process in _chosen(address, app)]
+    return selections
 
 
 def _chosen(address: Address, app: AppPolicy) -> list[ProcessPolicy | None]:
@@ -56,10 +58,10 @@ def _chosen(address: Address, app: AppPolicy) -> list[ProcessPolicy | None]:
     ]
 
 
-def _ambiguous(text: str, found: list[Selection]) -> UsageError:
-    addresses = [str(selection.address) for selection in found]
+def _ambiguous(text: str, selections: list[Selection]) -> UsageError:
+    addresses = [str(selection.address) for selection in selections]
     if len(set(addresses)) < len(addresses):
-        named = [f"{selection.address} of {selection.stack.source}" for selection in found]
+        named = [f"{selection.address} of {selection.stack.source}" for selection in selections]
         return UsageError(
             f"cannot tell which {text!r} is meant: {', '.join(named)}",
             hint="call it from the folder of that definition",
@@ -80,8 +82,8 @@ def _unknown(text: str, address: Address, policies: list[StackPolicy]) -> UsageE
     guesses = list(dict.fromkeys(near[name] for name in names))[:3]
     if guesses:
         return UsageError(f"cannot find {text!r}", hint=f"did you mean {' or '.join(guesses)}?")
-    known = [f"{stack.stack}/{app.name}" for stack in policies for app in stack.apps]
-    return UsageError(f"cannot find {text!r}", hint=f"there is {', '.join(dict.fromkeys(known))}")
+    full_names = [f"{stack.stack}/{app.name}" for stack in policies for app in stack.apps]
+    return UsageError(f"cannot find {text!r}", hint=f"there is {', '.join(dict.fromkeys(full_names))}")
 
 
 def _near_names(policies: list[StackPolicy]) -> dict[str, str]:

@@ -143,7 +143,7 @@ def _decoder(kind: Any) -> Decoder:
 
 def _dataclass_decoder(kind: type[Any]) -> Decoder:
     hints = typing.get_type_hints(kind)
-    known = {_key(field): (field.name, _decoder(hints[field.name])) for field in fields(kind)}
+    by_key = {_key(field): (field.name, _decoder(hints[field.name])) for field in fields(kind)}
     needed = [_key(field) for field in fields(kind) if field.default is field.default_factory is MISSING]
 
     def decode(value: Any) -> Any:
@@ -151,9 +151,9 @@ def _dataclass_decoder(kind: type[Any]) -> Decoder:
             raise _MismatchError("it is no object")
         arguments = {}
         for key, item in value.items():
-            if key not in known:
+            if key not in by_key:
                 raise _MismatchError("there is no such key", (key,))
-            name, decode_field = known[key]
+            name, decode_field = by_key[key]
             try:
                 arguments[name] = decode_field(item)
             except _MismatchError as error:

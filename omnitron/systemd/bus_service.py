@@ -133,7 +133,7 @@ class Exported:
 
     async def emit(self, signal: str, *values: Any) -> None:
         """Send a signal; nobody hears it while there is no connection."""
-        signature = next(one.signature for one in self._interface.signals if one.name == signal)
+        signature = next(item.signature for item in self._interface.signals if item.name == signal)
         await self._send(Message.new_signal(self._service.path, self._interface.name, signal, signature, list(values)))
 
     async def invalidate(self, *properties: str) -> None:
@@ -190,7 +190,7 @@ class Exported:
             return self._property(member or "", message)
         if interface == "org.freedesktop.DBus.Peer" and member == "Ping":
             return "", []
-        method = next((one for one in self._interface.methods if one.name == member), None)
+        method = next((item for item in self._interface.methods if item.name == member), None)
         if interface != self._interface.name or method is None:
             raise DBusError(ErrorType.UNKNOWN_METHOD, f"there is no method {interface}.{member}")
         if message.signature != method.in_signature:
@@ -199,15 +199,15 @@ class Exported:
         return method.out_signature, await self._service.methods[method.name](*message.body)
 
     def _property(self, member: str, message: Message) -> tuple[str, list[Any]]:
-        wanted = {"Get": "ss", "GetAll": "s"}.get(member)
-        if wanted is None:
+        signatures = {"Get": "ss", "GetAll": "s"}.get(member)
+        if signatures is None:
             raise DBusError(ErrorType.PROPERTY_READ_ONLY, "all properties are read-only")
-        if message.signature != wanted:
-            raise DBusError(ErrorType.INVALID_ARGS, f"{member} takes {wanted!r}, not {message.signature!r}")
+        if message.signature != signatures:
+            raise DBusError(ErrorType.INVALID_ARGS, f"{member} takes {signatures!r}, not {message.signature!r}")
         if message.body[0] not in (self._interface.name, ""):
             raise DBusError(ErrorType.UNKNOWN_INTERFACE, f"there are no properties of {message.body[0]}")
         values = self._service.properties()
-        variants = {one.name: Variant(one.signature, values[one.name]) for one in self._interface.properties}
+        variants = {item.name: Variant(item.signature, values[item.name]) for item in self._interface.properties}
         if member == "GetAll":
             return "a{sv}", [variants]
         if message.body[1] not in variants:

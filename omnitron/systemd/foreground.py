@@ -88,7 +88,7 @@ class _Attendance:
         self.wakeup = wakeup
         self.stopped_by: int | None = None
         self.hung_up = False
-        self.asked_bus = True
+        self.queried_bus = True
         """True if the answer to a call may have brought news along."""
 
     def until_over(self) -> int | None:
@@ -112,9 +112,9 @@ class _Attendance:
 
     def _is_over(self, ready: set[int]) -> bool:
         """Return whether the unit has ended; asks only when there may be news: a key that was typed is none."""
-        if ready and not self.asked_bus and self.unit.fileno() not in ready:
+        if ready and not self.queried_bus and self.unit.fileno() not in ready:
             return False
-        self.asked_bus = False
+        self.queried_bus = False
         return self.unit.is_over()
 
     def _wait(self) -> set[int]:
@@ -152,7 +152,7 @@ class _Attendance:
 
     def _stop(self, number: int) -> None:
         """Stop the unit; whoever asks again has waited long enough."""
-        self.asked_bus = True
+        self.queried_bus = True
         if self.stopped_by is None:
             self.stopped_by = number
             self.unit.stop()

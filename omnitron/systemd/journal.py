@@ -193,8 +193,8 @@ def _check(errors: str, status: int, query: Query) -> None:
         return
     if "insufficient permissions" in errors:
         raise NotPermittedError("cannot read the journal: permission denied", hint=f"use sudo, or {JOIN}")
-    asked = "timestamp" in lines[0] or "attern" in lines[0]
-    kind = UsageError if asked and (query.since or query.grep) else OmnitronError
+    is_query_error = "timestamp" in lines[0] or "attern" in lines[0]
+    kind = UsageError if is_query_error and (query.since or query.grep) else OmnitronError
     raise kind(f"cannot read the journal: {lines[0][:1].lower()}{lines[0][1:]}".rstrip("."))
 
 

@@ -104,8 +104,8 @@ class TransientUnit:
     def start(self, properties: Iterable[tuple[str, str, Any]]) -> None:
         """Queue its start; `properties` are name, D-Bus signature and value."""
         arguments = [*_encode("ss", self.name, "fail"), (ord("a"), b"(sv)")]
-        kept: list[tuple[str, str, Any]] = [("CollectMode", "s", "inactive-or-failed"), ("AddRef", "b", True)]
-        for name, signature, value in (*properties, *kept):
+        settings: list[tuple[str, str, Any]] = [("CollectMode", "s", "inactive-or-failed"), ("AddRef", "b", True)]
+        for name, signature, value in (*properties, *settings):
             arguments += [(ord("r"), b"sv"), *_encode("s", name), (ord("v"), signature.encode())]
             arguments += [*_encode(signature, value), (-1, None), (-1, None)]
         arguments += [(-1, None), (ord("a"), b"(sa(sv))"), (-1, None)]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from omnitron.errors import OmnitronError
 from omnitron.observe.report import StackReport, report_stack
-from omnitron.observe.snapshot import checks_of, counted_by_systemd, of_stack, said_by
+from omnitron.observe.snapshot import checks_of, counted_by_systemd, notes_by, of_stack
 from omnitron.operations.reset_budget import renew
 from omnitron.policy.addresses import resolve
 from omnitron.policy.model import Selection, StackPolicy
@@ -167,11 +167,11 @@ class Publisher:
         self, stack: StackPolicy, units: Mapping[str, UnitState]
     ) -> tuple[dict[str, UnitRecord], dict[str, str]]:
         counted = counted_by_systemd([stack], units, is_user=self._is_user)
-        return counted, said_by([stack], units, is_user=self._is_user, listens=True)
+        return counted, notes_by([stack], units, is_user=self._is_user, listens=True)
 
     def _properties(self) -> dict[str, Any]:
         rows = sorted(self._rows.items())
-        conditions = [(stem, unit, found) for stem, row in rows for unit, found in row.conditions.items()]
+        conditions = [(stem, unit, condition) for stem, row in rows for unit, condition in row.conditions.items()]
         return {
             "Version": __version__,
             "Stacks": [[stem, *row.stack] for stem, row in rows],

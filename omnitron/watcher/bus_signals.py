@@ -48,10 +48,10 @@ def rows_of(snapshot: StackSnapshot, report: StackReport) -> Rows:
         for app in report.apps
     }
     conditions = {
-        service.unit: (app.policy.name, found.kind.value, found.by or "", _text(found.text))
+        service.unit: (app.policy.name, current.kind.value, current.by or "", _text(current.text))
         for app in report.apps
         for service in app.services
-        if (found := service.condition)
+        if (current := service.condition)
     }
     exits = {
         unit: (

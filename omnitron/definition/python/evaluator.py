@@ -51,16 +51,16 @@ def evaluate(file: str, kind: str) -> dict[str, Any]:
         return {"error": describe(error), "line": line_of(error, file)}
     from omnitron.definition.authoring import Declaration
 
-    found = {id(value): value for value in values.values() if isinstance(value, Declaration)}
-    wanted = [value for value in found.values() if value.kind == kind]
-    if len(wanted) != 1:
+    declarations = {id(value): value for value in values.values() if isinstance(value, Declaration)}
+    of_kind = [value for value in declarations.values() if value.kind == kind]
+    if len(of_kind) != 1:
         return {
-            "error": how_many(kind, wanted, list(found.values())),
-            "line": wanted[1].line if wanted else 0,
+            "error": how_many(kind, of_kind, list(declarations.values())),
+            "line": of_kind[1].line if of_kind else 0,
         }
-    line = wanted[0].line if wanted[0].file == file else 0
+    line = of_kind[0].line if of_kind[0].file == file else 0
     try:
-        return {"data": plain(wanted[0].values, (), file), "line": line}
+        return {"data": plain(of_kind[0].values, (), file), "line": line}
     except UnsayableValueError as error:
         path, why = error.args
         return {"error": f"cannot use this value: {why}", "line": line, "path": path}
@@ -82,10 +82,10 @@ def line_of(error: BaseException, file: str) -> int:
     return next((frame.lineno or 0 for frame in reversed(frames) if frame.filename == file), 0)
 
 
-def how_many(kind: str, wanted: list[Any], others: list[Any]) -> str:
+def how_many(kind: str, of_kind: list[Any], others: list[Any]) -> str:
     """Say why there is not exactly one declaration."""
-    if wanted:
-        return f"cannot choose: {len(wanted)} calls of define_{kind} are kept in variables; there must be one"
+    if of_kind:
+        return f"cannot choose: {len(of_kind)} calls of define_{kind} are kept in variables; there must be one"
     if others:
         return f"cannot use it here: it calls define_{others[0].kind}, not define_{kind}"
     return f"defines nothing: a variable must hold the result of define_{kind}(…)"

@@ -95,11 +95,11 @@ def _all_ended() -> Iterator[None]:
 
 
 def _children() -> set[int]:
-    found: set[int] = set()
+    children: set[int] = set()
     for task in Path("/proc/self/task").iterdir():
         with contextlib.suppress(OSError):  # a thread that has just ended
-            found |= set(map(int, (task / "children").read_text().split()))
-    return found
+            children |= set(map(int, (task / "children").read_text().split()))
+    return children
 
 
 def _has_stderr() -> bool:

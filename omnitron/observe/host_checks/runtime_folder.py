@@ -15,13 +15,13 @@ def check(subject: Subject) -> Iterator[Finding]:
     if not subject.is_user:
         return
     cure = "log in through PAM (ssh, machinectl shell; not su), or export XDG_RUNTIME_DIR=/run/user/$(id -u)"
-    said = os.environ.get("XDG_RUNTIME_DIR")
-    folder = Path(said or f"/run/user/{os.getuid()}")
+    path = os.environ.get("XDG_RUNTIME_DIR")
+    folder = Path(path or f"/run/user/{os.getuid()}")
     if not folder.is_dir():
         yield Finding("runtime-dir", "fail", f"{folder} is not there", cure)
     elif folder.stat().st_uid != os.getuid():
         yield Finding("runtime-dir", "fail", f"XDG_RUNTIME_DIR is {folder}, which is another user's", cure)
-    elif not said:
+    elif not path:
         yield Finding("runtime-dir", "warn", "XDG_RUNTIME_DIR is not set: systemctl --user will not work", cure)
     else:
         yield Finding("runtime-dir", "ok", str(folder))

@@ -36,12 +36,12 @@ class NobodyToAsk(Exception):  # noqa: N818 - nothing is wrong
 def main(argv: Sequence[str]) -> int:
     """`[--user] --probes PATH --results PATH`. The exit status: 0, or 1 when it could not be done."""
     try:
-        _, given, _ = arguments.parse(argv, flags=["--user"])
-        if "--probes" not in given:
+        _, options, _ = arguments.parse(argv, flags=["--user"])
+        if "--probes" not in options:
             raise ValueError("the unit was made by an older omnitron; `omnitron generate` makes it again")
-        user = "--user" in given
-        stack = probe_files.read(given["--probes"])
-        _sweep(list(running(stack.probes, _active(stack.stem, user=user))), given["--results"], user=user)
+        user = "--user" in options
+        stack = probe_files.read(options["--probes"])
+        _sweep(list(running(stack.probes, _active(stack.stem, user=user))), options["--results"], user=user)
     except (OSError, ValueError, KeyError, TypeError) as error:
         print(f"<3>cannot check health: {error}", file=sys.stderr)
         return 1
@@ -70,7 +70,7 @@ def _sweep(probes: Sequence[Probe], results: str, *, user: bool) -> None:
     answers = ask(probes, user=user)
     # Looked up for the few that failed: a restart since then has a clean slate.
     failed = [unit for unit, trouble in answers.items() if trouble is not None]
-    known = {unit: systemctl.show(unit, LOOKED_UP, user=user) for unit in failed}
+    properties = {unit: systemctl.show(unit, LOOKED_UP, user=user) for unit in failed}
     before = health_results.read(results)
     after: dict[str, health_results.Result] = {}
     for probe in probes:
@@ -78,24 +78,24 @@ def _sweep(probes: Sequence[Probe], results: str, *, user: bool) -> None:
             if probe.unit in before:
                 after[probe.unit] = before[probe.unit]
             continue
-        trouble, told = answers[probe.unit], known.get(probe.unit)
-        if told and not _counts(probe, told, began_us):
+        trouble, current = answers[probe.unit], properties.get(probe.unit)
+        if current and not _counts(probe, current, began_us):
             continue
-        invocation = told.get("InvocationID") if told else ""
+        invocation = current.get("InvocationID") if current else ""
         result = health_results.judged(before.get(probe.unit), trouble, invocation, time.time())
-        if told and result.failures >= probe.retries:
+        if current and result.failures >= probe.retries:
             print(f"<3>{probe.unit} is unhealthy, {result.failures} checks failed: {result.message}", file=sys.stderr)
-            _end(int(told.get("MainPID") or 0), is_last=result.failures > probe.retries)
+            _end(int(current.get("MainPID") or 0), is_last=result.failures > probe.retries)
         after[probe.unit] = result
     health_results.write(results, after)
 
 
-def _counts(probe: Probe, told: systemctl.Properties, began_us: int) -> bool:
+def _counts(probe: Probe, current: systemctl.Properties, began_us: int) -> bool:
     """Return whether a failure is one of the process that runs now, and that has had its time to start.
 
     Another may have taken its place while it was asked.
     """
-    started = told.get("ExecMainStartTimestampMonotonic")
+    started = current.get("ExecMainStartTimestampMonotonic")
     return started.isdigit() and int(started) + probe.start_period_ms * 1000 < began_us
 
 
@@ -144,8 +144,8 @@ def _answer(probe: Probe, *, user: bool) -> str | None:
 
 def _attempt(probe: Probe, *, user: bool) -> attempts.Attempt:
     if probe.kind == "command":
-        told = systemctl.show(probe.unit, ["MainPID", "UID", "GID"], user=user)
-        whom = [told.get(name) for name in ("UID", "GID", "MainPID")]
+        current = systemctl.show(probe.unit, ["MainPID", "UID", "GID"], user=user)
+        whom = [current.get(name) for name in ("UID", "GID", "MainPID")]
         if not all(whom):
             raise NobodyToAsk
         starter = __file__.rpartition("/")[0] + "/run.py"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 
 from omnitron.planner.credentials import can_be_loaded
+from omnitron.policy.host_spec import Jwt
 from tests.support.build import bootstrap, planned, shop, units
 
 
@@ -19,17 +19,17 @@ def test_a_path_with_a_space_cannot_be_loaded() -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="systemd reads files for root's definitions alone")
 def test_a_process_reads_such_a_file_itself(tmp_path: Path) -> None:
-    def compiled(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    def compiled(folder: Path) -> tuple[Jwt, dict[str, Any]]:
         path = bootstrap(folder, {"name": "p", "module": "./m.py", "auth": {"jwt": {"enabled": True, "keyFile": "k"}}})
         for name in ("m.py", "k"):
             (folder / name).write_text("")
         plan = planned(folder, shop({"name": "app", "bootstrap": path}))
         (process,) = plan.stacks[0].apps["app"]
-        assert process.hosted
-        return json.loads(process.hosted.spec)["jwt"], dict(units(plan)["omnitron-dev-app-p.service"].values)
+        assert process.hosted and process.hosted.document.jwt
+        return process.hosted.document.jwt, dict(units(plan)["omnitron-dev-app-p.service"].values)
 
     jwt, app = compiled(tmp_path / "plain")
-    assert "keyFile" not in jwt and app["load_credential"]
+    assert jwt.key_file is None and app["load_credential"]
     jwt, app = compiled(tmp_path / "with space")
-    assert jwt["keyFile"] == str(tmp_path / "with space/k")
+    assert jwt.key_file == str(tmp_path / "with space/k")
     assert app["load_credential"] is None
