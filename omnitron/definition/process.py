@@ -67,6 +67,9 @@ class Health(Model):
     """Deadline for the answer of one check, in milliseconds or as `"5s"`."""
     retries: Annotated[int, Field(ge=1, le=1000)] = hosted(3)
     """Failures in a row before the process counts as unhealthy, and is restarted; with a probe, of any program."""
+    start_period: Duration = hosted(0)
+    """Time after a start in which failed checks do not count, in milliseconds or as `"30s"`; it still has to answer
+    once within `startupTimeout`."""
 
 
 class HttpTransport(Model):

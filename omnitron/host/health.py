@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import time
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import Any
@@ -24,12 +25,16 @@ class Health:
         *,
         timeout_s: float,
         retries: int,
+        start_period_s: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take the app's own check, if any, and for each transport a function that returns its problem or None."""
         self._hook = hook
         self._transports = list(transports)
         self._timeout_s = timeout_s
         self._retries = retries
+        self._clock = clock
+        self._counts_from = clock() + start_period_s
         self.failures = 0
         """Failed checks in a row."""
         self.status: Status = "healthy"
@@ -43,7 +48,8 @@ class Health:
     async def check(self) -> Status:
         """Run every check once."""
         self.status, self.message = await self._ask()
-        self.failures = self.failures + 1 if self.status == "unhealthy" else 0
+        counts = self.status == "unhealthy" and self._clock() >= self._counts_from
+        self.failures = self.failures + 1 if counts else 0
         return self.status
 
     async def _ask(self) -> tuple[Status, str]:

@@ -141,6 +141,7 @@ class Process:
             [self._transports.problem],
             timeout_s=spec.health.timeout / 1000,
             retries=spec.health.retries,
+            start_period_s=spec.health.start_period / 1000,
         )
         await self._first_check(health, startup_s)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload)

@@ -33,6 +33,7 @@ class Health:
     interval: int = 15_000
     timeout: int = 5_000
     retries: int = 3
+    start_period: int = 0
 
 
 @dataclass(frozen=True)

@@ -123,6 +123,17 @@ def test_a_check_that_fails_now_and_then_is_reported_and_does_no_harm(machine: M
     assert len(machine.read(count)) > 4
 
 
+def test_failures_within_the_start_period_restart_nothing(machine: Machine, make: Make) -> None:
+    count = f"/run/warm-{machine.sandbox.name}"
+    machine.run("sh", "-c", f"rm -f {count}; : >{count}; chmod 666 {count}")
+    # Ready at first; each check after that fails.
+    project = asked(make, "sh", "-c", f"echo >>{count}; test $(wc -l <{count}) = 1", retries=1, startPeriod="10min")
+    before = project.pid("app")
+    machine.wait(lambda: len(machine.read(count)) > 4, 10, "it was asked again and again")
+    assert project.unit("app") not in results(project)  # such an answer counts as none
+    assert project.pid("app") == before
+
+
 @pytest.mark.parametrize(
     ("name", "script"),
     [

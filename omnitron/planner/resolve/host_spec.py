@@ -120,7 +120,7 @@ def hosted(
         identifier=names.unit_stem(app.name, *([process.name] if len(system.processes) > 1 else [])),
         app_version=system.version,
         hooks=Hooks(**{**_set(system.hooks), **_set(process.hooks)}),
-        health=Health(**_set(checks, "enabled", "interval", "timeout", "retries")),
+        health=Health(**_set(checks, "enabled", "interval", "timeout", "retries", "start_period")),
         http=_http(process),
         websocket=_websocket(process),
         routes=tuple(Route(route.method, route.pattern, route.handler) for route in process.custom_routes),

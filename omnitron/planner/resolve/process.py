@@ -350,7 +350,7 @@ def _probe(checks: Health | None, settings: ProcessSettings) -> Probe | None:
     probe = checks.probe if checks and checks.enabled else None
     if probe is None or checks is None:
         return None
-    rules = checks.timeout, max(checks.interval, SHORTEST_ROUND_MS), checks.retries
+    rules = checks.timeout, max(checks.interval, SHORTEST_ROUND_MS), checks.retries, checks.start_period
     if probe.type == "command":
         return Probe("command", tuple(probe.command or ()), *rules)
     target = probe.target or ("/" if probe.type == "http" else "")

@@ -214,3 +214,13 @@ def test_only_failures_in_a_row_count() -> None:
         (4, True),
         (0, False),
     ]
+
+
+def test_failures_within_the_start_period_do_not_count() -> None:
+    now = [100.0]
+    checks = Health(lambda: "unhealthy", [], timeout_s=1, retries=1, start_period_s=30, clock=lambda: now[0])
+    asyncio.run(checks.check())
+    assert (checks.status, checks.failures, checks.has_failed) == ("unhealthy", 0, False)
+    now[0] = 130.0
+    asyncio.run(checks.check())
+    assert (checks.failures, checks.has_failed) == (1, True)

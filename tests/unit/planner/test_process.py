@@ -213,6 +213,10 @@ def test_listeners(tmp_path: Path, transports: Any, listeners: list[Listener], s
         ({"enabled": False, "probe": {"type": "tcp"}}, None),
         ({"probe": {"type": "tcp"}}, Probe("tcp", ("127.0.0.1:3000",), 5000, 15000, 3)),
         ({"probe": {"type": "tcp", "target": "h:1"}, "timeout": 7}, Probe("tcp", ("h:1",), 7, 15000, 3)),
+        (
+            {"probe": {"type": "tcp", "target": "h:1"}, "startPeriod": "2s"},
+            Probe("tcp", ("h:1",), 5000, 15000, 3, 2000),
+        ),
         ({"probe": {"type": "http"}}, Probe("http", ("http://127.0.0.1:3000/",), 5000, 15000, 3)),
         ({"probe": {"type": "http", "target": "/a?b"}}, Probe("http", ("http://127.0.0.1:3000/a?b",), 5000, 15000, 3)),
         ({"probe": {"type": "http", "target": "http://h/"}}, Probe("http", ("http://h/",), 5000, 15000, 3)),
