@@ -245,10 +245,7 @@ class MetricsExport(Model):
 
 
 def parse_sampler(value: object) -> str:
-    """Return a sampler's name as OTEL_TRACES_SAMPLER has it, with `:ratio` where it has one.
-
-    True and a ratio alone leave the choice to the caller's trace, where there is one.
-    """
+    """Return a sampler's name as OTEL_TRACES_SAMPLER has it; True and a bare ratio follow the trace of the caller."""
     if value is True:
         return "parentbased_always_on"
     if isinstance(value, int | float) and not isinstance(value, bool):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from omnitron.definition.project import Ecosystem
@@ -71,28 +71,9 @@ def resolve(ecosystem: Ecosystem, stack: str, programs: frozenset[str] | None, b
     `programs` are servers that the host has, `before` what was given out when it was installed last.
     """
     stack_services = services_of(ecosystem, stack)
-    settings = ecosystem.config.stacks[stack].settings
-    problems: list[Problem] = []
-    warnings: list[Problem] = []
-    providers: dict[str, Provider] = {}
-    services: list[Service] = []
-    for service in stack_services.services:
-        try:
-            provider = choose(service, programs, before.providers.get(service.name))
-        except NoProviderError as error:
-            problems.append(service.source.problem(service.at, f"cannot run {service.name}: {error}", error.hint))
-            continue
-        if provider.name == "external" and service.requirement.health_check:
-            at = (*service.at, "healthCheck")
-            warnings.append(service.source.problem(at, "has no effect: nobody asks what runs elsewhere"))
-        if service.kind in ("openresty", "tor") and provider.name != "docker":
-            warnings.append(service.source.problem(service.at, "has no effect in this version: describe its container"))
-            continue
-        providers[service.name] = provider
-        if settings.allow_degraded_infra:
-            service = replace(service, requirement=service.requirement.model_copy(update={"critical": False}))
-        services.append(presets.contained(service) if provider.name == "docker" else service)
-        warnings += _without_effect(service, provider)
+    chosen = _choose(stack_services.services, ecosystem, stack, programs, before.providers)
+    services, providers = chosen.services, chosen.providers
+    problems, warnings = chosen.problems, chosen.warnings
     own = ecosystem.config.stacks[stack].infrastructure
     if own and own.gateway:
         at = ("stacks", stack, "infrastructure", "gateway")
@@ -112,18 +93,7 @@ def resolve(ecosystem: Ecosystem, stack: str, programs: frozenset[str] | None, b
         )
         for item in services
     )
-    numbers: dict[tuple[str, str], int] = {}
-    redis_databases: dict[str, int] = {}
-    for item in (item for item in placement if item.service.kind == "redis"):
-        users = [app for app in stack_services.needs if stack_services.serving.get((app, "redis")) == item.name]
-        # A server of one app's own has nobody to share the numbers with.
-        first = 0 if item.service.owner else redis_numbers.first_of(stack, ecosystem.config.stacks[stack])
-        gateway = not item.service.owner and ecosystem.gateway is not None
-        numbers_by_use = redis_numbers.assign(
-            first, stack_services.needs, users, gateway=gateway, before=before.numbers
-        )
-        redis_databases[item.name] = server_settings.redis_databases(item.service, numbers_by_use.values())
-        numbers |= numbers_by_use
+    numbers, redis_databases = _redis_numbers(ecosystem, stack, stack_services, placement, before.numbers)
     problems += _beyond_limit(placement, numbers, stack_services)
     connections = ConnectionVariables(
         stack, stack_services, {item.name: item for item in placement}, numbers, redis_databases
@@ -149,6 +119,69 @@ def resolve(ecosystem: Ecosystem, stack: str, programs: frozenset[str] | None, b
         (*problems, *connections.problems),
         tuple(warnings),
     )
+
+
+@dataclass
+class _Choice:
+    """The services that run in a stack, with their providers, and what is to be said of all."""
+
+    services: list[Service] = field(default_factory=list)
+    providers: dict[str, Provider] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
+
+
+def _choose(
+    services: Iterable[Service],
+    ecosystem: Ecosystem,
+    stack: str,
+    programs: frozenset[str] | None,
+    before: Mapping[str, str],
+) -> _Choice:
+    """Return the services with a provider each; `before` are the providers of the last installation."""
+    choice = _Choice()
+    is_degradable = ecosystem.config.stacks[stack].settings.allow_degraded_infra
+    for service in services:
+        try:
+            provider = choose(service, programs, before.get(service.name))
+        except NoProviderError as error:
+            problem = service.source.problem(service.at, f"cannot run {service.name}: {error}", error.hint)
+            choice.problems.append(problem)
+            continue
+        if provider.name == "external" and service.requirement.health_check:
+            at = (*service.at, "healthCheck")
+            choice.warnings.append(service.source.problem(at, "has no effect: nobody asks what runs elsewhere"))
+        if service.kind in ("openresty", "tor") and provider.name != "docker":
+            message = "has no effect in this version: describe its container"
+            choice.warnings.append(service.source.problem(service.at, message))
+            continue
+        choice.providers[service.name] = provider
+        if is_degradable:
+            service = replace(service, requirement=service.requirement.model_copy(update={"critical": False}))
+        choice.services.append(presets.contained(service) if provider.name == "docker" else service)
+        choice.warnings += _without_effect(service, provider)
+    return choice
+
+
+def _redis_numbers(
+    ecosystem: Ecosystem,
+    stack: str,
+    stack_services: StackServices,
+    placement: Iterable[ServicePlacement],
+    before: Mapping[str, int],
+) -> tuple[dict[tuple[str, str], int], dict[str, int]]:
+    """Return the Redis database of each use, and the number of databases of each server."""
+    numbers: dict[tuple[str, str], int] = {}
+    databases: dict[str, int] = {}
+    for server in (item for item in placement if item.service.kind == "redis"):
+        users = [app for app in stack_services.needs if stack_services.serving.get((app, "redis")) == server.name]
+        # A server of one app's own shares its numbers with no other app.
+        first = 0 if server.service.owner else redis_numbers.first_of(stack, ecosystem.config.stacks[stack])
+        gateway = not server.service.owner and ecosystem.gateway is not None
+        by_use = redis_numbers.assign(first, stack_services.needs, users, gateway=gateway, before=before)
+        databases[server.name] = server_settings.redis_databases(server.service, by_use.values())
+        numbers |= by_use
+    return numbers, databases
 
 
 def _ports(
