@@ -76,8 +76,8 @@ def resolve(ecosystem: Ecosystem, stack: str, programs: frozenset[str] | None, b
     problems, warnings = chosen.problems, chosen.warnings
     own = ecosystem.config.stacks[stack].infrastructure
     if own and own.gateway:
-        at = ("stacks", stack, "infrastructure", "gateway")
-        warnings.append(ecosystem.source.problem(at, "has no effect: a gateway is that of all stacks: say gateway"))
+        message = "has no effect: a gateway is that of all stacks: say gateway"
+        warnings.append(ecosystem.source.problem(("stacks", stack, "infrastructure", "gateway"), message))
     problems += _unsupported(stack_services)
     problems += [problem for service in services for problem in _too_short(service)]
     problems += [problem for service in stack_services.services for problem in _unselected(service)]
