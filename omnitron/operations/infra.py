@@ -132,7 +132,7 @@ def _remove_state(name: str, unit: str, *, is_user: bool) -> None:
 
 
 def _remove_volumes(name: str, container: ContainerPolicy) -> None:
-    # The library of the engine takes 100 ms to import, and most stacks have no container.
+    # The library of the engine takes 70 ms to import, and most stacks have no container.
     from omnitron.programs.containers.engine import CannotError, EngineDownError, NamedContainer
 
     try:

@@ -104,7 +104,7 @@ class _Up:
         policy = self._policy
         if not any(unit.startswith(f"{policy.stem}-{INFRA_PREFIX}") for unit in removed) or not shutil.which("docker"):
             return
-        # The library of the engine takes 100 ms to import, and most stacks have no container.
+        # The library of the engine takes 70 ms to import, and most stacks have no container.
         from omnitron.programs.containers.engine import EngineDownError, remove_strays
 
         names = {service.container.name for service in policy.infra if service.container}

@@ -55,7 +55,7 @@ def forget(machine: Machine) -> None:
     machine.systemctl("stop", "omnitron-*", "hello-*", "blog-*", check=False)
     installed = " ".join(
         f"{folder}/{prefix}-*"
-        for folder in ("/etc/systemd/system", "/etc/omnitron")
+        for folder in ("/etc/systemd/system", "/etc/systemd/system/*.wants", "/etc/omnitron")
         for prefix in ("omnitron", "blog", "hello")
     )
     machine.run(

@@ -24,7 +24,10 @@ def test_no_two_have_units_of_the_same_name() -> None:
 
 
 def test_a_new_name_is_explained() -> None:
-    assert why_renamed("web", "web-2") == "is called 'web-2' here: its units would have the names of another's"
+    assert (
+        why_renamed("web", "web-2")
+        == "is called 'web-2' here: its units would have the same names as those of another one"
+    )
     assert "the name " in why_renamed("a b", "a-b")
 
 

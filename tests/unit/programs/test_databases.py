@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
+from omnitron.policy.server_specs import DatabaseSpec
 from omnitron.programs.servers.databases import SqlError, answer, is_verified, provision, quoted, verifier
 
 SALT = bytes(range(16))
-API = {"name": "api", "owner": "o", "extensions": ["citext"]}
+API = DatabaseSpec("api", "o", "infra-o", ("citext",))
 
 
 def server(roles: dict[str, str], databases: list[str], sent: list[str]) -> Callable[[str, str], str]:
@@ -38,7 +39,7 @@ def test_a_verifier_is_of_its_password_alone() -> None:
 
 def test_what_is_missing_is_made_and_quoted() -> None:
     sent: list[str] = []
-    made = {"name": 'a"b', "owner": "o'c", "extensions": []}
+    made = DatabaseSpec('a"b', "o'c", "infra-o", ())
     assert provision(server({}, ["postgres"], sent), [made], {"o'c": "secret"}) == 3
     (text,) = sent
     assert 'CREATE ROLE "o\'c" LOGIN PASSWORD' in text and 'CREATE DATABASE "a""b" OWNER "o\'c";' in text
