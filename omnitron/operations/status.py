@@ -6,10 +6,12 @@ import os
 import time
 from collections.abc import Iterable, MutableMapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from omnitron.observe.cgroups import NOTHING, hierarchy, read_process
-from omnitron.observe.report import StackReport, with_cpu
+
+if TYPE_CHECKING:
+    from omnitron.observe.report import StackReport
 
 MANAGER_PID = 1
 
@@ -42,6 +44,8 @@ def with_recent_cpu(
 
     `previous` has CPU time and monotonic time of the last call, in seconds, by service; it is brought up to date.
     """
+    from omnitron.observe.report import with_cpu  # 17 ms, and where nothing is installed there is no report
+
     now = time.monotonic()
     shares: dict[str, float] = {}
     reports = list(reports)

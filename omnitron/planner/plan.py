@@ -19,8 +19,9 @@ from omnitron.planner.policy import compile_policy
 from omnitron.planner.resolve.process import of_app
 from omnitron.planner.resolve.watched_files import watched
 from omnitron.planner.units import gateway, health_sweep, infra_service, journal, secrets, service
+from omnitron.planner.units.health_gate import gate
 from omnitron.planner.units.names import StackNames
-from omnitron.planner.units.stack import Apps, gate, units_of_app, units_of_stack
+from omnitron.planner.units.stack import Apps, units_of_app, units_of_stack
 from omnitron.planner.units.values import Literal, Unit
 from omnitron.planner.units.watcher import watcher
 from omnitron.policy.model import StackPolicy

@@ -10,7 +10,6 @@ import typer
 from omnitron.cli import output
 from omnitron.cli.arguments import Debug, Json, User
 from omnitron.cli.selection import is_user_scope
-from omnitron.operations import installed, status
 
 if TYPE_CHECKING:
     from omnitron.observe.report import AppReport, ServiceReport, StackReport
@@ -38,6 +37,8 @@ def status_command(
     CPU is the share of one CPU: since the start, with --watch since the last refresh.
     Exit status 1 when an app has failed or is blocked.
     """
+    from omnitron.operations import installed, status  # 40 ms, and help does without
+
     is_user = is_user_scope(user)
     previous: dict[str, tuple[float, float]] = {}
     while True:
@@ -61,6 +62,7 @@ def _is_wrong(app: AppReport) -> bool:
 
 def _print_json(reports: list[StackReport], *, is_user: bool) -> None:
     from omnitron.observe.status_json import daemon_status
+    from omnitron.operations import status
 
     manager = status.manager_state(is_user=is_user)
     output.data(daemon_status(reports, uptime=manager.uptime, pid=manager.pid))

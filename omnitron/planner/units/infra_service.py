@@ -20,9 +20,9 @@ from omnitron.planner.resolve.process import Listener, PlannedProcess, ServerSpe
 from omnitron.planner.resolve.program import Program
 from omnitron.planner.spec_files import spec_name
 from omnitron.planner.units import container
+from omnitron.planner.units.health_gate import gate_of
 from omnitron.planner.units.names import StackNames
 from omnitron.planner.units.server import server
-from omnitron.planner.units.stack import gate_of
 from omnitron.planner.units.values import Command, Unit
 from omnitron.policy.server_specs import PostgresSpec, RedisSpec
 

@@ -1,4 +1,4 @@
-"""The units that hold others together: targets, slices, health gates, and the end of a critical app."""
+"""The units that group others: targets, slices, and the end of a critical app."""
 
 from __future__ import annotations
 
@@ -82,31 +82,6 @@ def units_of_app(stack: StackNames, app: str, processes: tuple[PlannedProcess, .
         }
         yield _unit(stack, stack.app_target(app), "app-target", values, app)
         yield _unit(stack, stack.app_slice(app), "slice", {"description": description}, app)
-
-
-def gate(stack: StackNames, app: str, processes: tuple[PlannedProcess, ...], facts: HostFacts) -> Unit:
-    """Return the unit that opens when every process of `app` is active, for those that depend on it."""
-    return gate_of(stack, app, [service for process in processes for service in process.services], facts)
-
-
-def gate_of(
-    stack: StackNames, app: str, services: list[str], facts: HostFacts, health_check: Command | None = None
-) -> Unit:
-    """Return the unit that opens when all of `services`, which are what `app` consists of, are active.
-
-    `asked` is a command that must succeed then.
-    """
-    user = ("--user",) if facts.is_user else ()
-    values: dict[str, Value] = {
-        "description": Literal(f"{stack.stack}/{app} is healthy"),
-        "part_of": stack.stack_target,
-        "wants": _lines(services),
-        "after": _lines(services),
-        "slice": stack.stack_slice,
-        "exec_start": Command(("/bin/sh", str(facts.helpers / "health_gate.sh"), *user, *services)),
-        "exec_start_post": health_check,
-    }
-    return _unit(stack, stack.gate(app), "gate", values, app)
 
 
 def _unit(stack: StackNames, name: str, template: str, values: dict[str, Value], app: str | None = None) -> Unit:
