@@ -74,7 +74,7 @@ TABLE: list[tuple[type[Model], str]] = [
     (process.KeepAlive, "interval timeout"),
     (process.Transports, "http websocket"),
     (process.HealthProbe, "+ type! target command"),
-    (process.Health, "enabled=true interval=15000 timeout=5000 retries=3 + probe"),
+    (process.Health, "enabled=true interval=15000 timeout=5000 retries=3 + probe startPeriod=0"),
     (
         process.Scaling,
         "strategy=fixed maxInstances targetCPU=70 targetMemory=80 queueThreshold=100 cooldownPeriod=60000",

@@ -26,6 +26,7 @@ from tests.support.build import bootstrap, loaded, planned, shop
 SETTINGS: dict[str, Any] = {
     "health.interval": 1,
     "health.retries": 1,
+    "health.startPeriod": 1,
     "transports.http.cors": False,
     "transports.http.requestTimeout": 1,
     "transports.http.keepAliveTimeout": 1,
