@@ -79,7 +79,7 @@ def get_secret(secrets: StackSecrets, name: str) -> str:
     """Return the value of a secret; raises UsageError when there is none."""
     value = secrets.store.get(name)
     if value is None:
-        raise unknown_secret(secrets, name)
+        raise _no_such_secret(secrets, name)
     return value
 
 
@@ -96,13 +96,13 @@ def delete_secret(secrets: StackSecrets, name: str) -> None:
             hint="take it out of the definition first, and generate",
         )
     if not secrets.store.delete(name):
-        raise unknown_secret(secrets, name)
+        raise _no_such_secret(secrets, name)
 
 
 def rotate_secret(secrets: StackSecrets, name: str, value: bytes | None = None) -> JobOutcome:
     """Set a secret to `value`, or to a random one, and restart the running services that use it, in start order."""
     if secrets.store.get(name) is None:
-        raise unknown_secret(secrets, name)
+        raise _no_such_secret(secrets, name)
     secrets.store.set(name, random_value() if value is None else check_value(value))
     services = services_with(secrets, name)
     # One after another: a server has the new value before its clients do.
@@ -130,7 +130,7 @@ def import_secrets(secrets: StackSecrets, file: Path, text: str) -> list[str]:
     return list(values)
 
 
-def unknown_secret(secrets: StackSecrets, name: str) -> UsageError:
+def _no_such_secret(secrets: StackSecrets, name: str) -> UsageError:
     """Return the error for a secret that is not there."""
     names = ", ".join(info.name for info in secrets.store.list()) or "none"
     return UsageError(

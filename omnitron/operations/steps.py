@@ -42,7 +42,7 @@ def units_to_stop(app: AppPolicy, process: ProcessPolicy | None, instance: int |
 def stop_steps(stack: StackPolicy) -> list[Step]:
     """Return the steps that end a stack: lower priority first, dependents before what they need.
 
-    Apps of equal priority stop in item step, in systemd's own order: the reverse of their start. The target has
+    Apps of equal priority stop in one step, in systemd's own order: the reverse of their start. The target has
     stopped before its members have: only jobs of their own tell when.
     """
     by_name = {app.name: app for app in stack.apps}
@@ -58,7 +58,7 @@ def stop_steps(stack: StackPolicy) -> list[Step]:
 
 
 def restart_steps(stack: StackPolicy, is_stale: Callable[[str], bool]) -> list[Step]:
-    """Return the steps that restart what runs with an older definition: in start order, pools item by item."""
+    """Return the steps that restart what runs with an older definition, in start order: of pools one after another."""
     steps = []
     for app in in_start_order(stack):
         for process in app.processes:
@@ -95,7 +95,7 @@ def in_start_order(stack: StackPolicy) -> list[AppPolicy]:
 
 
 def dependents(stack: StackPolicy, names: Iterable[str]) -> list[AppPolicy]:
-    """Return the apps that depend on item of `names`, directly or not, in start order."""
+    """Return the apps that depend on one of `names`, directly or not, in start order."""
     reached = set(names)
     dependent = []
     for app in in_start_order(stack):
