@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,10 +51,22 @@ def stacks(*, is_user: bool, name: str | None = None) -> list[InstalledPolicy]:
     """Return the installed stacks, all or those of one name; raises UsageError when there is none."""
     policies = read_policies([scope.policies for scope in scopes(is_user)])
     if not policies:
+        if _is_sandbox_up():
+            hint = "the sandbox is up: `omnitron sandbox shell` steps into it, `omnitron sandbox down` ends it"
+            raise nothing_installed(hint)
         raise nothing_installed()
     if name is not None:
         check_stack(name, list(dict.fromkeys(policy.stack for policy in policies)))
     return [policy for policy in policies if name in (None, policy.stack)]
+
+
+def _is_sandbox_up() -> bool:
+    from omnitron.sandbox import Sandbox  # 45 ms, for this message alone
+
+    # Only root may look.
+    with suppress(OSError, OmnitronError):
+        return Sandbox().status().running
+    return False
 
 
 def one_stack(name: str | None, *, is_user: bool, folder: Path, config: Path | None = None) -> InstalledPolicy:

@@ -99,9 +99,8 @@ def _near_names(policies: list[StackPolicy]) -> dict[str, str]:
     return near
 
 
-def nothing_installed() -> UsageError:
+def nothing_installed(
+    hint: str = "`omnitron generate` installs one; --user shows those of your own manager",
+) -> UsageError:
     """Return the error for a host on which nothing is installed."""
-    return UsageError(
-        "cannot find any app: no stack is installed here",
-        hint="`omnitron generate` installs one; --user shows those of your own manager",
-    )
+    return UsageError("cannot find any app: no stack is installed here", hint=hint)

@@ -49,6 +49,7 @@ MAY_IMPORT = {
         "secrets",
         "supervision",
         "systemd",
+        "sandbox",
     },
     "watcher": {"operations", "observe", "policy", "systemd", "supervision"},
     "sandbox": set(),
