@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from omnitron.cli.options import options
+
+
+def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
+    """Return a parser of whole numbers from `least` to `most`, whose error says which are meant."""
+    limits = f"from {least} to {most}" if most is not None else f"of {least} or more"
+
+    def number(text: str) -> int:
+        value = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else -1
+        if value < least or (most is not None and value > most):
+            raise typer.BadParameter(f"{text!r} is not a whole number {limits}")
+        return value
+
+    return number
 
 
 def _set_json(value: bool) -> bool:

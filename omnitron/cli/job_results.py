@@ -23,9 +23,7 @@ def finish(verb: str, outcome: JobOutcome) -> None:
     else:
         for name in outcome.done:
             output.line(f"{verb} {name}")
-        for job in outcome.failed:
-            output.note(f"{output.paint('error:', 'red')} {job.unit}: {job.reason}")
         if outcome.failed:
-            output.note(f"       see: journalctl -e -u {outcome.failed[0].unit}")
+            output.errors([f"{job.unit}: {job.reason}" for job in outcome.failed], f"see: {outcome.failed[0].journal}")
     if outcome.failed:
         raise typer.Exit(1)

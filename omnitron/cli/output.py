@@ -12,6 +12,9 @@ from omnitron.cli.options import options
 
 COLOURS = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "bold": "1", "dim": "2"}
 
+ERRORS_SHOWN = 10
+"""A pool of hundreds that fails for one reason must not scroll the reason away."""
+
 
 def wants_json() -> bool:
     """Return whether the output is for a program."""
@@ -42,6 +45,15 @@ def note(text: str) -> None:
 def warn(text: str) -> None:
     """Print one line of warning."""
     note(f"{paint('warning:', 'yellow', sys.stderr)} {text}")
+
+
+def errors(texts: Sequence[str], hint: str) -> None:
+    """Print what went wrong, one line each, then what to do; of many, the first and the number of the others."""
+    for text in texts[:ERRORS_SHOWN]:
+        note(f"{paint('error:', 'red', sys.stderr)} {text}")
+    if len(texts) > ERRORS_SHOWN:
+        note(f"       and {len(texts) - ERRORS_SHOWN} more; --json lists all")
+    note(f"       {hint}")
 
 
 def paint(text: str, colour: str, stream: Any = None) -> str:

@@ -16,6 +16,7 @@ from omnitron.operations.job_runner import JobOutcome, outcome, reset_failed, ru
 from omnitron.operations.secret_stores import open_store
 from omnitron.operations.steps import Step
 from omnitron.policy.model import ContainerPolicy, InfraServicePolicy, StackPolicy
+from omnitron.systemd.journal_command import journal_command
 from omnitron.systemd.local import runtime_folder
 
 OURS = ("native", "docker")
@@ -64,7 +65,7 @@ def service_with_log(policy: StackPolicy, name: str | None) -> InfraServicePolic
     if service is None:
         raise UsageError(f"cannot show a log: {policy.stack} has no service that omnitron runs")
     if service.app is None:
-        hint = f"see: journalctl -e -u {service.unit}" if service.unit else None
+        hint = f"see: {journal_command(service.unit)}" if service.unit else None
         raise UsageError(f"cannot show a log: {service.name} is not omnitron's to run", hint=hint)
     return service
 

@@ -13,6 +13,7 @@ from omnitron.operations.installed import reports
 from omnitron.operations.jobs import perform
 from omnitron.operations.steps import Step
 from omnitron.policy.model import StackPolicy
+from omnitron.systemd.journal_command import journal_command
 from omnitron.systemd.manager import JobEnd, Manager
 
 RESULTS = {
@@ -30,8 +31,10 @@ class FailedJob:
 
     unit: str
     reason: str
-    condition: Condition | None = None
+    condition: Condition | None
     """The condition of the service, None where it has none or could not be read."""
+    journal: str
+    """The command line that shows its log."""
 
 
 @dataclass(frozen=True)
@@ -88,15 +91,18 @@ def outcome(
     """Return what was done, or why the failed jobs failed: in the words of the status report where it has any."""
     if not failed:
         return JobOutcome(tuple(done))
+    stacks = tuple(stacks)
     conditions: dict[str, Condition] = {}
     # The report explains; where it cannot be made, the result of the job still stands.
     with contextlib.suppress(Exception):
         current = reports(stacks, is_user=is_user)
         services = [service for report in current for app in report.apps for service in app.services]
         conditions = {service.unit: service.condition for service in services if service.condition}
-    return JobOutcome((), tuple(_failed_job(end, conditions.get(end.unit)) for end in failed))
-
-
-def _failed_job(end: JobEnd, condition: Condition | None) -> FailedJob:
-    reason = text_of(condition) or end.detail or RESULTS.get(end.result, end.result)
-    return FailedJob(end.unit, reason, condition)
+    jobs = []
+    for end in failed:
+        condition = conditions.get(end.unit)
+        reason = text_of(condition) or end.detail or RESULTS.get(end.result, end.result)
+        namespace = next((stack.log_namespace for stack in stacks if end.unit.startswith(f"{stack.stem}-")), None)
+        journal = journal_command(end.unit, is_user=is_user, namespace=namespace)
+        jobs.append(FailedJob(end.unit, reason, condition, journal))
+    return JobOutcome((), tuple(jobs))

@@ -24,6 +24,7 @@ from omnitron.planner.units.values import Unit
 from omnitron.render.properties import properties_of
 from omnitron.systemd import journal
 from omnitron.systemd.foreground import run
+from omnitron.systemd.journal_command import journal_command
 from omnitron.systemd.transient import Outcome, TransientUnit, require_pystemd
 
 SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
@@ -139,7 +140,8 @@ def _check_executed(
     """Raise CannotRunError, unless a program that ended at once used one of systemd's exit statuses itself."""
     words = journal.why_not_executed(unit.name, is_user=unit.is_user, namespaces=(namespace,) if namespace else ())
     if words != "":
-        raise CannotRunError(program, process, outcome, unit, words)
+        command = journal_command(unit.name, is_user=unit.is_user, namespace=namespace)
+        raise CannotRunError(program, process, outcome, f"systemd says: {words}" if words else f"see: {command}")
 
 
 class CannotRunError(OmnitronError):
@@ -147,12 +149,9 @@ class CannotRunError(OmnitronError):
 
     exit_code = 127
 
-    def __init__(
-        self, program: str, process: PlannedProcess, outcome: Outcome, unit: TransientUnit, words: str | None
-    ) -> None:
+    def __init__(self, program: str, process: PlannedProcess, outcome: Outcome, hint: str) -> None:
         why = FAILED_BEFORE.get(outcome.status, f"systemd says {outcome.result}, status {outcome.status}")
-        place = f"see: journalctl {'--user ' if unit.is_user else ''}-u {unit.name}"
         super().__init__(
             f"cannot run {program!r} as {process.stack}/{process.app}:{process.name}: {why}",
-            hint=f"systemd says: {words}" if words else place,
+            hint=hint,
         )

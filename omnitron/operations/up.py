@@ -21,6 +21,7 @@ from omnitron.operations.secret_stores import open_store
 from omnitron.operations.steps import Step, restart_steps
 from omnitron.planner.plan import Plan
 from omnitron.policy.model import InstalledPolicy, Selection
+from omnitron.systemd.journal_command import journal_command
 from omnitron.systemd.local import runtime_folder
 from omnitron.systemd.manager import JobEnd, Manager
 
@@ -164,8 +165,11 @@ class _Up:
         if await self._run(manager, [Step("reload", (unit,), "what it serves has changed")]):
             raise OmnitronError(
                 "cannot use the gateway's new configuration: it runs on with the one before",
-                hint=f"nginx says why: journalctl -e -u {unit}",
+                hint=f"nginx says why: {self._journal_of(unit)}",
             )
+
+    def _journal_of(self, unit: str) -> str:
+        return journal_command(unit, is_user=self._is_user, namespace=self._policy.log_namespace)
 
     def _stale_gateway(self) -> str | None:
         """Return the unit of a gateway that runs with another configuration than the installed one."""

@@ -17,8 +17,6 @@ TESTED_ELSEWHERE = {
     "__main__.py": "all of tests/system and tests/unit/cli/test_exit_codes.py run it",
     "version.py": "one constant; tests/unit/test_linters.py builds the wheel with it",
     "cli/main.py": "tests/unit/cli/test_exit_codes.py runs it for every kind of error",
-    "cli/output.py": "what it prints is what tests/system/test_verbs.py reads",
-    "cli/arguments.py": "tests/system/test_verbs.py runs verbs with each",
     "cli/changes.py": "tests/system/test_install.py reads what plan prints",
     "cli/job_results.py": "tests/system/test_verbs.py starts and stops what fails, too",
     "cli/selection.py": "tests/unit/policy/test_store.py tests the addresses, tests/system/test_verbs.py the verbs",

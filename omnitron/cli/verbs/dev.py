@@ -37,7 +37,7 @@ def dev_command(
     plan = make_plan(scope, None, [name], installs=True)
     for text in plan.warnings:
         output.warn(text)
-    stack_report.finish(up(plan, scope, timeout_s=TIMEOUT_S, progress=progress.show))
+    stack_report.finish(up(plan, scope, timeout_s=TIMEOUT_S, progress=progress.show), is_user=is_user)
     output.progress("development: Ctrl-C stops it")
     try:
         _follow(app, name, is_user=is_user)

@@ -7,11 +7,13 @@ from typing import Annotated
 import typer
 
 from omnitron.cli import job_results
-from omnitron.cli.arguments import App, Debug, Json, User
+from omnitron.cli.arguments import App, Debug, Json, User, whole_number
 from omnitron.cli.selection import is_user_scope, select
 from omnitron.operations import apps
 
-Count = Annotated[int, typer.Argument(metavar="N", min=1, max=1000, help="How many instances shall run.")]
+Count = Annotated[
+    int, typer.Argument(metavar="N", parser=whole_number(1, 1000), help="How many instances shall run, 1 to 1000.")
+]
 
 
 def scale_command(app: App, count: Count, user: User = False, json: Json = False, debug: Debug = False) -> None:

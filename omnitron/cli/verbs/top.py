@@ -8,12 +8,14 @@ from typing import Annotated
 import typer
 
 from omnitron.cli import metrics_table, output
-from omnitron.cli.arguments import Debug, Json, User
+from omnitron.cli.arguments import Debug, Json, User, whole_number
 from omnitron.cli.selection import is_user_scope
 from omnitron.operations import installed, metrics
 
 Interval = Annotated[float, typer.Option("--interval", "-i", min=0.2, help="Seconds between two looks.")]
-Count = Annotated[int | None, typer.Option("--count", "-n", min=1, help="Look this often, then end.")]
+Count = Annotated[
+    int | None, typer.Option("--count", "-n", parser=whole_number(1), metavar="N", help="Look this often, then end.")
+]
 
 
 def top_command(

@@ -33,4 +33,4 @@ def up_command(
     plan = make_plan(scope, None, [select_stack(stack, local)], installs=True)
     for text in plan.warnings:
         output.warn(text)
-    stack_report.finish(up(plan, scope, timeout_s=timeout, progress=progress.show))
+    stack_report.finish(up(plan, scope, timeout_s=timeout, progress=progress.show), is_user=scope.name == "user")

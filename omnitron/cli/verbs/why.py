@@ -11,6 +11,7 @@ from omnitron.cli.selection import is_user_scope, select
 from omnitron.observe.conditions import as_data, text_of
 from omnitron.operations import installed, why
 from omnitron.supervision import messages
+from omnitron.systemd.journal_command import journal_command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,8 +87,8 @@ def _print(cause: Trouble, app: str | None, *, is_user: bool) -> None:
     if cause.critical and cause.kind == "failed" and cause.stack.ended_by:
         output.line(f"  affects    the whole stack, which ended: {cause.app} is critical")
     output.line(f"  to do      {why.cure(cause)}")
-    scope = " --user" if is_user else f" --namespace={policy.log_namespace}" if policy.log_namespace else ""
-    output.line(f"  more       journalctl{scope} -e -u {service.unit}")
+    journal = journal_command(service.unit, is_user=is_user, namespace=policy.log_namespace)
+    output.line(f"  more       {journal}")
 
 
 def _as_data(cause: Trouble, *, is_user: bool) -> dict[str, Any]:
