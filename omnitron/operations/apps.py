@@ -8,7 +8,7 @@ from dataclasses import replace
 from omnitron.errors import UsageError
 from omnitron.operations.events import Progress, ignore
 from omnitron.operations.installed import records_folder, reports, running, surplus
-from omnitron.operations.job_runner import JobOutcome, outcome, run_in_turn, run_steps
+from omnitron.operations.job_runner import JobOutcome, outcome, reset_failed, run_in_turn, run_steps
 from omnitron.operations.operator_stop import hold
 from omnitron.operations.reset_budget import renew
 from omnitron.operations.steps import (
@@ -103,6 +103,8 @@ def scale(selection: Selection, count: int, *, is_user: bool) -> JobOutcome:
     if excess:
         steps.append(Step("stop", excess, REQUESTED))
     failed = run_steps(steps, is_user=is_user, reset=True)
+    # One that was stopped while it started counts as failed, and would be shown so for ever.
+    reset_failed(excess, is_user=is_user)
     name = f"{selection.stack.stack}/{selection.app.name}:{process.name} to {count}"
     return outcome([name], failed, [selection.stack], is_user=is_user)
 

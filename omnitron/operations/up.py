@@ -119,6 +119,7 @@ class _Up:
         units = await asyncio.to_thread(surplus, selections, is_user=self._is_user)
         if units:
             await self._run(manager, [Step("stop", tuple(units), "more instances than the definition has")])
+            await asyncio.gather(*(manager.reset_failed(unit) for unit in units))
 
     async def _reopen_secrets(self, manager: Manager) -> None:
         """Have the secrets of a user's running stack opened anew: there may be others now."""

@@ -236,6 +236,22 @@ def test_instances_beyond_the_definition(machine: Machine, make: Make) -> None:
     assert project.state("pool", instance=3) == "inactive"
 
 
+@pytest.mark.parametrize("verb", [("scale", "pool", "2"), ("up",)], ids=["scale", "up"])
+def test_instances_that_failed_and_are_no_more_are_forgotten(
+    machine: Machine, make: Make, verb: tuple[str, ...]
+) -> None:
+    command = ["sh", "-c", "[ $OMNITRON_INSTANCE -le 2 ] || exit 1; exec sleep 1000"]
+    pool = {"name": "pool", "command": command, "instances": 2, "restartPolicy": {"maxRestarts": 0}}
+    project = make([pool])
+    project.omnitron("up")
+    project.omnitron("scale", "pool", "4", check=False)
+    machine.wait(lambda: [project.state("pool", instance=n) for n in (3, 4)] == ["failed"] * 2, 10, "they failed")
+    assert project.omnitron("status", check=False).returncode == 1
+    project.omnitron(*verb)
+    assert project.omnitron("status").returncode == 0
+    assert [project.state("pool", instance=n) for n in (1, 2, 3, 4)] == ["active"] * 2 + ["inactive"] * 2
+
+
 def test_inspect_tells_how_it_ended_and_what_is_left(machine: Machine, make: Make) -> None:
     waits = {"maxRestarts": 3, "backoff": {"initial": 30_000, "max": 30_000}}
     at_once = {"maxRestarts": 2, "window": 60_000, "backoff": {"initial": 0}}
