@@ -53,13 +53,34 @@ def test_edits_by_hand(machine: Machine, project: Project) -> None:
     machine.run("sh", "-c", f"echo '# mine' >>/etc/systemd/system/{project.unit('api')}")
     machine.run("rm", f"/etc/systemd/system/{project.unit('other')}")
     status, found = examined(project)
-    assert status == 0
+    assert status == 1
     assert {(edit["state"], edit["message"].rpartition("/")[2]) for edit in found["edits"]} == {
         ("warn", f"{project.unit('api')} was changed by hand"),
-        ("warn", f"{project.unit('other')} was removed"),
+        ("fail", f"{project.unit('other')} was removed"),
     }
     project.omnitron("generate")
     assert "edits" not in examined(project)[1]
+
+
+def test_a_manifest_that_is_gone(machine: Machine, project: Project) -> None:
+    manifest = f"/var/lib/omnitron/.installed/{project.prefix}-dev.json"
+    machine.run("mv", manifest, f"{manifest}.away")
+    status, found = examined(project)
+    assert status == 1
+    assert found["installed"][0]["message"].startswith(f"{manifest} is missing: ")
+    machine.run("mv", f"{manifest}.away", manifest)
+    assert examined(project)[0] == 0
+
+
+def test_a_full_runtime_folder(machine: Machine, project: Project) -> None:
+    machine.run("sh", "-c", "fallocate -l $(df --output=avail -B1 /run | tail -1) /run/filler")
+    try:
+        status, found = examined(project)
+    finally:
+        machine.run("rm", "/run/filler")
+    assert status == 1
+    assert found["room"][0]["message"].startswith("/run has no space left: ")
+    assert "room" not in examined(project)[1]
 
 
 def test_an_interrupted_change(machine: Machine, project: Project) -> None:

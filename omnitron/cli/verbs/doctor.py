@@ -59,18 +59,21 @@ def _subject(*, is_user: bool) -> Subject:
     places = scopes(is_user)
     units: list[InstalledUnit] = []
     errors: list[str] = []
+    lost: list[Path] = []
     for place in places:
         try:
             for manifest in manifests(place):
                 units += [_installed(Path(name), entry) for name, entry in manifest.files.items()]
         except OmnitronError as error:
             errors.append(error.brief)
-    try:
-        read_policies([place.policies for place in places])
-    except OmnitronError as error:
-        errors.append(error.brief)
+        try:
+            installed = [Store(place).manifest_path(policy.stem) for policy in read_policies([place.policies])]
+        except OmnitronError as error:
+            errors.append(error.brief)
+        else:
+            lost += [path for path in installed if not path.exists()]
     interrupted = any(Store(place).is_interrupted() for place in places)
-    return Subject(is_user, _definition(places[0]), tuple(units), interrupted, tuple(errors))
+    return Subject(is_user, _definition(places[0]), tuple(units), interrupted, tuple(errors), tuple(lost))
 
 
 def _installed(path: Path, entry: Entry) -> InstalledUnit:

@@ -12,6 +12,9 @@ def check(subject: Subject) -> Iterator[Finding]:
     """Look whether what is installed can be read and is complete."""
     for error in subject.errors:
         yield Finding("installed", "fail", error, "omnitron generate")
+    for path in subject.lost_manifests:
+        message = f"{path} is missing: omnitron no longer knows which files of this stack are its own"
+        yield Finding("installed", "fail", message, "put it back from a backup; until then nothing is overwritten")
     if subject.interrupted:
         message = "a change was interrupted: files may be half old, half new"
         yield Finding("installed", "warn", message, "omnitron generate finishes it")

@@ -41,3 +41,5 @@ class Subject:
     """True if a killed change waits to be finished."""
     errors: tuple[str, ...] = ()
     """Why something installed could not be read."""
+    lost_manifests: tuple[Path, ...] = ()
+    """Manifests that are missing, though their stacks are installed."""

@@ -16,4 +16,4 @@ def test_edits_by_hand() -> None:
     changed, missing = edits.check(Subject(False, units=units))
     assert changed.message == "/etc/systemd/system/changed.service was changed by hand"
     assert changed.cure and "systemctl edit changed.service" in changed.cure
-    assert (missing.state, missing.message) == ("warn", "/etc/systemd/system/missing.service was removed")
+    assert (missing.state, missing.message) == ("fail", "/etc/systemd/system/missing.service was removed")

@@ -16,5 +16,12 @@ def test_interrupted_and_damaged_installs() -> None:
     assert states(installed.check(Subject(False, errors=("x is damaged",)))) == [("installed", "fail")]
 
 
+def test_a_manifest_that_is_missing() -> None:
+    subject = Subject(False, lost_manifests=(Path("/var/lib/omnitron/.installed/omnitron-dev.json"),))
+    (finding,) = installed.check(subject)
+    assert finding.state == "fail"
+    assert finding.message.startswith("/var/lib/omnitron/.installed/omnitron-dev.json is missing: ")
+
+
 def test_nothing_installed_is_nothing_to_say() -> None:
     assert states(installed.check(Subject(False))) == []
