@@ -9,16 +9,29 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+import typer
+
 from omnitron.cli import output
+from omnitron.operations import logs
 
 if TYPE_CHECKING:
-    from omnitron.observe.log_lines import Line
+    from omnitron.observe.log_lines import Line, Sources
 
 COLOURS = {"fatal": "red", "error": "red", "warn": "yellow", "debug": "dim", "trace": "dim"}
 
 COLOUR_CODE = re.compile(r"\x1b\[[0-9;:]*m")
 HARMFUL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 """Control characters but for tab and line feed, and those that turn the direction of text."""
+
+
+def show_log(sources: Sources, select: logs.LogFilter, *, is_user: bool, follow: bool) -> None:
+    """Print a log, and that lines of it are hidden from this user; with `follow` until Ctrl-C, through a pipe too."""
+    if cure := logs.hidden_lines(is_user=is_user):
+        output.warn(f"lines of other users and of systemd are hidden from you: {cure}")
+    try:
+        show(logs.lines(sources, select, is_user=is_user, follow=follow), width=sources.width, at_once=follow)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
 
 
 def show(lines: Iterable[Line | None], *, width: int, at_once: bool) -> None:

@@ -1,7 +1,8 @@
 """Conditions: why a service is not online, or not all well. A code for what decides, and a sentence for people.
 
-This is the only place where a condition becomes a sentence, and nothing reads a sentence back: what decides goes by
-`Condition.kind`. The codes are published, in JSON and on the bus, so they stay as they are.
+Here a condition becomes a sentence, with the words of the crash record where a process was given up. Nothing reads a
+sentence back: what decides goes by `Condition.kind`. The codes are published, in JSON and on the bus, so they stay as
+they are.
 """
 
 from __future__ import annotations

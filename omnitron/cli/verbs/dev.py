@@ -40,20 +40,9 @@ def dev_command(
     stack_report.finish(up(plan, scope, timeout_s=TIMEOUT_S, progress=progress.show), is_user=is_user)
     output.progress("development: Ctrl-C stops it")
     try:
-        _follow(app, name, is_user=is_user)
+        sources = logs.sources(app, name, is_user=is_user, folder=Path.cwd())
+        log_output.show_log(sources, logs.LogFilter(), is_user=is_user, follow=True)
     finally:
         policy = selection.select_stack(name, is_user=is_user)
         output.line(f"stopping {policy.stack} of {policy.project}")
         job_results.finish("stopped", down(policy, is_user=is_user, progress=progress.show))
-
-
-def _follow(app: str | None, stack: str, *, is_user: bool) -> None:
-    """Print the log, from its last lines on, until Ctrl-C."""
-    sources = logs.sources(app, stack, is_user=is_user, folder=Path.cwd())
-    if cure := logs.hidden_lines(is_user=is_user):
-        output.warn(f"lines of other users and of systemd are hidden from you: {cure}")
-    try:
-        entries = logs.lines(sources, logs.LogFilter(), is_user=is_user, follow=True)
-        log_output.show(entries, width=sources.width, at_once=True)
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None

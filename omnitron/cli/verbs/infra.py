@@ -78,7 +78,9 @@ def _as_data(state: infra.InfraState) -> dict[str, object]:
 
 @app.command()
 def logs(
-    service: Annotated[str | None, typer.Argument(metavar="[SERVICE]", help="The service; all if omitted.")] = None,
+    service: Annotated[
+        str | None, typer.Argument(metavar="[SERVICE]", help="The service; the first if omitted.")
+    ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Show new lines as they come, until Ctrl-C.")] = False,
     lines: Annotated[str | None, typer.Option("--lines", "-n", help="The latest so many, or `all`.")] = None,
     stack: Stack = None,
@@ -92,11 +94,7 @@ def logs(
     server = infra.service_with_log(policy, service)
     sources = log_operations.sources(f"{policy.stack}/{server.app}", None, is_user=is_user, folder=Path.cwd())
     select = log_operations.LogFilter(lines=log_operations.check_lines(lines, None))
-    try:
-        entries = log_operations.lines(sources, select, is_user=is_user, follow=follow)
-        log_output.show(entries, width=sources.width, at_once=follow)
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
+    log_output.show_log(sources, select, is_user=is_user, follow=follow)
 
 
 @app.command(context_settings=_CLIENT_ARGUMENTS)

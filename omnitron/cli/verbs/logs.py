@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from omnitron.cli import log_output, output
+from omnitron.cli import log_output
 from omnitron.cli.arguments import Debug, Json, OptionalApp, User
 from omnitron.cli.selection import is_user_scope
 from omnitron.operations import logs
@@ -50,10 +50,4 @@ def logs_command(
     is_user = is_user_scope(user)
     sources = logs.sources(app, stack, is_user=is_user, folder=Path.cwd())
     select = logs.LogFilter(logs.check_level(level), grep, since, logs.check_lines(lines, since))
-    if cure := logs.hidden_lines(is_user=is_user):
-        output.warn(f"lines of other users and of systemd are hidden from you: {cure}")
-    try:
-        entries = logs.lines(sources, select, is_user=is_user, follow=follow)
-        log_output.show(entries, width=sources.width, at_once=follow)
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
+    log_output.show_log(sources, select, is_user=is_user, follow=follow)
