@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from omnitron import names
 from omnitron.definition.source import KeyPath
+from omnitron.importers.command_line import Command
 from omnitron.importers.document import Entry
 from omnitron.importers.naming import Namer, why_renamed
 from omnitron.importers.report import Report
-from omnitron.importers.shell import Command
 
 SYSTEM_PATH_NOTE = (
     "systemd looks for a program without a slash in its name only in /usr/local/sbin, /usr/local/bin, /usr/sbin\n"

@@ -9,7 +9,7 @@ import signal
 from collections.abc import Iterator
 
 from omnitron import names
-from omnitron.importers import fields, shell
+from omnitron.importers import command_line, fields
 from omnitron.importers.compose import health, limits, unsupported
 from omnitron.importers.compose.environment import environment
 from omnitron.importers.compose.services import Project, Service
@@ -47,7 +47,7 @@ def convert(service: Service, project: Project, entry: Entry) -> None:
 def _command(entry: Entry, argv: list[str]) -> None:
     if len(argv) == 3 and argv[0] in SHELLS and argv[1] == "-c":
         with contextlib.suppress(ValueError):
-            fields.set_command(entry, shell.command(argv[2], argv[0]))
+            fields.set_command(entry, command_line.command(argv[2], argv[0]))
             return
     entry["command"] = argv
 

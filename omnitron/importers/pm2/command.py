@@ -6,7 +6,7 @@ import posixpath
 import re
 
 from omnitron.definition.fields import parse_argv
-from omnitron.importers import fields, shell
+from omnitron.importers import command_line, fields
 from omnitron.importers.document import Entry
 from omnitron.importers.host_files import Surroundings
 from omnitron.importers.report import Section
@@ -66,7 +66,7 @@ def give(entry: Entry, section: Section, around: Surroundings) -> str:
 
 def _shell_line(entry: Entry, section: Section, script: str) -> None:
     try:
-        fields.set_command(entry, shell.command(script, "/bin/bash"))
+        fields.set_command(entry, command_line.command(script, "/bin/bash"))
     except ValueError as error:
         section.wrong("script", f"cannot be a line for a shell: {error}")
     for key in ("args", "node_args", "exec_interpreter"):

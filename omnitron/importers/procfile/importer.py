@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from omnitron.definition.source import Source
-from omnitron.importers import dotenv, fields, naming, shell
+from omnitron.importers import command_line, dotenv, fields, naming
 from omnitron.importers.document import Entry, Imported
 from omnitron.importers.host_files import Surroundings
 from omnitron.importers.report import Report
@@ -125,7 +125,7 @@ def _app(
         entry.comment(f"{line.name}: {message}", "name")
         report.warn((line.name,), message)
     try:
-        fields.set_command(entry, shell.command(line.command, own_path="PATH" in env))
+        fields.set_command(entry, command_line.command(line.command, own_path="PATH" in env))
     except ValueError as error:
         message = f"the shell will not run this line: {error}"
         report.warn((line.name,), message)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omnitron.importers.shell import command
+from omnitron.importers.command_line import command
 
 SH = "/bin/sh"
 
