@@ -1,7 +1,8 @@
-"""A load on one HTTP port, from inside a machine: `load.py PORT REQUESTS CLIENTS keep|new [PATH]`; prints JSON.
+"""A load on one HTTP port, from inside a machine: `load.py PORT REQUESTS CLIENTS keep|proxied|new [PATH]`; prints JSON.
 
 Clients send one call after the other, each over one connection or over a new one each time, until all of them
-together have REQUESTS answers. A failure is anything but a status of 200.
+together have REQUESTS answers. A failure is anything but a status of 200. A proxy that reloads may close an idle
+connection just as a request is sent on it: `proxied` sends that again, as every HTTP client does.
 """
 
 import asyncio
@@ -10,7 +11,8 @@ import json
 import sys
 import time
 
-PORT, REQUESTS, CLIENTS, KEEP = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4] == "keep"
+PORT, REQUESTS, CLIENTS, KEEP = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4] != "new"
+MAY_BE_CLOSED = sys.argv[4] == "proxied"
 BODY = b'{"jsonrpc":"2.0","id":1,"method":"Shop.who"}'
 END = b"\r\n" if KEEP else b"connection: close\r\n\r\n"
 PATH = (sys.argv[5] if len(sys.argv) > 5 else "/rpc").encode()
@@ -23,7 +25,7 @@ slowest = 0.0
 
 async def client():
     global slowest
-    streams = None
+    streams, has_answered = None, False
     while instances.total() < REQUESTS:
         began = time.monotonic()
         try:
@@ -36,12 +38,17 @@ async def client():
                 instances[str(answer["result"]["instance"])] += 1
             else:
                 failures[head[:20].decode()] += 1
+            has_answered = True
             if b"connection: close" in head:
                 writer.close()
-                streams = None
-        except (OSError, asyncio.IncompleteReadError) as error:
+                streams, has_answered = None, False
+        except asyncio.IncompleteReadError as error:
+            if error.partial or not (has_answered and MAY_BE_CLOSED):
+                failures[f"{type(error).__name__}: {error}"] += 1
+            streams, has_answered = None, False
+        except OSError as error:
             failures[f"{type(error).__name__}: {error}"] += 1
-            streams = None
+            streams, has_answered = None, False
         slowest = max(slowest, time.monotonic() - began)
 
 

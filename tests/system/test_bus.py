@@ -40,11 +40,17 @@ def up(make: Make) -> Project:
 
 
 def give_up(project: Project) -> None:
-    for _ in range(2):
-        project.machine.wait(lambda: project.state("b") == "active")
-        project.machine.run("kill", "-9", str(project.pid("b")))
-        project.machine.wait(lambda: project.state("b") != "active")
-    project.machine.wait(lambda: project.state("b") == "failed")
+    machine = project.machine
+
+    def kill() -> None:
+        machine.wait(lambda: project.state("b") == "active")
+        before = project.pid("b")
+        machine.run("kill", "-9", str(before))
+        machine.wait(lambda: project.pid("b") != before)
+
+    kill()
+    kill()
+    machine.wait(lambda: project.state("b") == "failed")
 
 
 def test_properties(machine: Machine, make: Make) -> None:

@@ -61,7 +61,8 @@ def forget(machine: Machine) -> None:
     machine.run(
         "sh",
         "-c",
-        f"rm -rf /srv/* {installed} /var/lib/omnitron /var/lib/blog /run/omnitron/omnitron /etc/omnitron/secrets",
+        f"rm -rf /srv/* {installed} /var/lib/omnitron /var/lib/blog /run/omnitron/omnitron /etc/omnitron/secrets "
+        "/etc/dbus-1/system.d/dev.omnitron.Watcher1.conf /etc/sysusers.d/omnitron.conf",
     )
     machine.systemctl("daemon-reload")
     machine.systemctl("reset-failed", check=False)

@@ -148,7 +148,7 @@ def test_ten_thousand_requests_while_the_app_and_the_gateway_reload(machine: Mac
     it.omnitron("up")
     before = it.pid("web", "api", 1)
     omnitron = " ".join([*machine.python, "-m", "omnitron"])
-    load = f"python3 load.py {PORT + 4} 10000 16 keep /api/web/rpc >/run/{it.prefix}-load"
+    load = f"python3 load.py {PORT + 4} 10000 16 proxied /api/web/rpc >/run/{it.prefix}-load"
     during = f"while kill -0 $load; do {omnitron} reload web; {omnitron} reload gateway; done"
     script = f"{load} & load=$!; sleep 0.3; {during} 2>/run/{it.prefix}-during; wait $load"
     machine.run("bash", "-c", script, cwd=it.folder, timeout=120)

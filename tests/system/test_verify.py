@@ -42,7 +42,9 @@ def test_other_verifiers_have_nothing_to_say(tmp_path: Path, version: str, strat
     apps = [{"user": "www-data", **app} for app in EVERYTHING]
     definition = {"project": "verify", "apps": apps, "supervision": {"strategy": strategy}, "logging": {"maxFiles": 4}}
     (tmp_path / "omnitron.config.json").write_text(json.dumps(definition))
-    generate = [CHECKOUT / ".venv/bin/omnitron", "generate", "--systemd-version", version, "--root", tmp_path / "root"]
+    # Not by its script: where the checkout is a copy, that still names the interpreter of the original.
+    own_python = str(CHECKOUT / ".venv/bin/python3")
+    generate = [own_python, "-m", "omnitron", "generate", "--systemd-version", version, "--root", tmp_path / "root"]
     subprocess.run(generate, cwd=tmp_path, check=True, capture_output=True)
     units = sorted((tmp_path / "root/etc/systemd/system").iterdir())
     names = [f"/units/{unit.name.replace('@.', '@1.')}" for unit in units]
@@ -56,7 +58,6 @@ def test_other_verifiers_have_nothing_to_say(tmp_path: Path, version: str, strat
         root="$1/mnt/m" && shift 3 && exec chroot "$root" systemd-analyze verify --recursive-errors=yes "$@"
     """
     # Where omnitron is here is where it would be there.
-    own_python = str(CHECKOUT / ".venv/bin/python3")
     command = ["unshare", "--mount", "sh", "-c", script, "sh", str(root), str(units[0].parent), own_python, *names]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.stdout + done.stderr == ""
