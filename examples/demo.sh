@@ -35,6 +35,18 @@ show() {
     inside "$@"
 }
 
+# A user's checkout is not root's word: trusted in the sandbox alone, and gone with it.
+trust_checkout() {
+    folder=$here
+    while [ "$folder" != / ]; do
+        if [ "$(stat -c %u "$folder")" != 0 ]; then
+            inside "$omnitron" trust --yes "$folder" >/dev/null
+            return
+        fi
+        folder=$(dirname "$folder")
+    done
+}
+
 user_flag() { [ $place = user ] && echo --user || true; }
 
 up() {
@@ -42,6 +54,7 @@ up() {
     if [ $place = sandbox ]; then
         echo "booting a disposable systemd from this machine's own files"
         "$omnitron" sandbox up
+        trust_checkout
     fi
     runtime=$([ $place = user ] && echo --runtime || true)
     # shellcheck disable=SC2046,SC2086 # nothing, or one flag

@@ -10,6 +10,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 
+def printable(text: str, keep: str = "") -> str:
+    """Return `text` as it is safe on a terminal: control characters, but for those in `keep`, as `\\x1b`."""
+    return "".join(
+        character if character.isprintable() or character in keep else f"\\x{ord(character):02x}" for character in text
+    )
+
+
 class OmnitronError(Exception):
     """Something that could not be done.
 
@@ -66,7 +73,7 @@ class Problem:
         where = f"{place}: {self.path}" if self.path else place
         text = f"{where}: {self.message}" + (f" ({self.hint})" if self.hint else "")
         # Keys are whatever somebody wrote: on a terminal they must not act.
-        return "".join(character if character.isprintable() else f"\\x{ord(character):02x}" for character in text)
+        return printable(text)
 
 
 class DefinitionError(OmnitronError):

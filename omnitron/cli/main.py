@@ -50,6 +50,7 @@ VERBS = {
     "maintenance": "maintenance",
     "enable": "enable",
     "disable": "disable",
+    "trust": "trust",
     "doctor": "doctor",
     "import": "imports",
     "sandbox": "sandbox",

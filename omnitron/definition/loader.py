@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from omnitron.definition import ownership
+from omnitron.authority import files
+from omnitron.authority.accounts import account_of
 from omnitron.definition.app import AppConfig, System
 from omnitron.definition.authoring import Kind
 from omnitron.definition.check import check
@@ -36,7 +37,7 @@ def load(path: Path) -> Ecosystem:
         app, wrong = _load_app(entry, source, index)
         apps.append(app)
         problems += wrong
-    account = ownership.account_of(path, source.owner)
+    account = account_of(path, source.owner)
     older = config.infrastructure.gateway if config.infrastructure else None
     has_folder = older is not None and is_folder(absolute(path.parent, older.config_dir))
     ecosystem = Ecosystem(path, config, tuple(apps), source, account.pw_name, account.pw_uid == 0, has_folder)
@@ -53,7 +54,7 @@ def _follows(problem: Problem, earlier: list[Problem]) -> bool:
 
 def _read(path: Path, kind: Kind) -> Source:
     try:
-        ownership.check_trusted(path)
+        files.check(path)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise DefinitionError([Problem(str(path), 0, "", f"cannot read: {reason}")]) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from omnitron.authority import files
 from omnitron.definition.paths import absolute, is_file
 from omnitron.errors import OmnitronError
 
@@ -33,6 +34,7 @@ def find(config: Path | None, start: Path) -> Path:
         return next(_candidates(path), path)
     for folder in (start, *start.parents):
         for path in _candidates(folder):
+            files.check_lookup(path, start)
             return path
     raise NoDefinitionError(start)
 

@@ -221,10 +221,10 @@ class ProcessSettings(Model):
     """Ports and sockets that it listens on."""
     user: Text | None = None
     """User to run as; the owner of the definition if omitted, but root must be named. `dynamic`: a transient one.
-    What a user's own definition says counts for that user alone: to name another one, it must be root's.
+    For the system's manager a definition is root's, or in a folder that root has trusted (`omnitron trust`).
     """
     group: Text | None = None
-    """Group to run as; the user's own if omitted. In a user's own definition, one that the user is in."""
+    """Group to run as; the user's own if omitted."""
     paths: Paths | None = None
     """Folders that it may write to; everything else is read-only."""
     limits: Limits | None = None

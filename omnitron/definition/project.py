@@ -32,11 +32,6 @@ class App:
     needs_source: Source | None = None
 
     @property
-    def is_roots_own(self) -> bool:
-        """Return whether every file that says what runs belongs to root."""
-        return self.owner == 0
-
-    @property
     def owner(self) -> int:
         """Owner of the files that define the app: uid of the first that is not root's, 0 when all are."""
         sources = (self.source, self.system_source, self.needs_source)
@@ -101,8 +96,3 @@ class Ecosystem:
         """Return the apps of a stack, in the order of their declaration."""
         chosen = self.config.stacks[stack].apps
         return tuple(app for app in self.apps if chosen == "all" or app.name in chosen)
-
-
-def is_roots_own(source: Source) -> bool:
-    """Return whether a part of a definition belongs to root: whoever may write it could else be root with it."""
-    return source.owner == 0

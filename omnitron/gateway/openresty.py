@@ -82,8 +82,3 @@ def _mounts(site: Site) -> Iterator[ContainerVolume]:
     for path in (site.lua, site.folder, page):
         if path:
             yield ContainerVolume(str(path), str(path), "ro", named=False)
-
-
-def files_of_root(site: Site) -> tuple[Path, ...]:
-    """Return the project's files and folders that it reads as root: only root may be able to change them."""
-    return tuple(path for path in (site.folder, site.page) if path) if site.port < FIRST_FREE_PORT else ()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from omnitron.errors import OmnitronError
+from omnitron.errors import OmnitronError, printable
 
 MAX_BYTES = 10 << 20
 MAX_DEPTH = 100
@@ -33,7 +33,7 @@ class ConfigError(OmnitronError):
         brief = f"cannot read {place}: {why}"
         # Keys and names come from the user: control characters must not reach the terminal.
         super().__init__(
-            "".join(character if character.isprintable() else f"\\x{ord(character):02x}" for character in brief),
+            printable(brief),
             hint=hint,
         )
 

@@ -21,15 +21,6 @@ ServerSettings = tuple[Kind, tuple[tuple[str, str], ...]]
 
 
 @dataclass(frozen=True)
-class Identity:
-    """A user of the target: the values that name the user, and the user's groups; names and numbers."""
-
-    name: str
-    users: frozenset[str]
-    groups: frozenset[str]
-
-
-@dataclass(frozen=True)
 class PathFact:
     """The kind and the owner of the file at a path; symbolic links are followed."""
 
@@ -98,14 +89,8 @@ class HostFacts:
     """Interpreter for them; any Python 3 with its standard library will do."""
     accounts: frozenset[str] | None = None
     """Users of the target, None when they are not known (another host)."""
-    identities: Mapping[int, Identity] | None = None
-    """The users who own files of the definition, by uid; None when they are not known (another host)."""
-    reachable: frozenset[tuple[int, Path]] | None = None
-    """Paths that users can get to, with their uids; None when that is not known (another host)."""
     paths: Mapping[Path, PathFact] = field(default_factory=dict)
     """The files at the paths that the definition names."""
-    changeable: Mapping[Path, Path | None] = field(default_factory=dict)
-    """By path: the first one, itself or below it, that users other than root may change; None without one."""
     environments: Mapping[Path, VirtualEnvironment] = field(default_factory=dict)
     """The virtual environments of apps, by the path of their interpreter."""
     modules: Mapping[Module, frozenset[str] | None] = field(default_factory=dict)
@@ -136,10 +121,6 @@ class HostFacts:
     def helper(self, name: str) -> tuple[str, ...]:
         """Return the command of a helper that is written in Python; its arguments follow."""
         return (str(self.helper_python), "-I", "-S", str(self.helpers / HELPER_STARTER), name)
-
-    def identity(self, uid: int) -> Identity:
-        """Return the identity of a user; one without an account is only a number."""
-        return (self.identities or {}).get(uid) or Identity(f"uid {uid}", frozenset({str(uid)}), frozenset())
 
     def path(self, path: Path) -> PathFact:
         """Return the kind and owner of the file at `path`."""

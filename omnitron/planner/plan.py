@@ -173,7 +173,7 @@ def _problems(
             continue
         app = ecosystem.by_name[name]
         for process in processes:
-            message = None if facts.is_user else accounts.problem(process, app, facts)
+            message = None if facts.is_user else accounts.problem(process, facts)
             if message:
                 problems.append(app.source.problem(("apps", app.index, *message[0]), message[1]))
     counts = Counter(unit.name for unit in plan.units)

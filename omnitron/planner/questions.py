@@ -11,15 +11,12 @@ from pathlib import Path
 
 from omnitron import names
 from omnitron.definition.project import App, Ecosystem
-from omnitron.gateway import openresty
-from omnitron.gateway.routes import Site, default_page, files
+from omnitron.gateway.routes import default_page, files
 from omnitron.infra.resolve import Infra
-from omnitron.planner.checks import accounts
 from omnitron.planner.facts import HostFacts, Module, ServerSettings
 from omnitron.planner.plan import local_stacks
 from omnitron.planner.resolve import program as programs
 from omnitron.planner.resolve.host_spec import exposing
-from omnitron.planner.resolve.process import of_app
 from omnitron.planner.resolve.watched_files import watched
 from omnitron.planner.units import gateway, infra_service, secrets
 
@@ -40,10 +37,8 @@ class DefinitionQuestions:
 class HostQuestions:
     """Questions that follow from a definition on a host, its programs and virtual environments being known."""
 
-    reachable: frozenset[tuple[int, Path]]
-    """True if the user with a uid can get to a path."""
-    changeable: frozenset[Path]
-    """Paths which, with all that is below them, nobody but root may be able to change."""
+    read: frozenset[Path]
+    """Files and folders that the system's manager, or a server of the stack, reads because the definition says so."""
     secrets: frozenset[str]
     """Stems of the stacks that need stored secrets."""
     settings: frozenset[ServerSettings]
@@ -67,11 +62,6 @@ def of_definition(ecosystem: Ecosystem, facts: HostFacts, chosen: Iterable[str] 
     return DefinitionQuestions(frozenset(interpreters), frozenset(modules), frozenset(paths))
 
 
-def owners(ecosystem: Ecosystem) -> frozenset[int]:
-    """Return the uids of the users, other than root, who own files of a definition."""
-    return frozenset({ecosystem.source.owner, *(app.owner for app in ecosystem.apps)} - {0})
-
-
 def _interpreters(ecosystem: Ecosystem, app: App) -> Iterator[Path]:
     if app.entry.script and app.entry.script.endswith(programs.PYTHON_SUFFIX):
         yield from programs.interpreters(app.folder, app.source.path.parent)
@@ -83,37 +73,20 @@ def of_host(
     ecosystem: Ecosystem, facts: HostFacts, chosen: Iterable[str] | None = None, *, installs: bool
 ) -> HostQuestions:
     """Return the questions about the chosen stacks; those about secrets and servers where they are to be installed."""
-    reachable: set[tuple[int, Path]] = set()
-    changeable: set[Path] = set()
+    read: set[Path] = set()
     stems: set[str] = set()
     settings: set[ServerSettings] = set()
     for stack in local_stacks(ecosystem, chosen):
-        if not facts.is_user:
-            reachable.update(_reachable(ecosystem, stack, facts))
         if not installs and not ecosystem.gateway:
             continue
         infra = infra_service.infra_of(ecosystem, stack, facts)
         if (site := gateway.site_of(ecosystem, stack, infra, {}, facts)) and not facts.is_user:
-            reachable.update(_reachable_by_gateway(ecosystem, site))
-            changeable.update(openresty.files_of_root(site) if site.contained else ())
+            read.update(gateway.files_of(site))
         if installs:
             settings.update(_settings(infra))
             if next(secrets.required(ecosystem, stack, infra), None):
                 stems.add(names.unit_stem(ecosystem.config.unit_prefix, stack))
-    return HostQuestions(frozenset(reachable), frozenset(changeable), frozenset(stems), frozenset(settings))
-
-
-def _reachable(ecosystem: Ecosystem, stack: str, facts: HostFacts) -> Iterator[tuple[int, Path]]:
-    for app in (item for item in ecosystem.apps_of(stack) if not item.is_roots_own):
-        # Variables for its services, which are left out, are no paths.
-        for process in of_app(ecosystem, stack, app, facts, {}):
-            for path in accounts.chosen_paths(process, app, facts):
-                yield app.owner, path
-
-
-def _reachable_by_gateway(ecosystem: Ecosystem, site: Site) -> Iterator[tuple[int, Path]]:
-    if not ecosystem.owner_is_root and not site.contained:
-        yield from ((ecosystem.source.owner, path) for path in gateway.files_of(site))
+    return HostQuestions(frozenset(read), frozenset(stems), frozenset(settings))
 
 
 def _settings(infra: Infra) -> Iterator[ServerSettings]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,7 @@ from omnitron.definition.app import System
 from omnitron.definition.loader import load
 from omnitron.definition.project import Ecosystem
 from omnitron.errors import DefinitionError
-from omnitron.operations.host_facts import paths
 from omnitron.operations.host_facts.gather import with_files
-from omnitron.planner import questions
 from omnitron.planner.facts import HostFacts, SecretPlaces
 from omnitron.planner.plan import Plan
 from omnitron.planner.plan import make_plan as plan_of
@@ -108,9 +105,7 @@ def problems(path: Path) -> list[str]:
 
 def make_plan(ecosystem: Ecosystem, on: HostFacts, chosen: list[str] | None = None) -> Plan:
     """The plan for a host with these facts, and with this one's files."""
-    on = with_files(ecosystem, on)
-    changeable = questions.of_host(ecosystem, on, installs=False).changeable
-    return plan_of(ecosystem, replace(on, changeable=paths.changeable(changeable)), chosen)
+    return plan_of(ecosystem, with_files(ecosystem, on), chosen)
 
 
 def planned(folder: Path, data: Any, on: HostFacts | None = None) -> Plan:

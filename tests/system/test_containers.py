@@ -167,14 +167,6 @@ def test_what_the_engine_refuses_is_told(machine: Machine, make: Make) -> None:
     assert f"cannot use the container {name(other)}: somebody else made it; rename or remove it" in said
 
 
-def test_only_root_may_define_one(machine: Machine, make: Make) -> None:
-    it = project(make, 9)
-    machine.run("chown", "-R", "www-data", it.folder)
-    done = it.omnitron("plan", check=False)
-    assert done.returncode == 3
-    assert "cannot run a container: a file that defines it belongs to another user than root" in done.stderr
-
-
 def test_a_service_that_goes_takes_its_container_with_it(machine: Machine, make: Make) -> None:
     it = project(make, 10)
     it.omnitron("up")

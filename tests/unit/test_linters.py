@@ -21,11 +21,12 @@ PACKAGE = ROOT / "omnitron"
 
 # Each part may import the parts named here, and itself. `errors`, `names` and `version` are free for all.
 MAY_IMPORT = {
+    "authority": set(),
     "policy": {"supervision"},
     "secrets": {"supervision"},
     "programs": {"policy", "secrets", "supervision"},
-    "definition": {"secrets"},
-    "importers": {"definition"},
+    "definition": {"authority", "secrets"},
+    "importers": {"authority", "definition"},
     "infra": {"definition", "policy", "programs", "secrets", "supervision"},
     "gateway": {"definition", "infra", "policy", "secrets"},
     "planner": {"definition", "gateway", "infra", "policy", "secrets", "supervision"},
@@ -34,8 +35,9 @@ MAY_IMPORT = {
     "systemd": set(),
     "supervision": set(),
     "host": {"policy", "programs", "secrets", "supervision"},
-    "observe": {"policy", "systemd", "supervision"},
+    "observe": {"authority", "policy", "systemd", "supervision"},
     "operations": {
+        "authority",
         "definition",
         "gateway",
         "importers",
@@ -54,6 +56,7 @@ MAY_IMPORT = {
     "watcher": {"operations", "observe", "policy", "systemd", "supervision"},
     "sandbox": set(),
     "cli": {
+        "authority",
         "definition",
         "gateway",
         "importers",

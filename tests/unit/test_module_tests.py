@@ -47,6 +47,8 @@ TESTED_ELSEWHERE = {
     "cli/verbs/status.py": "tests/system/test_verbs.py runs it",
     "cli/verbs/stop.py": "tests/system/test_verbs.py runs it",
     "cli/verbs/top.py": "tests/system/test_metrics.py runs it",
+    "authority/accounts.py": "tests/unit/authority/test_files.py names owners with and without an account",
+    "cli/verbs/trust.py": "tests/system/test_trust.py runs it",
     "cli/verbs/up.py": "tests/system/test_verbs.py runs it",
     "cli/verbs/validate.py": "tests/system/test_doctor.py runs it",
     "cli/verbs/why.py": "tests/system/test_watcher.py runs it",

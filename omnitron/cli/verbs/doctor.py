@@ -98,6 +98,8 @@ def _definition(scope: Scope) -> Definition | None:
         path = find(options.config, Path.cwd())
     except NoDefinitionError:
         return None
+    except OmnitronError as error:
+        return Definition(Path.cwd(), tuple(error.lines()), ())
     try:
         plan = make_plan(scope)
     except DefinitionError as error:

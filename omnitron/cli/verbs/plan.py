@@ -9,8 +9,10 @@ import typer
 
 from omnitron.cli import changes, output
 from omnitron.cli.arguments import Config, Debug, Json, Root, Runtime, Stacks, SystemdVersion, User
-from omnitron.cli.options import make_plan, make_scope
+from omnitron.cli.options import load_ecosystem, make_scope
+from omnitron.operations import planning
 from omnitron.operations.changes import pending_changes
+from omnitron.operations.trust import trusted_for
 
 if TYPE_CHECKING:
     from omnitron.planner.plan import Plan
@@ -33,12 +35,15 @@ def plan_command(
     Writes nothing. Exit status 0 when there is nothing to do, 2 when there is.
     """
     scope = make_scope(user=user, runtime=runtime, root=root)
-    plan = make_plan(scope, systemd_version, stack, installs=True)
+    ecosystem = load_ecosystem()
+    plan = planning.make_plan(ecosystem, scope, stack or (), systemd_version=systemd_version, installs=True)
     pending = pending_changes(plan, scope)
     if output.wants_json():
         services = [asdict(change) for change in pending.services]
         output.data({"changes": changes.as_data(pending.files), "services": services, "warnings": list(plan.warnings)})
     else:
+        for folder in trusted_for(ecosystem):
+            output.line(f"  {folder.owner} is as good as root here: {folder.path} is trusted, by {folder.by}")
         for text in plan.warnings:
             output.warn(text)
         _show_infrastructure(plan)

@@ -7,7 +7,7 @@ import sys
 import warnings
 from pathlib import Path
 
-from omnitron.definition import ownership
+from omnitron.authority import files
 from omnitron.definition.python import isolation
 from omnitron.definition.python.positions import PythonLines
 from omnitron.definition.source import Source, read_text
@@ -23,7 +23,7 @@ def evaluate(path: Path, kind: str, *, timeout_s: float = isolation.TIMEOUT_S) -
     """
     text, owner = read_text(path)
     # It is read once more, as whoever it belonged to just now: where that is root, nobody else may replace it.
-    ownership.check_trusted(path, owner)
+    users = files.check(path, owner)
     try:
         with warnings.catch_warnings(action="ignore"):  # the child says them
             tree = ast.parse(text, filename=str(path))
@@ -34,8 +34,11 @@ def evaluate(path: Path, kind: str, *, timeout_s: float = isolation.TIMEOUT_S) -
         raise DefinitionError([Problem(str(path), 0, "", "cannot parse: nested too deeply")]) from error
     # -B: evaluated as another user, it could not write there; as root, it should not.
     command = [sys.executable, "-B", str(CHILD), str(path), kind]
-    answer = isolation.ask(lambda pipe: [*command, str(pipe)], path, owner, timeout_s=timeout_s)
+    counted = ",".join(map(str, users or ()))
+    answer = isolation.ask(lambda pipe: [*command, str(pipe), counted], path, owner, timeout_s=timeout_s)
     lines = PythonLines(tree, answer["line"])
+    if isinstance(answer.get("untrusted"), str):
+        files.check(Path(answer["untrusted"]))
     if "error" in answer:
         keys = tuple(answer.get("path", ()))
         where = ".".join(map(str, keys))

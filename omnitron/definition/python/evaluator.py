@@ -1,7 +1,8 @@
-"""The process in which a Python definition runs: `evaluator.py FILE KIND FD` writes one JSON object to FD.
+"""The process in which a Python definition runs: `evaluator.py FILE KIND FD USERS` writes one JSON object to FD.
 
-`{"data": …, "line": N}`, or `{"error": …, "line": N, "path": […]}`. A file and not a module, so that it can be
-started as a user for whom nothing is set up.
+USERS are the uids whose files it may read, with commas between them; none where root is not concerned.
+`{"data": …, "line": N}`, or `{"error": …, "line": N, "path": […]}`; `{"error": …, "line": N, "untrusted": FILE}` for
+one that reads what it may not. A file and not a module, so that it can be started as a user for whom nothing is set up.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import runpy
 import stat
 import sys
@@ -18,17 +20,26 @@ from pathlib import Path, PurePath
 from typing import Any
 
 MAX_DEPTH = 60
+MAX_MEMORY_BYTES = 2 << 30
+MAX_NEW_TASKS = 64
 
 
 class UnsayableValueError(Exception):
     """A value that no data file could hold: its key path, and why."""
 
 
-def main(file: str, kind: str, descriptor: int) -> None:
+class UntrustedReadError(Exception):
+    """The definition reads a file that others than those whose word counts could have written."""
+
+
+def main(file: str, kind: str, descriptor: int, users: frozenset[int]) -> None:
     """Evaluate `file` and write the answer, after a newline that says that this program began."""
     os.write(descriptor, b"\n")
     process = os.getpid()
     sys.path.append(str(Path(__file__).parents[3]))
+    set_limits()
+    if users:
+        guard(users)
     try:
         answer = json.dumps(evaluate(file, kind)).encode()
     except ValueError as error:  # a number of thousands of digits
@@ -36,6 +47,61 @@ def main(file: str, kind: str, descriptor: int) -> None:
     if os.getpid() == process:  # a definition that forks is two that come here
         with os.fdopen(descriptor, "wb") as pipe:
             pipe.write(answer)
+
+
+def set_limits() -> None:
+    """Bound the memory and, but for root, of whom the kernel does not count it, the processes of this process."""
+    lower(resource.RLIMIT_AS, MAX_MEMORY_BYTES)
+    lower(resource.RLIMIT_CORE, 0)
+    lower(resource.RLIMIT_NPROC, count_tasks(os.getuid()) + MAX_NEW_TASKS)
+
+
+def lower(limit: int, value: int) -> None:
+    """Set both limits of a resource to `value`, where they are not lower already."""
+    hard = resource.getrlimit(limit)[1]
+    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(limit, (value, value))
+
+
+def count_tasks(uid: int) -> int:
+    """Return the number of processes and threads of a user."""
+    count = 0
+    for process in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):  # it may have ended
+            if process.name.isdecimal() and process.stat().st_uid == uid:
+                count += sum(1 for _ in (process / "task").iterdir())
+    return count
+
+
+def guard(users: frozenset[int]) -> None:
+    """Refuse to open what others than `users` could have written: modules and data are as much root's word as the file.
+
+    It keeps out those who can write one of the files, not the definition's own author, whose word counts.
+    """
+    from omnitron.authority.files import first_flaw
+
+    # The installation that evaluates is what root runs already.
+    ours = (sys.prefix, sys.base_prefix, str(Path(__file__).parents[2]), "/proc", "/dev", "/sys")
+    busy = False
+
+    def audit(event: str, arguments: tuple[Any, ...]) -> None:
+        nonlocal busy
+        if event != "open" or busy or not isinstance(arguments[0], str | bytes):
+            return
+        path = Path(os.path.abspath(os.fsdecode(arguments[0])))  # noqa: PTH100 - links must be seen
+        if any(map(path.is_relative_to, ours)):
+            return
+        busy = True
+        try:
+            flaw = first_flaw(path, users)
+        except (OSError, RuntimeError):
+            return  # opening it says what is wrong
+        finally:
+            busy = False
+        if flaw:
+            raise UntrustedReadError(str(path))
+
+    sys.addaudithook(audit)
 
 
 def evaluate(file: str, kind: str) -> dict[str, Any]:
@@ -46,6 +112,8 @@ def evaluate(file: str, kind: str) -> dict[str, Any]:
         # unless it is one like /tmp, where anybody could lay a module.
         sys.path[:1] = [] if folder.stat().st_mode & stat.S_ISVTX else [str(folder)]
         values = runpy.run_path(file, run_name="omnitron_definition")
+    except UntrustedReadError as error:
+        return {"error": f"cannot evaluate: it reads {error}", "line": line_of(error, file), "untrusted": str(error)}
     except BaseException as error:
         # Everything: a definition that exits or is interrupted is as wrong as one that raises.
         return {"error": describe(error), "line": line_of(error, file)}
@@ -114,4 +182,4 @@ def plain(value: Any, path: tuple[str | int, ...], file: str) -> Any:
 
 if __name__ == "__main__":
     with contextlib.suppress(BrokenPipeError):
-        main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+        main(sys.argv[1], sys.argv[2], int(sys.argv[3]), frozenset(map(int, filter(None, sys.argv[4].split(",")))))

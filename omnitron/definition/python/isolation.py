@@ -17,11 +17,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from omnitron.definition import ownership
-from omnitron.errors import NotPermittedError
+from omnitron.authority.accounts import account_of
+from omnitron.errors import NotPermittedError, printable
 
 TIMEOUT_S = 10.0
 MAX_RESULT_BYTES = 8 << 20
+MAX_OUTPUT_BYTES = 64 << 10
+"""Of what it prints; the rest is left out."""
 PR_SET_CHILD_SUBREAPER = 36
 """prctl(2): orphans below this process become its children."""
 
@@ -30,7 +32,7 @@ class RuntimeUnreadableError(NotPermittedError):
     """The owner of a definition may not run what would evaluate it."""
 
     def __init__(self, path: Path, owner: int, program: str) -> None:
-        name = ownership.account_of(path, owner).pw_name
+        name = account_of(path, owner).pw_name
         super().__init__(
             f"cannot evaluate {path} as its owner {name}: {name} may not run {program}",
             hint="install omnitron, and what it needs, where every user can read it: under /opt or /usr",
@@ -40,14 +42,31 @@ class RuntimeUnreadableError(NotPermittedError):
 def ask(command: Callable[[int], list[str]], path: Path, owner: int, *, timeout_s: float) -> dict[str, Any]:
     """Return the answer of the child that `command` starts, given the file descriptor to write it to.
 
-    It runs as `owner`, whose the file is. What it prints goes to stderr. One that says nothing gives an `error` too.
+    It runs as `owner`, whose the file is. What it prints goes to stderr, made harmless for a terminal. One that says
+    nothing gives an `error` too.
     """
-    with _all_ended():
-        return _ask(command, path, owner, timeout_s)
+    output = bytearray()
+    try:
+        with _all_ended():
+            return _ask(command, path, owner, timeout_s, output)
+    finally:
+        _show(output)
 
 
-def _ask(command: Callable[[int], list[str]], path: Path, owner: int, timeout_s: float) -> dict[str, Any]:
+def _show(output: bytearray) -> None:
+    """Print what the child printed: raw bytes could act on the terminal of root."""
+    text = printable(output[:MAX_OUTPUT_BYTES].decode(errors="backslashreplace"), keep="\n\t")
+    if len(output) > MAX_OUTPUT_BYTES:
+        text += "\n(more was printed)\n"
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # there may be no stderr
+        sys.stderr.write(text)
+
+
+def _ask(
+    command: Callable[[int], list[str]], path: Path, owner: int, timeout_s: float, output: bytearray
+) -> dict[str, Any]:
     read_end, write_end = os.pipe()
+    output_end, printed = os.pipe()
     argv = command(write_end)
     # Another user may be unable to run it: then it has not said a word.
     suspect = RuntimeUnreadableError(path, owner, argv[0]) if os.geteuid() == 0 != owner else None
@@ -55,7 +74,8 @@ def _ask(command: Callable[[int], list[str]], path: Path, owner: int, timeout_s:
         child = subprocess.Popen(
             argv,
             stdin=subprocess.DEVNULL,
-            stdout=sys.stderr.fileno() if _has_stderr() else subprocess.DEVNULL,
+            stdout=printed,
+            stderr=printed,
             cwd=path.parent,
             pass_fds=(write_end,),
             start_new_session=True,
@@ -63,11 +83,27 @@ def _ask(command: Callable[[int], list[str]], path: Path, owner: int, timeout_s:
         )
     except PermissionError as error:
         os.close(read_end)
+        os.close(output_end)
         raise RuntimeUnreadableError(path, owner, argv[0]) from error
     finally:
         os.close(write_end)
-    with os.fdopen(read_end, "rb") as pipe:
-        return _answer(child, pipe, suspect, timeout_s)
+        os.close(printed)
+    with os.fdopen(read_end, "rb") as pipe, os.fdopen(output_end, "rb", buffering=0) as screen:
+        os.set_blocking(output_end, False)
+        try:
+            return _answer(child, pipe, screen, output, suspect, timeout_s)
+        finally:
+            _drain(screen, output)
+
+
+def _drain(screen: Any, output: bytearray) -> bool:
+    """Move what was printed to `output`, of which more than its limit is dropped; return whether more may come."""
+    for _ in range(16):  # one that prints without end must not keep us here
+        chunk = screen.read(1 << 16)
+        if not chunk:
+            return chunk is None
+        output += chunk[: MAX_OUTPUT_BYTES + 1 - len(output)]
+    return True
 
 
 @contextlib.contextmanager
@@ -102,18 +138,11 @@ def _children() -> set[int]:
     return children
 
 
-def _has_stderr() -> bool:
-    try:
-        return sys.stderr.fileno() >= 0
-    except (OSError, ValueError, AttributeError):
-        return False
-
-
 def _as_owner(path: Path, owner: int) -> dict[str, Any]:
     """The arguments of Popen that drop from root to the owner of the definition."""
     if os.geteuid() != 0 or owner == 0:
         return {}
-    account = ownership.account_of(path, owner)
+    account = account_of(path, owner)
     groups = os.getgrouplist(account.pw_name, account.pw_gid)
     environment = {
         "HOME": account.pw_dir,
@@ -126,18 +155,26 @@ def _as_owner(path: Path, owner: int) -> dict[str, Any]:
 
 
 def _answer(
-    child: subprocess.Popen[bytes], pipe: Any, suspect: RuntimeUnreadableError | None, timeout_s: float
+    child: subprocess.Popen[bytes],
+    pipe: Any,
+    screen: Any,
+    output: bytearray,
+    suspect: RuntimeUnreadableError | None,
+    timeout_s: float,
 ) -> dict[str, Any]:
     deadline = time.monotonic() + timeout_s
     received = b""
     ended = os.pidfd_open(child.pid)
+    waiting = [pipe, ended, screen]
     try:
         while (left := deadline - time.monotonic()) > 0 and len(received) <= MAX_RESULT_BYTES:
             # The end of the child, not only of the pipe: what a definition started may hold that open.
-            ready = select.select([pipe, ended], [], [], left)[0]
+            ready = select.select(waiting, [], [], left)[0]
+            if screen in ready and not _drain(screen, output):
+                waiting.remove(screen)
             chunk = os.read(pipe.fileno(), 1 << 16) if pipe in ready else b""
             received += chunk
-            if ready and not chunk:
+            if (pipe in ready or ended in ready) and not chunk:
                 return _parsed(received, child.wait(timeout=left), suspect)
     except subprocess.TimeoutExpired:
         pass

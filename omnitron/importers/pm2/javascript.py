@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from omnitron.definition import ownership
+from omnitron.authority import files
 from omnitron.definition.python import isolation
 from omnitron.definition.source import KeyPath, Source, read_text
 from omnitron.errors import DefinitionError, Problem
@@ -46,7 +46,7 @@ def read(path: Path, *, timeout_s: float = isolation.TIMEOUT_S) -> Source:
     if node is None:
         hint = HINT.format(name=path.name)
         raise DefinitionError([Problem(str(path), 0, "", "cannot evaluate: there is no node on this host", hint)])
-    ownership.check_trusted(path.absolute(), owner)
+    files.check_written_by_owner(path.absolute(), owner)
     command = [node, "--input-type=commonjs", "-e", SCRIPT, "--", str(path.absolute())]
     answer = isolation.ask(lambda pipe: [*command, str(pipe)], path.absolute(), owner, timeout_s=timeout_s)
     if "error" in answer:

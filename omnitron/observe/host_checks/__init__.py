@@ -16,6 +16,7 @@ from omnitron.observe.host_checks import (
     room,
     run,
     runtime_folder,
+    trust,
     version,
 )
 from omnitron.observe.host_checks.finding import Finding
@@ -30,6 +31,7 @@ CHECKS: tuple[Callable[[Subject], Iterator[Finding]], ...] = (
     cgroups.check,
     permissions.check,
     run.check,
+    trust.check,
     definition.check,
     installed.check,
     edits.check,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from omnitron import names
+from omnitron.authority import files
 from omnitron.definition.project import Ecosystem
 from omnitron.errors import UsageError
 from omnitron.install.scope import Scope
@@ -39,11 +39,10 @@ def gather(
     if not scope.is_live:
         return facts
     about_host = questions.of_host(ecosystem, facts, stacks, installs=installs)
+    for path in sorted(about_host.read):
+        files.check_tree(path)
     return replace(
         facts,
-        identities=accounts.identities(questions.owners(ecosystem)),
-        reachable=accounts.reachable(about_host.reachable) if os.geteuid() == 0 else None,
-        changeable=paths.changeable(about_host.changeable),
         secrets=replace(facts.secrets, names=secrets.stored(scope, about_host.secrets, ecosystem.config.project)),
         refusals=servers.refusals(about_host.settings),
     )

@@ -1,14 +1,12 @@
-"""Files and folders of this host: their kind, their owner, and whether only root may change them."""
+"""Files and folders of this host: their kind and their owner."""
 
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from omnitron.planner.facts import PathFact
-
-OTHERS_MAY_WRITE = 0o022
 
 
 def kinds(paths: Iterable[Path]) -> dict[Path, PathFact]:
@@ -26,23 +24,3 @@ def _kind(path: Path) -> PathFact:
     if stat.S_ISREG(status.st_mode):
         return PathFact("file", status.st_uid)
     return PathFact("folder" if stat.S_ISDIR(status.st_mode) else "other", status.st_uid)
-
-
-def changeable(paths: Iterable[Path]) -> dict[Path, Path | None]:
-    """Return, for each path, the first one, itself or below it, that users other than root may change."""
-    return {path: next(filter(_may_change, _tree(path)), None) for path in paths}
-
-
-def _tree(path: Path) -> Iterator[Path]:
-    yield path
-    yield from path.rglob("*")
-
-
-def _may_change(path: Path) -> bool:
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return path.is_symlink()  # a file that is missing is another problem, but somebody may create a link's target
-    except OSError:
-        return True
-    return status.st_uid != 0 or bool(status.st_mode & OTHERS_MAY_WRITE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from omnitron.definition.project import Ecosystem, is_roots_own
+from omnitron.definition.project import Ecosystem
 from omnitron.errors import Problem
 from omnitron.names import unit_part
 from omnitron.planner.facts import HostFacts
@@ -26,10 +26,10 @@ def problems(ecosystem: Ecosystem, units: Iterable[str], facts: HostFacts) -> li
         return [ecosystem.source.problem(AT, f"{message}; choose another unitPrefix")]
     prefix = unit_part(ecosystem.config.unit_prefix)
     theirs = sorted(name for name in facts.distribution if name.startswith(tuple(f"{prefix}{end}" for end in "-@.")))
-    if theirs and prefix != OURS and not is_roots_own(ecosystem.source):
+    if theirs and prefix != OURS:
         message = (
             f"cannot use the prefix {prefix!r}: units of the distribution have it, such as {theirs[0]}, and its "
-            "folders; choose another, or chown the definition to root"
+            "folders; choose another"
         )
         return [ecosystem.source.problem(AT, message)]
     return []

@@ -106,8 +106,8 @@ def hosted(
     chosen = _auth(system, process)
     auth = chosen if chosen and chosen.jwt and chosen.jwt.enabled else None
     key = absolute(ecosystem.folder, auth.jwt.key_file) if auth and auth.jwt and auth.jwt.key_file else None
-    # systemd reads what it hands on as root: only root's own definitions may say what that is.
-    manager_reads_key = key is not None and app.is_roots_own and can_be_loaded(key)
+    # The system's manager reads it as root, so that the process need not be able to.
+    manager_reads_key = key is not None and not facts.is_user and can_be_loaded(key)
     exposes = bool(process.topology and process.topology.expose)
     spec = HostSpec(
         project=ecosystem.config.project,

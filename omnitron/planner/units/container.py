@@ -9,7 +9,7 @@ from typing import Literal
 
 from omnitron import names
 from omnitron.definition.infrastructure import JsonRpcCheck, ServiceHealthCheck
-from omnitron.definition.project import Ecosystem, is_roots_own
+from omnitron.definition.project import Ecosystem
 from omnitron.definition.source import KeyPath, Source
 from omnitron.errors import Problem
 from omnitron.infra.container_recipe import Place, recipe
@@ -192,18 +192,11 @@ def problems(ecosystem: Ecosystem, placement: ServicePlacement, facts: HostFacts
     docker = service.requirement.docker
     if docker is None or not (docker.image or docker.build):
         yield service.source.problem((*service.at, "docker"), "cannot run a container: neither image nor build is said")
-    yield from problems_of_engine(ecosystem, service.source, (*service.at, "docker"), facts)
+    yield from problems_of_engine(service.source, (*service.at, "docker"), facts)
 
 
-def problems_of_engine(ecosystem: Ecosystem, source: Source, at: KeyPath, facts: HostFacts) -> Iterator[Problem]:
+def problems_of_engine(source: Source, at: KeyPath, facts: HostFacts) -> Iterator[Problem]:
     """Yield what keeps anything that `source` says at `at` from being run by the container engine."""
-    is_roots = is_roots_own(ecosystem.source) and is_roots_own(source)
-    if facts.accounts is not None and not facts.is_user and not is_roots:
-        message = (
-            "cannot run a container: a file that defines it belongs to another user than root, "
-            "who could start anything as root with it; chown it to root"
-        )
-        yield source.problem(at, message)
     if facts.programs is not None and "docker" not in facts.programs:
         message = "cannot run a container: this host has no container engine"
         yield source.problem(at, message, "apt install docker.io")

@@ -15,7 +15,6 @@ from omnitron.definition.ecosystem import Gateway
 from omnitron.definition.infrastructure import DockerService, ServiceRequirement
 from omnitron.definition.process import Paths
 from omnitron.definition.project import Ecosystem
-from omnitron.definition.source import Source
 from omnitron.errors import Problem
 from omnitron.gateway import openresty
 from omnitron.gateway.routes import PAGE, Redis, Route, Site, Upstream, default_page, files, problems
@@ -26,8 +25,7 @@ from omnitron.infra.providers import Provider
 from omnitron.infra.redis_numbers import GATEWAY
 from omnitron.infra.resolve import Infra
 from omnitron.infra.services import Service
-from omnitron.planner.checks import accounts
-from omnitron.planner.facts import HostFacts, Identity
+from omnitron.planner.facts import HostFacts
 from omnitron.planner.resolve.process import Listener, PlannedProcess, Probe, ServerSpec
 from omnitron.planner.resolve.program import Program
 from omnitron.planner.spec_files import spec_name
@@ -188,10 +186,10 @@ def _native(ecosystem: Ecosystem, stack: str, site: Site, facts: HostFacts) -> P
         page=PAGE,
         listen=site.listen,
         tls=CertificateSpec(str(site.certificate), str(site.key)) if site.certificate else None,
-        is_handed=_is_handed(ecosystem, facts),
+        is_handed=not facts.is_user,
     )
     # systemd reads what it hands on as root: only root's own definitions may say what that is.
-    handed = _handed(site) if _is_handed(ecosystem, facts) else ()
+    handed = _handed(site) if not facts.is_user else ()
     spec = ServerSpec(
         settings,
         setup=None,
@@ -223,10 +221,6 @@ def _native(ecosystem: Ecosystem, stack: str, site: Site, facts: HostFacts) -> P
     )
 
 
-def _is_handed(ecosystem: Ecosystem, facts: HostFacts) -> bool:
-    return not facts.is_user and ecosystem.owner_is_root
-
-
 def _handed(site: Site) -> tuple[tuple[str, Path], ...]:
     pairs = (("tls-certificate", site.certificate), ("tls-key", site.key))
     return tuple((name, path) for name, path in pairs if path)
@@ -235,11 +229,6 @@ def _handed(site: Site) -> tuple[tuple[str, Path], ...]:
 def files_of(site: Site) -> tuple[Path, ...]:
     """Return the files and folders of the project that a gateway reads."""
     return tuple(path for path in (site.folder, site.page, site.certificate, site.key) if path)
-
-
-def _not_roots_own(site: Site, facts: HostFacts) -> Path | None:
-    """Return a file that it would read as root, and that others may change; one of which nothing is known is one."""
-    return next((other for path in openresty.files_of_root(site) if (other := facts.changeable.get(path, path))), None)
 
 
 def wrong(ecosystem: Ecosystem, infra: Infra, site: Site, facts: HostFacts) -> Iterator[Problem]:
@@ -253,15 +242,7 @@ def wrong(ecosystem: Ecosystem, infra: Infra, site: Site, facts: HostFacts) -> I
     for at, message, cure in problems(site, missing_files if facts.accounts is not None else ()):
         yield source.problem((*ecosystem.gateway_at, *at), message, cure)
     if site.contained:
-        yield from container.problems_of_engine(ecosystem, source, ecosystem.gateway_at, facts)
-        if facts.accounts is not None and not facts.is_user and (path := _not_roots_own(site, facts)):
-            message = (
-                f"cannot listen on port {site.port} in a container: "
-                f"as root it would run {path}, which others may change"
-            )
-            yield source.problem(
-                ecosystem.gateway_at, message, f"chown -R root: {path}; chmod go-w, or a port from 1024"
-            )
+        yield from container.problems_of_engine(source, ecosystem.gateway_at, facts)
         return
     if missing := " ".join(_missing(site.redis, facts)):
         message = f"cannot run the gateway: this host has no {missing}"
@@ -269,16 +250,3 @@ def wrong(ecosystem: Ecosystem, infra: Infra, site: Site, facts: HostFacts) -> I
     if not facts.is_user and facts.accounts is not None and site.gateway.user not in facts.accounts:
         message = f"cannot run as {site.gateway.user!r}: this host has no such user"
         yield source.problem(("gateway", "user"), message)
-    if facts.accounts is not None and not ecosystem.owner_is_root and site.gateway.user in ("root", "0"):
-        message = "cannot run as root: a file that defines it belongs to another user; chown it to root"
-        yield source.problem(("gateway", "user"), message)
-    elif facts.identities is not None and not facts.is_user and not ecosystem.owner_is_root:
-        yield from _beyond_the_owner(source, site, facts.identity(source.owner), facts)
-
-
-def _beyond_the_owner(source: Source, site: Site, owner: Identity, facts: HostFacts) -> Iterator[Problem]:
-    if site.gateway.user not in owner.users | {Gateway.model_fields["user"].default}:
-        yield source.problem(("gateway", "user"), accounts.not_the_owner(f"as {site.gateway.user!r}", owner))
-    for path in files_of(site):
-        if not accounts.reaches(source.owner, path, facts):
-            yield source.problem(("gateway",), accounts.unreachable(path, owner))

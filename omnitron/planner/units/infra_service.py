@@ -9,8 +9,7 @@ from dataclasses import replace
 from omnitron import names
 from omnitron.definition.check import find_cycle
 from omnitron.definition.process import Limits, Paths
-from omnitron.definition.project import Ecosystem, is_roots_own
-from omnitron.definition.source import Source
+from omnitron.definition.project import Ecosystem
 from omnitron.errors import Problem
 from omnitron.infra import server_settings
 from omnitron.infra.placement import ServicePlacement
@@ -163,7 +162,7 @@ def problems(ecosystem: Ecosystem, infra: Infra, facts: HostFacts) -> Iterator[P
         service = placement.service
         yield from container.check_problems(placement)
         if placement.provider.name == "systemd":
-            yield from _host_unit(placement, _may_be_root(ecosystem, placement.service.source, facts), facts)
+            yield from _host_unit(placement, facts)
         if placement.provider.name == "docker":
             yield from container.problems(ecosystem, placement, facts)
         if placement.is_ours and service.kind in server_settings.DEFAULTS:
@@ -173,11 +172,6 @@ def problems(ecosystem: Ecosystem, infra: Infra, facts: HostFacts) -> Iterator[P
             continue
         user = service.requirement.bare_metal.user if service.requirement.bare_metal else None
         account = user or ACCOUNTS[service.kind]
-        if user in ("root", "0") and not facts.is_user and not _may_be_root(ecosystem, service.source, facts):
-            message = (
-                f"cannot run {placement.name} as root: a file that defines it belongs to another user; chown it to root"
-            )
-            yield service.source.problem((*service.at, "bareMetal", "user"), message)
         if not facts.is_user and facts.accounts is not None and account not in facts.accounts:
             at = (*service.at, "bareMetal", "user") if user else service.at
             message = f"cannot run {placement.name} as {account!r}: this host has no such user"
@@ -226,22 +220,11 @@ def _names(infra: Infra) -> Iterator[Problem]:
         yield first.service.source.problem((*first.service.at, "dependsOn"), message)
 
 
-def _may_be_root(ecosystem: Ecosystem, source: Source, facts: HostFacts) -> bool:
-    """Return whether a service may run as root: not when another user may write its file or the definition."""
-    return facts.accounts is None or (is_roots_own(ecosystem.source) and is_roots_own(source))
-
-
-def _host_unit(placement: ServicePlacement, is_roots: bool, facts: HostFacts) -> Iterator[Problem]:
+def _host_unit(placement: ServicePlacement, facts: HostFacts) -> Iterator[Problem]:
     service = placement.service
     unit = service.requirement.bare_metal.systemd_unit if service.requirement.bare_metal else ""
     at = (*service.at, "bareMetal", "systemdUnit")
     if not HOST_UNIT.fullmatch(unit or ""):
         yield service.source.problem(at, f"cannot use {unit!r}: it is no name of a service, such as redis.service")
-    elif not is_roots:
-        message = (
-            f"cannot use {unit}: a file that says so belongs to another user, who could start any unit with it; "
-            "chown it to root"
-        )
-        yield service.source.problem(at, message)
     elif facts.is_user:
         yield service.source.problem(at, f"cannot use {unit}: a user's manager cannot wait for a unit of the system's")

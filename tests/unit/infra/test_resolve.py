@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import pytest
 from omnitron.definition.loader import load
 from omnitron.errors import DefinitionError
 from omnitron.planner import questions
-from omnitron.planner.facts import Assignments, SecretPlaces
+from omnitron.planner.facts import Assignments, HostFacts, SecretPlaces
 from omnitron.planner.units.values import Command, Literal
 from tests.support.build import facts, loaded, make_plan, shop, units, write
 from tests.support.needs import infra, plan, problem, stack
@@ -236,51 +235,20 @@ def test_a_container_is_described_for_the_engine(tmp_path: Path) -> None:
     assert (process.user, process.restarts.restart) == ("root", "always")
 
 
-def owned(folder: Path, *names: str) -> None:
-    """Give files of a definition to another user than root."""
-    for name in names:
-        os.chown(folder / name, 65534, -1)
-
-
-UNIT_OF_THE_HOST = {"x": {"bareMetal": {"systemdUnit": "cron.service"}}}
-AS_ROOT = {"redis": {"preset": "redis", "bareMetal": {"user": "root"}}}
-CONTAINER = {"x": {"docker": {"image": "x"}}}
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-@pytest.mark.parametrize("file", ["omnitron.config.yaml", "config/default.json"])
-@pytest.mark.parametrize(
-    ("services", "said"),
-    [
-        (UNIT_OF_THE_HOST, "cannot use cron.service: a file that says so belongs to another user"),
-        (AS_ROOT, "as root: a file that (says so|defines it) belongs to another user; chown it to root"),
-        (CONTAINER, "cannot run a container: a file that defines it belongs to another user than root"),
-    ],
-)
-def test_what_would_make_another_user_root_is_refused(
-    tmp_path: Path, file: str, services: dict[str, Any], said: str
-) -> None:
-    on = replace(facts(accounts=frozenset({"www-data", "redis", "root"})))
-    plan(tmp_path, {"infrastructure": services}, on)
-    owned(tmp_path, file)
-    with pytest.raises(DefinitionError, match=said):
-        make_plan(load(tmp_path / "omnitron.config.yaml"), on)
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_systemd_hands_certificates_on_for_root_alone(tmp_path: Path) -> None:
+def test_the_systems_manager_hands_certificates_on(tmp_path: Path) -> None:
     tls = {"certificate": "/etc/hosts", "key": "/etc/passwd"}
-    on = facts(accounts=frozenset({"www-data"}))
 
-    def unit() -> dict[str, Any]:
+    def unit(on: HostFacts) -> dict[str, Any]:
         return dict(
             units(make_plan(load(tmp_path / "omnitron.config.yaml"), on))["omnitron-dev-gateway.service"].values
         )
 
     write(tmp_path, shop({"name": "a"}, gateway={"tls": tls}))
-    assert unit()["load_credential"] == (Literal("tls-certificate:/etc/hosts"), Literal("tls-key:/etc/passwd"))
-    owned(tmp_path, "omnitron.config.yaml")
-    assert unit()["load_credential"] is None
+    assert unit(facts(accounts=frozenset({"www-data"})))["load_credential"] == (
+        Literal("tls-certificate:/etc/hosts"),
+        Literal("tls-key:/etc/passwd"),
+    )
+    assert unit(facts(scope="user"))["load_credential"] is None
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from omnitron.planner.units.values import Literal
-from omnitron.policy.host_spec import Hooks, HostSpec, Http, Jwt, Source, WebSocket
-from tests.support.build import bootstrap, planned, shop, units, write
+from omnitron.policy.host_spec import Hooks, HostSpec, Http, Source, WebSocket
+from tests.support.build import bootstrap, facts, planned, shop, units, write
 
 WORKER = "from omnitron import service\n@service('Work')\nclass Worker: ...\n"
 UNCLEAR = "from omnitron import service\n@service(str())\nclass A: ...\n"
@@ -64,24 +63,20 @@ def test_who_asks_for_a_token(tmp_path: Path, app: Any, own: Any, asks: bool) ->
     assert (spec.jwt is not None) == asks
 
 
-def test_only_roots_definitions_say_what_systemd_reads_as_root(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_user", [False, True])
+def test_the_systems_manager_reads_the_key(tmp_path: Path, is_user: bool) -> None:
     specs(tmp_path, {"auth": JWT})
     data = shop({"name": "app", "bootstrap": "app/bootstrap.yaml"})
-
-    def compiled() -> tuple[Jwt, Any]:
-        plan = planned(tmp_path, data)
-        (process,) = plan.stacks[0].apps["app"]
-        assert process.hosted and process.hosted.document.jwt
-        return process.hosted.document.jwt, units(plan)["omnitron-dev-app-p0.service"].values
-
-    if os.geteuid() == 0:
-        jwt, values = compiled()
+    plan = planned(tmp_path, data, facts(scope="user") if is_user else facts())
+    (process,) = plan.stacks[0].apps["app"]
+    assert process.hosted and process.hosted.document.jwt
+    jwt, values = process.hosted.document.jwt, units(plan)["omnitron-dev-app-p0.service"].values
+    if is_user:
+        assert (jwt.credential, jwt.key_file) == (None, f"{tmp_path}/jwt.key")
+        assert values["load_credential"] is None
+    else:
         assert (jwt.credential, jwt.key_file) == ("jwt-key", None)
         assert values["load_credential"] == (Literal(f"jwt-key:{tmp_path}/jwt.key"),)
-        os.chown(tmp_path / "app/bootstrap.yaml", 65534, -1)
-    jwt, values = compiled()
-    assert (jwt.credential, jwt.key_file) == (None, f"{tmp_path}/jwt.key")
-    assert values["load_credential"] is None
 
 
 def test_a_service_that_no_text_names_is_of_the_only_process_that_does_not_say(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -351,10 +352,13 @@ def test_a_dependency_that_is_not_enabled_is_told_of(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_a_folder_that_is_not_watched_for_its_owner_is_told_of(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_watched_for_its_owner_is_told_of(tmp_path: Path, trust: Callable[[Path], None]) -> None:
     path = write(tmp_path, shop({"name": "web", "command": ["x"], "user": "www-data", "watch": "src"}))
     (tmp_path / "src").mkdir()
     os.chown(path, NOBODY, NOBODY)
+    os.chown(tmp_path, NOBODY, NOBODY)
+    trust(tmp_path)
+    os.chown(tmp_path / "src", 0, 0)
     at_home = facts(accounts=frozenset({"www-data"}))
 
     def advice() -> list[str]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from omnitron.authority import trusted_folders
+from omnitron.authority.trusted_folders import TrustedFolder
 from tests.support.folders import open_up
 
 
@@ -36,3 +38,21 @@ def as_nobody(tmp_path: Path) -> Iterator[None]:
     finally:
         os.seteuid(0)
         os.setegid(0)
+
+
+@pytest.fixture(autouse=True)
+def trusted_d(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A place for what root trusts, in which there is nothing yet."""
+    folder = tmp_path_factory.mktemp("etc") / "trusted.d"
+    monkeypatch.setattr(trusted_folders, "FOLDER", folder)
+    return folder
+
+
+@pytest.fixture
+def trust(trusted_d: Path) -> Callable[[Path], None]:
+    """Trust a folder's owner, as root does with `omnitron trust`."""
+
+    def add(folder: Path) -> None:
+        trusted_folders.add(TrustedFolder(folder.resolve(), folder.stat().st_uid, "root", 0))
+
+    return add

@@ -1,0 +1,1 @@
+"""Authority: whose word root takes. Every decision of who may act as whom is made here."""
