@@ -21,7 +21,7 @@ from omnitron.definition.fields import (
     later,
 )
 from omnitron.definition.infrastructure import Infrastructure, ServiceOverride
-from omnitron.definition.process import Backoff, ProcessSettings, Shutdown
+from omnitron.definition.process import Backoff, Defaults, ProcessSettings, Shutdown
 
 
 class Watch(Model):
@@ -297,3 +297,5 @@ class EcosystemConfig(Model):
     """First part of every unit's name; differs where two projects have equal stacks on one host.
     None that the distribution's own units have: its folders below `/var/lib` and `/run` go by it, too.
     """
+    defaults: Defaults = Defaults()
+    """User, limits and sandbox of every process that does not say otherwise."""

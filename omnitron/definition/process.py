@@ -202,6 +202,20 @@ class RawUnit(Model):
     """Directives for the `[Service]` section, such as `{KillSignal: SIGINT}`."""
 
 
+Hardening = Literal["strict", "standard", "off"]
+
+
+class Defaults(Model):
+    """What holds for every process of the project that does not say otherwise."""
+
+    user: Text | None = None
+    """User to run as."""
+    limits: Limits | None = None
+    """Bounds on memory, CPU, tasks and IO; an app or process overrides them field by field."""
+    hardening: Hardening | None = None
+    """Level of the sandbox: `strict`, `standard` or `off`."""
+
+
 class ProcessSettings(Model):
     """The settings of a single process, on an app's entry or on a process of its definition."""
 
@@ -228,8 +242,8 @@ class ProcessSettings(Model):
     paths: Paths | None = None
     """Folders that it may write to; everything else is read-only."""
     limits: Limits | None = None
-    """Bounds on its memory, CPU, tasks and IO."""
-    hardening: Literal["strict", "standard", "off"] | None = None
+    """Bounds on its memory, CPU, tasks and IO; they override those of the app and of `defaults`, field by field."""
+    hardening: Hardening | None = None
     """Level of the sandbox: `strict`, `standard` or `off`; `strict` by default."""
     systemd: RawUnit | None = None
     """Directives of systemd that have no field here, as they are."""

@@ -196,7 +196,7 @@ def _callers(ecosystem: Ecosystem, stack: str, app: App, process: Process, facts
         for item in caller.system.processes if caller.system else []:
             provider = [providers.of(name) for name in (item.topology.access if item.topology else [])]
             if any(it and (it[0].name, it[1].name) == (app.name, process.name) for it in provider):
-                user = item.user or caller.entry.user or ecosystem.owner
+                user = item.user or caller.entry.user or ecosystem.config.defaults.user or ecosystem.owner
                 transient = names.transient_user(ecosystem.config.unit_prefix, stack, caller.name)
                 users.add(transient if user == "dynamic" else user)
     return tuple(sorted(users - {"root"}))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -11,7 +11,7 @@ from omnitron import names
 from omnitron.definition.app import Process
 from omnitron.definition.ecosystem import Stack
 from omnitron.definition.paths import absolute
-from omnitron.definition.process import Health, Limits, Paths, ProcessSettings, RawUnit, Scaling, Shutdown
+from omnitron.definition.process import Defaults, Health, Limits, Paths, ProcessSettings, RawUnit, Scaling, Shutdown
 from omnitron.definition.project import App, Ecosystem
 from omnitron.planner.facts import HostFacts
 from omnitron.planner.resolve import health
@@ -269,8 +269,8 @@ def _process(
         user=user,
         group=group,
         paths=_first(levels, "paths", None) or Paths(),
-        limits=_first(levels, "limits", None) or Limits(),
-        hardening=_first(levels, "hardening", "strict"),
+        limits=_limits([*levels, ecosystem.config.defaults]),
+        hardening=_first([*levels, ecosystem.config.defaults], "hardening", "strict"),
         raw=_first(levels, "systemd", None) or RawUnit(),
         log_level=log_level,
         scaling=own.scaling if own else None,
@@ -278,7 +278,7 @@ def _process(
     )
 
 
-def _first(levels: list[ProcessSettings], key: str, default: Any) -> Any:
+def _first(levels: Sequence[ProcessSettings | Defaults], key: str, default: Any) -> Any:
     """Return the value of the innermost level that has one."""
     return next((getattr(level, key) for level in levels if getattr(level, key) is not None), default)
 
@@ -288,8 +288,16 @@ def _first_set(levels: list[ProcessSettings], key: str, default: T) -> T:
     return next((getattr(level, key) for level in levels if key in level.model_fields_set), default)
 
 
+def _limits(levels: Sequence[ProcessSettings | Defaults]) -> Limits:
+    """Return the limits, each of the innermost level that has it."""
+    merged: dict[str, Any] = {}
+    for level in levels:
+        merged = {**(level.limits.model_dump(exclude_none=True) if level.limits else {}), **merged}
+    return Limits.model_construct(**merged)
+
+
 def _account(ecosystem: Ecosystem, levels: list[ProcessSettings]) -> tuple[str | None, str | None]:
-    user = _first(levels, "user", None)
+    user = _first([*levels, ecosystem.config.defaults], "user", None)
     if user is None and not ecosystem.owner_is_root:
         user = ecosystem.owner
     return user, _first(levels, "group", None)

@@ -18,7 +18,8 @@ from omnitron.definition.fields import Model
 TABLE: list[tuple[type[Model], str]] = [
     (
         ecosystem.EcosystemConfig,
-        "project! apps! stacks infrastructure gateway supervision=… monitoring=… logging=… + unitPrefix=omnitron",
+        "project! apps! stacks infrastructure gateway supervision=… monitoring=… logging=… + unitPrefix=omnitron "
+        "defaults=…",
     ),
     (
         ecosystem.AppEntry,
@@ -81,6 +82,7 @@ TABLE: list[tuple[type[Model], str]] = [
     ),
     (process.Shutdown, "timeout=10000 priority=0 drainConnections=true"),
     (process.Paths, "+ state=false cache=false write=[]"),
+    (process.Defaults, "+ user limits hardening"),
     (process.Limits, "+ memoryMax memoryHigh cpuQuota cpuWeight tasksMax ioWeight"),
     (process.RawUnit, "+ unit={} service={}"),
     (app.Auth, "manager jwt rls invocationWrapper"),

@@ -121,11 +121,29 @@ def test_settings_are_those_of_the_process_or_else_of_the_app(
     assert getattr(process, key) == meant
 
 
-def test_limits_and_paths_are_taken_as_a_whole(tmp_path: Path) -> None:
+def test_limits_merge_field_by_field_and_paths_are_taken_as_a_whole(tmp_path: Path) -> None:
     entry = {"limits": {"memoryMax": 1, "tasksMax": 2}, "paths": {"state": True}}
     inherits, own = processes(tmp_path, entry, {}, {"limits": {"tasksMax": 3}, "paths": {"cache": "c"}})
     assert (inherits.limits.memory_max, inherits.limits.tasks_max, inherits.paths.state) == (1, 2, True)
-    assert (own.limits.memory_max, own.limits.tasks_max, own.paths.state, own.paths.cache) == (None, 3, False, "c")
+    assert (own.limits.memory_max, own.limits.tasks_max, own.paths.state, own.paths.cache) == (1, 3, False, "c")
+
+
+def test_defaults_hold_for_what_does_not_say_otherwise(tmp_path: Path) -> None:
+    defaults = {"user": "games", "hardening": "standard", "limits": {"memoryMax": 1, "cpuWeight": 7}}
+    data = shop(
+        {"name": "a", "command": ["x"]},
+        {"name": "b", "command": ["x"], "user": "lp", "hardening": "off", "limits": {"memoryMax": 2}},
+        nobody=True,
+        defaults=defaults,
+    )
+    (plain,), (own,) = planned(tmp_path, data).stacks[0].apps.values()
+    assert (plain.user, plain.hardening, plain.limits.memory_max, plain.limits.cpu_weight) == (
+        "games",
+        "standard",
+        1,
+        7,
+    )
+    assert (own.user, own.hardening, own.limits.memory_max, own.limits.cpu_weight) == ("lp", "off", 2, 7)
 
 
 @pytest.mark.parametrize(
