@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from omnitron.errors import UsageError
+from omnitron.operations import audit
 from omnitron.operations.events import Progress, ignore
 from omnitron.operations.installed import records_folder, reports, running, surplus
 from omnitron.operations.job_runner import JobOutcome, outcome, reset_failed, run_in_turn, run_steps
@@ -30,6 +31,7 @@ def start(selections: Sequence[Selection], *, whole_stack: bool, is_user: bool) 
 
     Return when it is ready.
     """
+    audit.record_selection("start", selections)
     if whole_stack:
         steps = [Step("start", (selections[0].stack.target,), REQUESTED)] if selections else []
     else:
@@ -59,6 +61,7 @@ def stop(selections: Sequence[Selection], *, whole_stack: bool, is_user: bool) -
 
     It stays down until it is started again, even where its group is about to restart.
     """
+    audit.record_selection("stop", selections)
     if whole_stack:
         steps = stop_steps(selections[0].stack) if selections else []
     else:
@@ -71,6 +74,7 @@ def stop(selections: Sequence[Selection], *, whole_stack: bool, is_user: bool) -
 
 def restart(selections: Sequence[Selection], *, is_user: bool) -> JobOutcome:
     """Restart what is selected, apps in their order; return when it is ready again. The budget is untouched."""
+    audit.record_selection("restart", selections)
     steps = [Step("restart", selection.services, REQUESTED) for selection in selections]
     return _outcome(selections, run_steps(steps, is_user=is_user, reset=True), is_user=is_user)
 
@@ -80,6 +84,7 @@ def reload(selections: Sequence[Selection], *, is_user: bool, progress: Progress
 
     The outcome has the units that were reloaded, none when nothing of it runs.
     """
+    audit.record_selection("reload", selections)
     steps = reload_steps(selections, running(selections, is_user=is_user))
     done, failed = run_in_turn(steps, is_user=is_user, progress=progress)
     result = outcome(done, failed, _stacks(selections), is_user=is_user)
@@ -89,6 +94,7 @@ def reload(selections: Sequence[Selection], *, is_user: bool, progress: Progress
 def scale(selection: Selection, count: int, *, is_user: bool) -> JobOutcome:
     """Start or stop instances of the selected pool until `count` of them run; raises UsageError without a pool."""
     process = _pool(selection)
+    audit.record_selection(f"scale to {count}", [selection])
     (report,) = reports([selection.stack], is_user=is_user)
     numbers = [
         service.instance
@@ -122,6 +128,7 @@ def _pool(selection: Selection) -> ProcessPolicy:
 
 def reset(selections: Sequence[Selection], *, is_user: bool) -> JobOutcome:
     """Give what is selected a new restart budget and start it, with what its group ended together with it."""
+    audit.record_selection("reset", selections)
     units: dict[str, None] = {}
     for selection in selections:
         (report,) = reports([selection.stack], is_user=is_user)

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 from omnitron.errors import OmnitronError
+from omnitron.operations import audit
 from omnitron.operations.installed import scopes
 from omnitron.policy.model import InstalledPolicy
 from omnitron.systemd.manager import Manager
@@ -28,6 +29,7 @@ def set_at_boot(policy: InstalledPolicy, *, is_user: bool, on: bool) -> None:
         async with Manager(is_user=is_user) as manager:
             await (manager.enable if on else manager.disable)([policy.target], runtime=runtime)
 
+    audit.record_act("enable" if on else "disable", policy)
     asyncio.run(run())
 
 

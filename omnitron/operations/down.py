@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from omnitron.names import WATCHER
 from omnitron.observe.snapshot import forget
+from omnitron.operations import audit
 from omnitron.operations.events import ContainerLeft, Progress, ignore
 from omnitron.operations.install import uninstall
 from omnitron.operations.installed import scopes
@@ -26,6 +27,7 @@ def down(
     With `removes` its units, files and containers go too; with `removes_volumes` the data of its containers.
     Nothing is removed of a stack that did not stop.
     """
+    audit.record_act("down --remove" if removes else "down", policy)
     steps = stop_steps(policy)
     failed = run_steps(steps, is_user=is_user)
     if removes and not failed:

@@ -12,6 +12,7 @@ from omnitron.install.manifest import check_owner
 from omnitron.install.scope import Scope
 from omnitron.install.store import Store
 from omnitron.names import unit_stem
+from omnitron.operations import audit
 from omnitron.operations.installed import running, scopes, select_stack
 from omnitron.operations.job_runner import JobOutcome, outcome, run_steps
 from omnitron.operations.secret_stores import open_store
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 class StackSecrets:
     """The secrets of one stack of a definition, installed or not."""
 
+    definition: Path
     scope: Scope
     stack: str
     store: SecretStore
@@ -59,7 +61,7 @@ def open_secrets(ecosystem: Ecosystem, scope: Scope, stack: str | None) -> Stack
     check_owner(Store(scope).manifest(stem), config.project, str(ecosystem.path))
     policies = read_policies([place.policies for place in scopes(scope.name == "user")])
     policy = next((policy for policy in policies if policy.stem == stem), None)
-    return StackSecrets(scope, name, open_store(scope, stem, config.project), policy)
+    return StackSecrets(ecosystem.path, scope, name, open_store(scope, stem, config.project), policy)
 
 
 def set_secret(secrets: StackSecrets, name: str, value: bytes) -> list[str]:
@@ -69,6 +71,7 @@ def set_secret(secrets: StackSecrets, name: str, value: bytes) -> list[str]:
     """
     check_name(name)
     secrets.store.set(name, check_value(value))
+    _record("set", name, secrets)
     services = services_with(secrets, name)
     if services and secrets.policy:
         run_steps(_steps_to_reopen(secrets.policy, is_user=secrets.is_user), is_user=secrets.is_user)
@@ -97,6 +100,7 @@ def delete_secret(secrets: StackSecrets, name: str) -> None:
         )
     if not secrets.store.delete(name):
         raise _no_such_secret(secrets, name)
+    _record("delete", name, secrets)
 
 
 def rotate_secret(secrets: StackSecrets, name: str, value: bytes | None = None) -> JobOutcome:
@@ -104,6 +108,7 @@ def rotate_secret(secrets: StackSecrets, name: str, value: bytes | None = None) 
     if secrets.store.get(name) is None:
         raise _no_such_secret(secrets, name)
     secrets.store.set(name, random_value() if value is None else check_value(value))
+    _record("rotate", name, secrets)
     services = services_with(secrets, name)
     # One after another: a server has the new value before its clients do.
     steps = [Step("restart", (service,), "a secret of its is new") for service in services]
@@ -127,7 +132,12 @@ def import_secrets(secrets: StackSecrets, file: Path, text: str) -> list[str]:
     values = {check_name(item.name): check_value((item.value or "").encode()) for item in variables}
     for name, value in values.items():
         secrets.store.set(name, value)
+    _record("import", ", ".join(values), secrets)
     return list(values)
+
+
+def _record(act: str, names: str, secrets: StackSecrets) -> None:
+    audit.record(f"secret {act} {names} of {secrets.stack}, {audit.defined_by(secrets.definition)}")
 
 
 def _no_such_secret(secrets: StackSecrets, name: str) -> UsageError:

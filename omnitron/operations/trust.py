@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import os
-import syslog
 import time
 from pathlib import Path
 
 from omnitron.authority import trusted_folders
-from omnitron.authority.accounts import name_of
 from omnitron.authority.trusted_folders import TrustedFolder
 from omnitron.definition.project import Ecosystem
 from omnitron.errors import NotPermittedError, UsageError
-
-LOGIN_UID = Path("/proc/self/loginuid")
-NO_LOGIN = 0xFFFFFFFF
-"""Stands in LOGIN_UID where nobody has logged in: at boot, in a container."""
+from omnitron.operations.audit import caller, record
 
 
 def prepare_trust(folder: Path) -> TrustedFolder:
@@ -25,14 +20,14 @@ def prepare_trust(folder: Path) -> TrustedFolder:
     uid = trusted_folders.checked_owner(real)
     if uid == 0:
         raise UsageError(f"cannot trust {real}: it is root's, whose word needs no trust")
-    return TrustedFolder(real, uid, _caller(), time.time())
+    return TrustedFolder(real, uid, caller(), time.time())
 
 
 def trust(folder: TrustedFolder) -> None:
     """Record that a folder is trusted, and say so in the journal."""
     _check_root()
     trusted_folders.add(folder)
-    _record(f"{folder.by} trusts {folder.path}: whoever can write there, {folder.owner} first, is as good as root")
+    record(f"trust {folder.path}: whoever can write there, {folder.owner} first, is as good as root")
 
 
 def distrust(folder: Path) -> Path:
@@ -40,7 +35,7 @@ def distrust(folder: Path) -> Path:
     _check_root()
     real = folder.resolve()
     trusted_folders.remove(real)
-    _record(f"{_caller()} no longer trusts {real}")
+    record(f"trust {real} no longer")
     return real
 
 
@@ -61,19 +56,3 @@ def trusted_for(ecosystem: Ecosystem) -> list[TrustedFolder]:
 def _check_root() -> None:
     if os.geteuid() != 0:
         raise NotPermittedError("cannot change whom root trusts: only root can", hint="sudo omnitron trust …")
-
-
-def _caller() -> str:
-    """Return the name of who acts as root: who logged in, else the user of sudo."""
-    try:
-        uid = int(LOGIN_UID.read_text())
-    except (OSError, ValueError):
-        uid = NO_LOGIN
-    if uid != NO_LOGIN:
-        return name_of(uid)
-    return os.environ.get("SUDO_USER") or name_of(os.getuid())
-
-
-def _record(message: str) -> None:
-    syslog.openlog("omnitron", facility=syslog.LOG_AUTH)
-    syslog.syslog(syslog.LOG_NOTICE, message)

@@ -13,6 +13,7 @@ from omnitron.install.scope import Scope
 from omnitron.install.store import Store
 from omnitron.names import GATEWAY, INFRA_PREFIX, WATCHER, unit_part
 from omnitron.observe.report import ServiceReport, StackReport
+from omnitron.operations import audit
 from omnitron.operations.events import ContainerLeft, Progress, ServiceChanged, StepStarted, ignore
 from omnitron.operations.install import install
 from omnitron.operations.installed import reports, stacks, surplus
@@ -34,6 +35,7 @@ def up(plan: Plan, scope: Scope, *, timeout_s: float, progress: Progress = ignor
     prepared = install(plan, scope, progress)
     target = f"{prepared[0].stem}.target"
     (policy,) = [policy for policy in stacks(is_user=scope.name == "user") if policy.target == target]
+    audit.record_act("up", policy)
     return asyncio.run(_Up(plan, scope, policy, progress).run(prepared, timeout_s))
 
 

@@ -16,7 +16,7 @@ from omnitron.infra.resolve import Infra
 from omnitron.planner.facts import HostFacts, Module, ServerSettings
 from omnitron.planner.plan import local_stacks
 from omnitron.planner.resolve import program as programs
-from omnitron.planner.resolve.host_spec import exposing
+from omnitron.planner.resolve.host_spec import exposing, key_file
 from omnitron.planner.resolve.watched_files import watched
 from omnitron.planner.units import gateway, infra_service, secrets
 
@@ -77,6 +77,8 @@ def of_host(
     stems: set[str] = set()
     settings: set[ServerSettings] = set()
     for stack in local_stacks(ecosystem, chosen):
+        if not facts.is_user:
+            read.update(_key_files(ecosystem, stack))
         if not installs and not ecosystem.gateway:
             continue
         infra = infra_service.infra_of(ecosystem, stack, facts)
@@ -87,6 +89,13 @@ def of_host(
             if next(secrets.required(ecosystem, stack, infra), None):
                 stems.add(names.unit_stem(ecosystem.config.unit_prefix, stack))
     return HostQuestions(frozenset(read), frozenset(stems), frozenset(settings))
+
+
+def _key_files(ecosystem: Ecosystem, stack: str) -> Iterator[Path]:
+    for system in filter(None, (app.system for app in ecosystem.apps_of(stack))):
+        for process in system.processes:
+            if process.module and (path := key_file(ecosystem, system, process)):
+                yield path
 
 
 def _settings(infra: Infra) -> Iterator[ServerSettings]:

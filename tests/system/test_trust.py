@@ -55,8 +55,9 @@ def test_another_users_definition_takes_roots_trust(owned: Machine) -> None:
     machine.omnitron("trust", "--remove", FOLDER)
     assert machine.omnitron("generate", "--config", FILE, check=False).returncode == 5
     told = machine.run("journalctl", "-t", "omnitron", "-o", "cat").stdout
-    assert f"root trusts {FOLDER}: whoever can write there, trustee first, is as good as root" in told
-    assert f"root no longer trusts {FOLDER}" in told
+    assert f"root (uid 0): trust {FOLDER}: whoever can write there, trustee first, is as good as root" in told
+    assert f"root (uid 0): trust {FOLDER} no longer" in told
+    assert f"root (uid 0): up trust-dev.target, defined by {FILE} of trustee" in told
     assert machine.systemctl("is-active", SERVICE).strip() == "active"
 
 

@@ -105,7 +105,7 @@ def hosted(
     checks = health.resolve(process.health or app.entry.health, ecosystem.config.monitoring.health_check)
     chosen = _auth(system, process)
     auth = chosen if chosen and chosen.jwt and chosen.jwt.enabled else None
-    key = absolute(ecosystem.folder, auth.jwt.key_file) if auth and auth.jwt and auth.jwt.key_file else None
+    key = key_file(ecosystem, system, process)
     # The system's manager reads it as root, so that the process need not be able to.
     manager_reads_key = key is not None and not facts.is_user and can_be_loaded(key)
     exposes = bool(process.topology and process.topology.expose)
@@ -161,6 +161,13 @@ def _websocket(process: Process) -> WebSocket | None:
         return None
     pings = {f"ping_{name}": value for name, value in _set(websocket.keep_alive).items()}
     return WebSocket(websocket.host, websocket.port, websocket.path, **pings)
+
+
+def key_file(ecosystem: Ecosystem, system: System, process: Process) -> Path | None:
+    """Return the file with the key that tokens for a process are checked with; None without one."""
+    auth = _auth(system, process)
+    jwt = auth.jwt if auth else None
+    return absolute(ecosystem.folder, jwt.key_file) if jwt and jwt.enabled and jwt.key_file else None
 
 
 def _auth(system: System, process: Process) -> definition.Auth | None:

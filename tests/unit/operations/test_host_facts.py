@@ -79,3 +79,14 @@ def test_a_store_is_read_where_a_stack_has_secrets(tmp_path: Path) -> None:
         ecosystem = loaded(tmp_path, shop({**app, "env": env}))
         assert questions.of_host(ecosystem, facts(), installs=True).secrets == stems
         assert not questions.of_host(ecosystem, facts(), installs=False).secrets
+
+
+def test_what_is_read_as_root_because_a_definition_says_so(tmp_path: Path) -> None:
+    (tmp_path / "jwt.key").touch()
+    jwt = {"auth": {"jwt": {"enabled": True, "keyFile": "jwt.key", "algorithm": "RS256"}}}
+    hosted = bootstrap(tmp_path, {"name": "p", "module": "m", **jwt}, {"name": "open", "module": "m", "auth": False})
+    gateway = {"port": 8080, "configDir": "nginx", "maintenance": {"page": "down.html"}}
+    ecosystem = loaded(tmp_path, shop({"name": "a", "bootstrap": hosted}, gateway=gateway))
+    read = questions.of_host(ecosystem, facts(), installs=False).read
+    assert read == {tmp_path / "jwt.key", tmp_path / "nginx", tmp_path / "down.html"}
+    assert not questions.of_host(ecosystem, facts(scope="user"), installs=False).read

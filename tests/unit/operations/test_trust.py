@@ -11,7 +11,7 @@ import pytest
 
 from omnitron.definition.loader import load
 from omnitron.errors import NotPermittedError, UsageError
-from omnitron.operations import trust
+from omnitron.operations import audit, trust
 from tests.support.build import shop, write
 
 
@@ -20,7 +20,7 @@ def journal(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     lines: list[str] = []
     monkeypatch.setattr(syslog, "syslog", lambda _, message: lines.append(message))
     monkeypatch.setenv("SUDO_USER", "carol")
-    monkeypatch.setattr(trust, "LOGIN_UID", Path("/nowhere"))
+    monkeypatch.setattr(audit, "LOGIN_UID", Path("/nowhere"))
     return lines
 
 
@@ -37,8 +37,8 @@ def test_a_folder_is_trusted_and_no_longer(tmp_path: Path, nobody: pwd.struct_pa
     assert trust.distrust(tmp_path / "link") == tmp_path / "shop"
     assert trust.trusted() == []
     assert journal == [
-        f"carol trusts {tmp_path}/shop: whoever can write there, nobody first, is as good as root",
-        f"carol no longer trusts {tmp_path}/shop",
+        f"carol (uid 0): trust {tmp_path}/shop: whoever can write there, nobody first, is as good as root",
+        f"carol (uid 0): trust {tmp_path}/shop no longer",
     ]
 
 
@@ -52,11 +52,3 @@ def test_another_user_cannot_say_whom_root_trusts(tmp_path: Path, as_nobody: Non
     for act in (trust.prepare_trust, trust.distrust):
         with pytest.raises(NotPermittedError, match="only root can"):
             act(tmp_path)
-
-
-def test_who_logged_in_comes_before_sudo(tmp_path: Path, journal: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "loginuid").write_text("65534")
-    monkeypatch.setattr(trust, "LOGIN_UID", tmp_path / "loginuid")
-    assert trust._caller() == "nobody"
-    (tmp_path / "loginuid").write_text("4294967295")
-    assert trust._caller() == "carol"
