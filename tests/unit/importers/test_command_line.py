@@ -162,7 +162,8 @@ LINGERS = "import signal, sys, time; signal.signal(15, lambda *_: (open('{file}'
 def test_sigterm_reaches_the_program(tmp_path, line):
     ready, done = tmp_path / "ready", tmp_path / "done"
     program = tmp_path / "program.py"
-    program.write_text(LINGERS.format(file=done) + f"open({str(ready)!r}, 'w').close(); time.sleep(30)")
+    # Short sleeps: a signal that comes just before one begins is dealt with after it.
+    program.write_text(LINGERS.format(file=done) + f"open({str(ready)!r}, 'w').close()\nwhile True: time.sleep(0.1)")
     child = subprocess.Popen(command(line.format(program=program)).argv, start_new_session=True)
     try:
         wait_for(ready)
