@@ -1,4 +1,4 @@
-"""The manifest of one stack: its project and its installed files. Files outside of it are never changed."""
+"""The manifest of one stack: its project and its installed files, as it lies on the disk."""
 
 from __future__ import annotations
 

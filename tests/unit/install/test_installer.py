@@ -9,7 +9,8 @@ import pytest
 
 from omnitron.errors import NotPermittedError
 from omnitron.install.installer import manifests, prepare, remove
-from omnitron.install.store import ForeignFileError, SymlinkError
+from omnitron.install.ownership import ForeignFileError
+from omnitron.install.store import SymlinkError
 from tests.support.build import planned, shop
 from tests.support.install import AFTER, BEFORE, Host, Make
 

@@ -23,9 +23,8 @@ from omnitron.errors import OmnitronError
 from omnitron.install import store as store_module
 from omnitron.install.installer import commit, prepare, remove
 from omnitron.install.manifest import Manifest
-from omnitron.install.store import FORMER_LINES, STAGED, ForeignPathError, Transaction, origin
+from omnitron.install.store import STAGED, ForeignPathError, Transaction
 from omnitron.planner.plan import Plan
-from omnitron.render.files import File, bus_files
 from tests.support.build import planned, shop
 from tests.support.install import AFTER, BEFORE, Host, Make
 
@@ -384,9 +383,3 @@ def test_projects_beside_each_other_are_recovered_together(host: Host, plan: Mak
     assert len(host.reloads) == 2
     assert [manifest for manifest in ("omnitron-dev", "other-dev") if host.store.manifest(manifest)]
     assert not host.store.is_interrupted()
-
-
-@pytest.mark.parametrize("file", bus_files(), ids=lambda file: file.name)
-def test_former_first_lines_have_the_origin_of_present_ones(file: File) -> None:
-    former = [line for line, present in FORMER_LINES.items() if present == origin(file.text)]
-    assert [origin(f"{line}\n") for line in former] == [origin(file.text)]
