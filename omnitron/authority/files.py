@@ -9,6 +9,7 @@ For other users than root nothing is asked: they act with their own rights.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -21,6 +22,8 @@ from omnitron.errors import OmnitronError
 
 ROOT = frozenset({0})
 OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
+MAX_STEPS = 4096
+"""Names of a path and of the links in it; the kernel follows 40 links at most."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,8 @@ class UntrustedFileError(OmnitronError):
     def __init__(self, file: Path, flaw: Flaw, cures: Iterable[str]) -> None:
         self.flaw = flaw
         self.cures = tuple(cures)
-        super().__init__(f"cannot act as root on {file}: {flaw}", hint="; or ".join(self.cures))
+        what = str(flaw).replace(str(file), "it", 1) if flaw.path == file else str(flaw)
+        super().__init__(f"cannot act as root on {file}: {what}", hint="; or ".join(self.cures))
 
     def lines(self) -> list[str]:
         """One line for what is wrong, and one for each cure."""
@@ -78,7 +82,14 @@ def check(file: Path, owner: int | None = None) -> frozenset[int] | None:
     """
     if os.geteuid() != 0:
         return None
-    file.stat()  # what is not there is told as that
+    file.stat()  # what is not there, or a loop of links, is told as that
+    return _check(file, owner)
+
+
+def _check(file: Path, owner: int | None = None) -> frozenset[int]:
+    # Trust is looked up where it is needed alone: a damaged record of it must not stop root's own definitions.
+    if first_flaw(file, ROOT, owner) is None:
+        return ROOT
     users = trusted_users(file)
     if flaw := first_flaw(file, users, owner):
         raise UntrustedFileError(file, flaw, _cures(file, flaw))
@@ -93,10 +104,15 @@ def check_tree(path: Path) -> None:
     if os.geteuid() != 0 or not path.exists():
         return
     check(path)
-    for folder, _, names in os.walk(path):
-        for name in names:
-            if (file := Path(folder) / name).exists():  # a link to nothing
-                check(file)
+    visited: set[Path] = set()
+    for folder, folders, names in os.walk(path, followlinks=True):
+        real = Path(folder).resolve()
+        if real in visited:  # a link to a folder above
+            folders.clear()
+            continue
+        visited.add(real)
+        for name in (*folders, *names):
+            _check(Path(folder) / name)
 
 
 def check_written_by_owner(file: Path, owner: int) -> None:
@@ -108,6 +124,8 @@ def check_written_by_owner(file: Path, owner: int) -> None:
 def check_lookup(file: Path, start: Path) -> None:
     """Refuse, as root, a definition that was found above `start` in a folder in which others than root can write."""
     if os.geteuid() != 0 or file.parent == start:
+        return
+    if first_flaw(file.parent, ROOT, may_be_sticky=False) is None:
         return
     if flaw := first_flaw(file.parent, trusted_users(file.parent), may_be_sticky=False):
         raise UnnamedDefinitionError(file, start, flaw)
@@ -124,25 +142,55 @@ def first_flaw(
 ) -> Flaw | None:
     """Return the first thing on the way to `file`, which may be a folder, that others than `users` own or may write.
 
-    `may_be_sticky`: whether a sticky folder will do as `file` itself; on the way to it, it does.
+    `may_be_sticky`: whether a sticky folder will do as `file` itself; on the way to it, it does. Where there is no
+    file, it is about who could make it.
     """
-    real = file.resolve()
-    for path in dict.fromkeys((file, *file.parents, real, *real.parents)):
-        status = path.stat()
+    last, *before = reversed(list(_on_the_way(file)))
+    may_be_sticky = may_be_sticky and os.path.lexists(last)
+    for path in (last, *before):
+        try:
+            status = path.lstat()
+        except FileNotFoundError:
+            last = path.parent
+            continue
         mode = stat.S_IMODE(status.st_mode)
-        owners = {status.st_uid, path.lstat().st_uid}
-        if path == file and owner is not None:
-            owners.add(owner)
+        owners = {status.st_uid} if path != last or owner is None else {status.st_uid, owner}
         if foreign := owners - users:
             return Flaw(path, min(foreign), mode, is_foreign=True)
-        is_sticky = stat.S_ISDIR(status.st_mode) and mode & stat.S_ISVTX and (may_be_sticky or path not in (file, real))
-        if mode & OTHERS_MAY_WRITE and not is_sticky:
+        is_sticky = stat.S_ISDIR(status.st_mode) and mode & stat.S_ISVTX and (may_be_sticky or path != last)
+        # The mode of a link says nothing.
+        if mode & OTHERS_MAY_WRITE and not is_sticky and not stat.S_ISLNK(status.st_mode):
             return Flaw(path, status.st_uid, mode, is_foreign=False)
     return None
 
 
+def _on_the_way(path: Path) -> Iterator[Path]:
+    """Yield every folder and link that the kernel goes through on the way to `path`, and what it arrives at.
+
+    Each link of a chain of them: whoever owns one decides where it leads.
+    """
+    here, names = Path("/"), list(reversed(path.parts[1:]))
+    yield here
+    for _ in range(MAX_STEPS):
+        if not names:
+            return
+        name = names.pop()
+        if name == "..":
+            here = here.parent
+            continue
+        item = here / name
+        yield item
+        if item.is_symlink():
+            target = item.readlink()
+            here = Path("/") if target.is_absolute() else here
+            names += reversed(target.parts[target.is_absolute() :])
+        else:
+            here = item
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+
+
 def _cures(file: Path, flaw: Flaw) -> Iterator[str]:
-    folder = file.parent
+    folder = file.resolve().parent
     yield _own_cure(file, flaw)
     if flaw.is_foreign and folder != Path("/"):
         who = name_of(flaw.owner)
@@ -151,10 +199,11 @@ def _cures(file: Path, flaw: Flaw) -> Iterator[str]:
 
 
 def _own_cure(file: Path, flaw: Flaw) -> str:
+    real = file.resolve()
     if not flaw.is_foreign:
         return f"chmod go-w {flaw.path}"
     if flaw.path.is_symlink():
         return f"chown -h root {flaw.path}"
-    if flaw.path == file or flaw.path == file.parent:
-        return f"chown -R root: {file.parent}"
-    return f"move {file.parent} to where only root can write, such as /srv"
+    if flaw.path in (real, real.parent):
+        return f"chown -R root: {real.parent}"
+    return f"move {real.parent} to where only root can write, such as /srv"

@@ -36,6 +36,11 @@ class TrustedFolder:
     """Unix time."""
 
     @property
+    def has_account(self) -> bool:
+        """Return whether its owner has an account; else whoever gets the number next would be trusted."""
+        return self.owner != f"uid {self.uid}"
+
+    @property
     def owner(self) -> str:
         """Name of its owner."""
         return name_of(self.uid)
@@ -64,26 +69,39 @@ def covering(path: Path) -> TrustedFolder | None:
 
 
 def add(folder: TrustedFolder) -> None:
-    """Record a trusted folder, atomically."""
-    FOLDER.mkdir(mode=0o755, parents=True, exist_ok=True)
-    values = {**asdict(folder), "path": str(folder.path)}
+    """Record a trusted folder, atomically; raises OmnitronError where that fails, and nothing is changed then."""
     file = _file_of(folder.path)
     temporary = file.with_suffix(".new")
-    with suppress(FileNotFoundError):
-        temporary.unlink()
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    try:
+        FOLDER.mkdir(mode=0o755, parents=True, exist_ok=True)
+        _write(temporary, json.dumps({**asdict(folder), "path": str(folder.path)}) + "\n")
+        temporary.replace(file)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
+        reason = (error.strerror or str(error)).lower()
+        raise OmnitronError(
+            f"cannot record that {folder.path} is trusted, in {FOLDER}: {reason}",
+            hint="nothing has changed; mend that, and trust it again",
+        ) from error
+
+
+def _write(path: Path, text: str) -> None:
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     with os.fdopen(descriptor, "w") as stream:
         os.fchmod(descriptor, 0o644)
-        stream.write(json.dumps(values) + "\n")
+        stream.write(text)
         stream.flush()
         os.fsync(descriptor)
-    temporary.replace(file)
 
 
 def checked_owner(folder: Path) -> int:
     """Return the uid of the owner of a folder that can be trusted; raises UsageError for any other."""
     if not folder.is_dir():
-        raise UsageError(f"cannot trust {folder}: it is no folder")
+        raise UsageError(
+            f"cannot trust {folder}: {'it is no folder' if folder.exists() else 'there is no such folder'}"
+        )
     status = folder.stat()
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise UsageError(
@@ -105,6 +123,8 @@ def remove(folder: Path) -> None:
         _file_of(folder).unlink()
     except FileNotFoundError:
         raise UsageError(f"{folder} is not trusted", hint="omnitron trust --list shows what is") from None
+    except OSError as error:
+        raise OmnitronError(f"cannot trust {folder} no longer: {(error.strerror or str(error)).lower()}") from error
 
 
 def _file_of(folder: Path) -> Path:

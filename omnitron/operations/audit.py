@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from omnitron.authority.accounts import name_of
+from omnitron.errors import printable
 from omnitron.policy.model import Selection, StackPolicy
 
 LOGIN_UID = Path("/proc/self/loginuid")
@@ -29,8 +30,8 @@ def caller() -> str:
 def record(message: str) -> None:
     """Write `message`, what was done, to the journal with the name of who did it."""
     syslog.openlog("omnitron", facility=syslog.LOG_AUTH)
-    # One line, whatever a name holds.
-    syslog.syslog(syslog.LOG_NOTICE, " ".join(f"{caller()} (uid {os.getuid()}): {message}".split()))
+    # One line that acts on no terminal, whatever a name or SUDO_USER holds.
+    syslog.syslog(syslog.LOG_NOTICE, printable(" ".join(f"{caller()} (uid {os.getuid()}): {message}".split())))
 
 
 def record_act(verb: str, policy: StackPolicy, what: str | None = None) -> None:

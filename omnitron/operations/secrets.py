@@ -83,6 +83,7 @@ def get_secret(secrets: StackSecrets, name: str) -> str:
     value = secrets.store.get(name)
     if value is None:
         raise _no_such_secret(secrets, name)
+    _record("get", name, secrets)
     return value
 
 

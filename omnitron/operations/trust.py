@@ -49,8 +49,8 @@ def trusted_for(ecosystem: Ecosystem) -> list[TrustedFolder]:
     sources = [ecosystem.source, *(app.system_source for app in ecosystem.apps)]
     sources += [app.needs_source for app in ecosystem.apps]
     paths = {source.path.resolve() for source in sources if source and source.owner != 0}
-    found = {trusted_folders.covering(path) for path in paths}
-    return sorted((item for item in found if item), key=lambda item: item.path)
+    folders = {trusted_folders.covering(path) for path in paths}
+    return sorted((folder for folder in folders if folder), key=lambda folder: folder.path)
 
 
 def _check_root() -> None:

@@ -37,7 +37,7 @@ def test_another_users_definition_takes_roots_trust(owned: Machine) -> None:
     refused = machine.omnitron("up", "--config", FILE, check=False)
     assert refused.returncode == 5
     assert refused.stderr.splitlines() == [
-        f"error: cannot act as root on {FILE}: {FILE} belongs to trustee (mode 0644)",
+        f"error: cannot act as root on {FILE}: it belongs to trustee (mode 0644)",
         f"       chown -R root: {FOLDER}",
         f"       or omnitron trust {FOLDER}: trustee is then as good as root on this host",
         "       or run omnitron as trustee, with --user: in trustee's own manager, with no rights but trustee's",
@@ -67,8 +67,8 @@ def test_a_file_in_it_that_others_can_write_is_refused_all_the_same(owned: Machi
     machine.run("chmod", "664", FILE)
     refused = machine.omnitron("generate", "--config", FILE, check=False)
     assert refused.returncode == 5
-    assert f"{FILE} can be written by its group (owner trustee, mode 0664)" in refused.stderr
+    assert "it can be written by its group (owner trustee, mode 0664)" in refused.stderr
     machine.run("chmod", "644", FILE)
     machine.run("chown", "www-data", FILE)
     refused = machine.omnitron("generate", "--config", FILE, check=False)
-    assert refused.returncode == 5 and f"{FILE} belongs to www-data" in refused.stderr
+    assert refused.returncode == 5 and "it belongs to www-data" in refused.stderr

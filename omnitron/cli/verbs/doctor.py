@@ -99,13 +99,13 @@ def _definition(scope: Scope) -> Definition | None:
     except NoDefinitionError:
         return None
     except OmnitronError as error:
-        return Definition(Path.cwd(), tuple(error.lines()), ())
+        return Definition(Path.cwd(), (error.brief,), (), cure=error.hint)
     try:
         plan = make_plan(scope)
     except DefinitionError as error:
         return Definition(path, tuple(error.lines()), ())
     except OmnitronError as error:
-        return Definition(path, (error.brief,), ())
+        return Definition(path, (error.brief,), (), cure=error.hint)
     programs = [
         (f"{process.stack}/{process.app}:{process.name}", process.program.argv[0])
         for stack in plan.stacks

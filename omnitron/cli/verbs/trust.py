@@ -39,20 +39,20 @@ def trust_command(
     if folder is None:
         raise UsageError("name the folder", hint="omnitron trust --list shows those that are trusted")
     if remove:
-        removed = trust.distrust(folder)
-        _print({"distrusted": str(removed)}, f"{removed} is no longer trusted; what is installed from it goes on")
+        path = trust.distrust(folder)
+        _print({"distrusted": str(path)}, f"{path} is no longer trusted; what is installed from it goes on")
         return
-    wanted = trust.prepare_trust(folder)
+    candidate = trust.prepare_trust(folder)
     if not output.wants_json():
         output.line(
-            f"Whoever can write in {wanted.path} is then as good as root on this host: "
+            f"Whoever can write in {candidate.path} is then as good as root on this host: "
             f"what a definition there says, root does. "
-            f"It belongs to {wanted.owner}; the trust ends when it belongs to somebody else."
+            f"It belongs to {candidate.owner}; the trust ends when it belongs to somebody else."
         )
     if not yes:
-        _ask(wanted)
-    trust.trust(wanted)
-    _print({"trusted": _as_data(wanted)}, f"{wanted.path} is trusted")
+        _ask(candidate)
+    trust.trust(candidate)
+    _print({"trusted": _as_data(candidate)}, f"{candidate.path} is trusted")
 
 
 def _ask(folder: TrustedFolder) -> None:

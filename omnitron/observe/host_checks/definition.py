@@ -16,7 +16,7 @@ def check(subject: Subject) -> Iterator[Finding]:
         return
     if definition.errors:
         more = f" (and {len(definition.errors) - 1} more)" if len(definition.errors) > 1 else ""
-        yield Finding("definition", "fail", definition.errors[0] + more, "omnitron validate")
+        yield Finding("definition", "fail", definition.errors[0] + more, definition.cure or "omnitron validate")
         return
     yield Finding("definition", "ok", f"{definition.path} is valid")
     for address, program in definition.programs:

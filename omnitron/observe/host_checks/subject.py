@@ -16,6 +16,8 @@ class Definition:
     """Problems of it."""
     programs: tuple[tuple[str, str], ...]
     """Address and program of each process."""
+    cure: str | None = None
+    """Remedy of an error that is not about the text of the definition."""
 
 
 @dataclass(frozen=True)

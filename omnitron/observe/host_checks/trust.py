@@ -18,7 +18,10 @@ def check(subject: Subject) -> Iterator[Finding]:
         yield Finding("trust", "fail", error.brief, error.hint)
         return
     for folder in folders:
-        if folder.is_current():
+        if not folder.has_account:
+            message = f"{folder.path} is trusted, and its owner has no account: whoever gets {folder.owner} is as root"
+            yield Finding("trust", "warn", message, f"omnitron trust --remove {folder.path}")
+        elif folder.is_current():
             yield Finding("trust", "ok", f"{folder.owner} is as good as root: {folder.path} is trusted, by {folder.by}")
         else:
             message = f"{folder.path} is trusted no more: it is away, or does not belong to {folder.owner}"

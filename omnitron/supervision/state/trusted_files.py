@@ -83,8 +83,8 @@ def read_file(folder: int, name: str, limit: int) -> bytes:
     file = os.open(name, os.O_RDONLY | _FILE, dir_fd=folder)
     try:
         status = os.fstat(file)
-        if not stat.S_ISREG(status.st_mode) or status.st_uid not in (0, os.geteuid()):
-            raise OSError(errno.EPERM, "not a regular file of root or this user", name)
+        if not stat.S_ISREG(status.st_mode) or status.st_uid not in (0, os.geteuid()) or status.st_mode & 0o022:
+            raise OSError(errno.EPERM, "not a regular file that only root or this user can write", name)
         data = os.read(file, limit + 1)
     finally:
         os.close(file)

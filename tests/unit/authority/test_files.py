@@ -16,7 +16,7 @@ from omnitron.authority.files import UnnamedDefinitionError, UntrustedFileError
 from omnitron.definition import lookup, source
 from omnitron.definition.loader import load
 from omnitron.definition.python import evaluate
-from omnitron.errors import NotPermittedError
+from omnitron.errors import NotPermittedError, OmnitronError
 from tests.support.build import problems, shop, write
 from tests.support.folders import open_up
 
@@ -95,7 +95,7 @@ def test_a_file_that_others_can_write_is_refused(
     with pytest.raises(UntrustedFileError) as caught:
         load(path)
     assert caught.value.lines() == [
-        f"cannot act as root on {path}: {path} can be written by {who} (owner nobody, mode {mode:04o})",
+        f"cannot act as root on {path}: it can be written by {who} (owner nobody, mode {mode:04o})",
         f"chmod go-w {path}",
     ]
     assert caught.value.exit_code == 5
@@ -116,7 +116,7 @@ def test_what_is_another_users_is_refused_with_the_cures(foreign: Path, nobody: 
     with pytest.raises(UntrustedFileError) as caught:
         load(path)
     assert caught.value.lines() == [
-        f"cannot act as root on {path}: {path} belongs to nobody (mode 0644)",
+        f"cannot act as root on {path}: it belongs to nobody (mode 0644)",
         f"chown -R root: {foreign}",
         f"or omnitron trust {foreign}: nobody is then as good as root on this host",
         "or run omnitron as nobody, with --user: in nobody's own manager, with no rights but nobody's",
@@ -142,7 +142,7 @@ def test_trust_holds_for_its_owner_alone(home: Path, nobody: pwd.struct_passwd) 
         load(path)
     os.chown(path, nobody.pw_uid, 0)
     os.chown(home, 12345, 0)
-    with pytest.raises(UntrustedFileError, match=f"{path} belongs to nobody"):
+    with pytest.raises(UntrustedFileError, match=f"{path}: it belongs to nobody"):
         load(path)
 
 
@@ -178,7 +178,7 @@ def test_every_file_that_is_read_must_pass(tmp_path: Path, nobody: pwd.struct_pa
     path = write(tmp_path, shop({"name": "a", "bootstrap": bootstrap.name}))
     assert load(path).owner_is_root
     owned(tmp_path / file, nobody)
-    with pytest.raises(UntrustedFileError, match=f"{file} belongs to nobody"):
+    with pytest.raises(UntrustedFileError, match=f"{file}: it belongs to nobody"):
         load(path)
 
 
@@ -200,23 +200,62 @@ def test_so_must_what_a_python_definition_imports_and_reads(
     helper = write(tmp_path, "X = 'x'\n", ".py", "helper")
     assert load(path).config.apps[0].env["X"].strip(" X='\n") == "x"
     helper.chmod(0o666)
-    with pytest.raises(UntrustedFileError, match=f"{helper} can be written by everybody"):
+    with pytest.raises(UntrustedFileError, match=f"{helper}: it can be written by everybody"):
         load(path)
     helper.chmod(0o644)
     owned(helper, nobody)
-    with pytest.raises(UntrustedFileError, match=f"{helper} belongs to nobody"):
+    with pytest.raises(UntrustedFileError, match=f"{helper}: it belongs to nobody"):
         load(path)
 
 
 def test_a_folder_must_pass_with_all_that_is_in_it(tmp_path: Path, nobody: pwd.struct_passwd) -> None:
     (tmp_path / "conf/d").mkdir(parents=True)
     (tmp_path / "conf/nothing").symlink_to("/nowhere")
+    (tmp_path / "conf/d/above").symlink_to("..")
     (tmp_path / "conf/d/own.conf").write_text("")
     files.check_tree(tmp_path / "conf")
     files.check_tree(tmp_path / "away")
     owned(tmp_path / "conf/d/own.conf", nobody)
-    with pytest.raises(UntrustedFileError, match=r"own\.conf belongs to nobody"):
+    with pytest.raises(UntrustedFileError, match=r"own\.conf: it belongs to nobody"):
         files.check_tree(tmp_path / "conf")
+
+
+@pytest.mark.parametrize("target", ["empty", "elsewhere", "missing", "/tmp/omnitron-nobody-has-made-this"])
+def test_nobody_else_can_put_a_file_in_it(tmp_path: Path, nobody: pwd.struct_passwd, target: str) -> None:
+    """By a folder that is empty as yet, behind a link, or as what a link leads to."""
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    if target == "empty":
+        owned(tmp_path / "elsewhere", nobody).rename(tmp_path / "conf/empty")
+    else:
+        path = tmp_path / "elsewhere/file" if target == "missing" else tmp_path / target
+        (tmp_path / "conf/link").symlink_to(path)
+        if target[0] != "/":
+            files.check_tree(tmp_path / "conf")
+        owned(tmp_path / "elsewhere", nobody)
+    with pytest.raises(UntrustedFileError):
+        files.check_tree(tmp_path / "conf")
+
+
+def test_each_link_of_a_chain_counts(tmp_path: Path, foreign: Path, nobody: pwd.struct_passwd) -> None:
+    """Whoever owns the link in the middle decides where the first one leads."""
+    path = write(tmp_path / "p", SETTINGS)
+    (tmp_path / "direct").symlink_to(path.parent)
+    assert load(tmp_path / "direct" / path.name).owner_is_root
+    (foreign / "middle").symlink_to("../p")
+    (tmp_path / "first").symlink_to("home/middle")
+    with pytest.raises(UntrustedFileError, match=f"{foreign} belongs to nobody"):
+        load(tmp_path / "first" / path.name)
+
+
+def test_a_damaged_record_of_trust_does_not_stop_roots_own(
+    home: Path, trusted_d: Path, tmp_path: Path, nobody: pwd.struct_passwd
+) -> None:
+    for file in trusted_d.iterdir():
+        file.write_text("{")
+    assert load(write(tmp_path, SETTINGS)).owner_is_root
+    with pytest.raises(OmnitronError, match="is damaged"):
+        load(owned(write(home, SETTINGS), nobody))
 
 
 def test_what_is_found_above_is_used_where_root_alone_can_write(
@@ -337,7 +376,7 @@ def test_whose_a_definition_is_was_seen_when_it_was_read(
 
     monkeypatch.setattr(evaluate if suffix == ".py" else source, "read_text", swapped)
     if suffix == ".py":
-        with pytest.raises(UntrustedFileError, match=f"{path} belongs to nobody"):
+        with pytest.raises(UntrustedFileError, match="belongs to nobody"):
             load(path)
     else:
         ecosystem = load(path)

@@ -114,3 +114,17 @@ def test_nor_does_one_that_others_could_have_written(folder: Path, trust: Trust,
     file.symlink_to("/etc/passwd")
     with pytest.raises(OmnitronError, match=f"cannot read {file}"):
         trusted_folders.covering(folder)
+
+
+def test_what_cannot_be_recorded_changes_nothing(
+    folder: Path, trust: Trust, trusted_d: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trust(folder)
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OmnitronError, match=f"cannot record that {folder} is trusted, in {trusted_d}: no space left"):
+        trust(folder)
+    assert len(list(trusted_d.iterdir())) == len(trusted_folders.read_all()) == 1

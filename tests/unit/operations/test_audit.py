@@ -42,12 +42,12 @@ def test_a_line_says_what_and_whose(tmp_path: Path, journal: list[str]) -> None:
     audit.record_selection("stop", [Selection(stack, app, None, None) for app in stack.apps])
     source.unlink()
     audit.record_act("down", stack)
-    audit.record("two\nlines")
+    audit.record("two\nlines \x1b[m")
     owner = audit.name_of(os.getuid())
     apps = ", ".join(f"{stack.stack}/{app.name}" for app in stack.apps)
     assert journal == [
         f"{me}: up {stack.target}, defined by {source} of {owner}",
         f"{me}: stop {apps}, defined by {source} of {owner}",
         f"{me}: down {stack.target}, defined by {source}, which is away",
-        f"{me}: two lines",
+        f"{me}: two lines \\x1b[m",
     ]
